@@ -1,0 +1,69 @@
+"""Instance retrieval made better with graph context."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphreid.compute import Compute
+    from graphreid.data.features import load_features, load_vectors
+    from graphreid.evaluation import Report, Rule, evaluate
+    from graphreid.gallery import Gallery
+    from graphreid.ranking import rank
+    from graphreid.rerankers import METHODS, Cosine, KReciprocal
+    from graphreid.storage import load, parse, save
+    from graphreid.types import DistanceBlock, Features, Labels, Ranking, drop_junk
+
+__version__ = version("graphreid")
+
+_HOME = {
+    "METHODS": "rerankers",
+    "Compute": "compute",
+    "Cosine": "rerankers",
+    "DistanceBlock": "types",
+    "Features": "types",
+    "Gallery": "gallery",
+    "KReciprocal": "rerankers",
+    "Labels": "types",
+    "Ranking": "types",
+    "Report": "evaluation",
+    "Rule": "evaluation",
+    "drop_junk": "types",
+    "evaluate": "evaluation",
+    "load": "storage",
+    "load_features": "data.features",
+    "load_vectors": "data.features",
+    "parse": "storage",
+    "rank": "ranking",
+    "save": "storage",
+}
+
+__all__ = [
+    "METHODS",
+    "Compute",
+    "Cosine",
+    "DistanceBlock",
+    "Features",
+    "Gallery",
+    "KReciprocal",
+    "Labels",
+    "Ranking",
+    "Report",
+    "Rule",
+    "drop_junk",
+    "evaluate",
+    "load",
+    "load_features",
+    "load_vectors",
+    "parse",
+    "rank",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are used: `graphreid --help` does not wait for torch."""
+    from importlib import import_module  # noqa: PLC0415
+
+    if name not in _HOME:
+        raise AttributeError(f"module 'graphreid' has no attribute {name!r}")
+    return getattr(import_module(f"graphreid.{_HOME[name]}"), name)

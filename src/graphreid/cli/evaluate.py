@@ -1,0 +1,94 @@
+"""`graphreid evaluate`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graphreid import memory
+from graphreid.cli.options import ComputeOptions
+from graphreid.compiled import counting, jaccard, pairs
+from graphreid.data.features import load_features
+from graphreid.evaluation import RULES, Report, Rule
+from graphreid.evaluation import evaluate as judge
+from graphreid.files import whole_file
+from graphreid.gallery import Gallery
+from graphreid.storage import parse
+from graphreid.types import drop_junk
+
+IMPORTED = (counting, jaccard, pairs)
+"""Memory is counted from after the imports: these would else be imported by the first method and charged to it."""
+
+
+def evaluate(
+    *,
+    query: Annotated[Path, Parameter(help="features of the probes, with identities")],
+    gallery: Annotated[Path, Parameter(help="features of the gallery, with identities")],
+    method: Annotated[list[str], Parameter(help="NAME or FILE.safetensors, then [:key=value,…]; once for each method")],
+    rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
+    ap: Annotated[Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")] = None,
+    denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="probes of the mean, if not the rule's")] = None,
+    distractor: Annotated[int | None, Parameter(help="an identity number that is wrong for every probe")] = None,
+    keep_junk: Annotated[
+        bool, Parameter(negative="", help="leave junk in the gallery as graph nodes; it never counts")
+    ] = False,
+    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    json_: Annotated[Path | None, Parameter(name="--json", help="write the numbers here")] = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences."""
+    base = memory.resident()
+    chosen = [parse(text) for text in method]
+    changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
+    judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
+    probes, probe_labels = load_features(query, zero=zero)
+    images, image_labels = load_features(gallery, zero=zero)
+    if not keep_junk:
+        images, image_labels = drop_junk(images, image_labels)
+    reports: list[Report] = []
+    with (options or ComputeOptions()).compute() as compute:
+        for name, each in zip(method, chosen, strict=True):
+            memory.reset_peak()
+            # a gallery of its own for each method: none may profit from what another derived
+            report = judge(each, probes, Gallery(images), probe_labels, image_labels, rule=judged, name=name, compute=compute)
+            report.extra["peak_mb"] = round((memory.peak() - base) / 2**20, 1)
+            reports.append(report)
+    console = Console()
+    # a pipe has no width: don't cut numbers to fit 80 columns there
+    console.print(_table(reports, judged), width=None if console.is_terminal else 160)
+    if json_ is not None:
+        content = {"rule": str(judged), "methods": {report.method: report.summary() for report in reports}}
+        with whole_file(json_) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _table(reports: list[Report], rule: Rule) -> Table:
+    first = reports[0]
+    caption = f"{rule}. {first.queries} probes judged, {first.skipped} skipped (no positive left)."
+    table = Table(caption=f"{caption} Intervals: 95 %, bootstrap over identities.", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", overflow="fold")
+    table.add_column("setting", no_wrap=True)
+    for column in ("mAP", "rank-1", "mINP", "mAP less the first", "s", "MB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for report in reports:
+        low, high = report.interval()
+        gain = "-"
+        if report is not first:
+            apart, (least, most) = report.difference(first)
+            gain = f"{apart:+.3f} [{least:+.3f}, {most:+.3f}]"
+        row = (
+            f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]",
+            f"{report.cmc(1):.3f}",
+            f"{report.mean_inp():.3f}",
+            gain,
+            f"{report.seconds:.2f}",
+            f"{report.extra['peak_mb']:.0f}",
+        )
+        table.add_row(*map(escape, (report.method, report.setting, *row)))
+    return table

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from graphreid.cli.progress import progress
+from graphreid.compute import Compute, parse_memory
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Where and with how much a command runs."""
+
+    device: Annotated[str, Parameter(help="cpu or cuda")] = "cpu"
+    memory: Annotated[str | None, Parameter(help="what the work may use beyond its inputs, such as 4GB")] = None
+    threads: Annotated[int | None, Parameter(help="processor threads; all if not given")] = None
+
+    @contextmanager
+    def compute(self) -> Generator[Compute]:
+        """A `Compute` that shows its progress on the terminal."""
+        memory = None if self.memory is None else parse_memory(self.memory)
+        with progress() as callback:
+            yield Compute(device=self.device, memory=memory, threads=self.threads, progress=callback)

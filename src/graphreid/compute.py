@@ -1,0 +1,99 @@
+"""Where and with how much a computation runs."""
+
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+GIB = 2**30
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of "4GB", "512 MiB", "4g" or "1000000"; units are powers of 1024.
+
+    Raises:
+        ValueError: not such a text, or nothing at all.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?B)?\s*", text.upper())
+    size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size <= 0:
+        raise ValueError(f"memory is {text!r}: write a size such as 4GB or 512MB")
+    return size
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and with how much a computation runs.
+
+    Attributes:
+        device: a torch device, "cpu" or "cuda".
+        memory: bytes that a call may use beyond its inputs, None for a moderate default. Block sizes follow from it.
+        threads: processor threads, None for all.
+        progress: told how far long work is; None for silence.
+
+    Raises:
+        ValueError: no such device here, or a memory or thread count that is not positive.
+    """
+
+    device: str = "cpu"
+    memory: int | None = None
+    threads: int | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise ValueError(f"device {self.device!r} is not known: write cpu or cuda") from None
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, and this machine shows no CUDA device: use --device cpu")
+        if self.memory is not None and self.memory <= 0:
+            raise ValueError(f"memory is {self.memory} bytes: it must be positive")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}: it must be at least 1")
+
+    def rows(self, row_bytes: int, *, fixed_bytes: int = 0, most: int = 2048, what: str = "this") -> int:
+        """How many rows of a block fit the memory.
+
+        Args:
+            row_bytes: bytes that a row of the block takes.
+            fixed_bytes: bytes that are held whatever the block's size.
+            most: rows beyond which nothing is gained.
+            what: the work's name, for the error message.
+
+        Raises:
+            ValueError: not even one row fits; the message says what would.
+        """
+        memory = GIB + fixed_bytes if self.memory is None else self.memory
+        fit = (memory - fixed_bytes) // max(row_bytes, 1)
+        if fit < 1:
+            need = (fixed_bytes + row_bytes) / 2**20
+            raise ValueError(f"memory of {memory / 2**20:.0f} MB is too small: {what} needs at least {need:.0f} MB (--memory)")
+        return int(min(fit, most))
+
+    @contextmanager
+    def limits(self) -> Generator[None]:
+        """Within it torch uses `threads` threads."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def track(self, what: str, items: Iterable[T], total: int) -> Iterator[T]:
+        """The items, with progress told after each."""
+        for done, item in enumerate(items):
+            if self.progress and done == 0:
+                self.progress(what, 0, total)
+            yield item
+            if self.progress:
+                self.progress(what, done + 1, total)

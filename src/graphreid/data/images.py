@@ -1,0 +1,88 @@
+"""Images as files: decoded one way everywhere, and refused by name where they can't be."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from graphreid.types import Text
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are broken in one way or another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images on disk, by path: what an embedder takes.
+
+    Attributes:
+        paths: n files.
+        items: text [n], unique; the ids of the features made of them.
+        camera: int64 or text [n], or None where the data has no cameras.
+
+    Raises:
+        ValueError: lengths that differ.
+    """
+
+    paths: Sequence[Path]
+    items: Text
+    camera: NDArray[np.int64] | Text | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.paths) or (self.camera is not None and len(self.camera) != len(self.paths)):
+            raise ValueError(f"{len(self.paths)} image paths, {len(self.items)} items: give one item and one camera each")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Images":
+        """The images of `rows` (indices or a mask), in that order."""
+        chosen = np.arange(len(self))[rows]
+        camera = None if self.camera is None else self.camera[chosen]
+        return Images([self.paths[row] for row in chosen.tolist()], self.items[chosen], camera)
+
+
+def decode(path: Path, height: int | None = None, width: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """One image as RGB, turned as its EXIF tag says, resized (bilinear, with antialiasing) where a size is given.
+
+    Raises:
+        ValueError: the file is missing or is no image that can be decoded; the message names it.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+            if height is not None and width is not None and image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            return np.asarray(image)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such image: restore it, or take its row out of the manifest") from None
+    except _UNREADABLE as error:
+        raise ValueError(f"{path}: not a readable image ({_reason(error)}): replace it, or take its row out") from None
+
+
+def verify(path: Path, data: bytes) -> None:
+    """Refuse what `decode` would refuse, in less time: JPEG files are read to their end at an eighth of their size.
+
+    Args:
+        path: where the image comes from, for the message.
+        data: the file's bytes.
+
+    Raises:
+        ValueError: not an image that can be decoded; the message names it.
+    """
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            opened.draft("RGB", (1, 1))
+            opened.load()
+    except _UNREADABLE as error:
+        raise ValueError(f"{path}: not a readable image ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return "no format that is known" if isinstance(error, UnidentifiedImageError) else str(error)

@@ -1,0 +1,352 @@
+"""Evaluation: who counts as right, the numbers of each probe, and what may be said about their mean.
+
+The numbers are counted on unsorted blocks of distances (`compiled/counting.py`), so nothing of size (probes, gallery) is held.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.gallery import Gallery
+from graphreid.protocols import Reranker
+from graphreid.ranking import first
+from graphreid.seeding import generator
+from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Features, Labels
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which images count, and how a probe's average precision is taken.
+
+    Attributes:
+        camera: "remove" takes a probe's own identity in its own camera out (all re-ID protocols); "keep" leaves it in.
+        ap: "step" is the mean over positives of the precision at each; "trapezoid" averages it with the precision just before.
+        denominator: means go over "valid" probes (those with a positive left), or over "all", where the others count 0.
+        distractor: an identity number whose images are wrong for every probe (0 in raw Market-1501 arrays), or None.
+
+    Raises:
+        ValueError: an unknown choice.
+    """
+
+    camera: str = "remove"
+    ap: str = "step"
+    denominator: str = "valid"
+    distractor: int | None = None
+
+    def __post_init__(self) -> None:
+        choices = {"camera": ("remove", "keep"), "ap": ("step", "trapezoid"), "denominator": ("valid", "all")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+
+    def __str__(self) -> str:
+        camera = "same identity and camera removed" if self.camera == "remove" else "same camera kept"
+        distractor = "" if self.distractor is None else f", identity {self.distractor} distracts"
+        return f"{camera}, {self.ap} AP, mean over {self.denominator} probes, ties by gallery order{distractor}"
+
+
+RULES = {
+    "market": Rule(),
+    "no-camera": Rule(camera="keep"),
+    "layumi": Rule(ap="trapezoid", denominator="all"),
+}
+"""Rules by name: the field's common one, the one without cameras, and that of layumi/Person_reID_baseline_pytorch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One method's numbers on one protocol, probe by probe.
+
+    Attributes:
+        method, setting: what gave the distances, and what it could see ("online" or "transductive").
+        rule: how they were judged.
+        identity: int64 [q], the probes' identities.
+        ap: float64 [q] in [0, 1], NaN for a probe without a positive, as `inp`.
+        inp: float64 [q] in [0, 1], positives / rank of the last positive.
+        first_rank: int64 [q], 1-based rank of the first positive, 0 without one.
+        positives: int64 [q], positives left for each probe.
+        seconds: wall time of the method, from embeddings to the last distance.
+        order: int32 [q, top], the first gallery images of each probe (-1 where there is none), or None if not asked for.
+    """
+
+    method: str
+    setting: str
+    rule: Rule
+    identity: Int64[np.ndarray, " q"]
+    ap: Float64[np.ndarray, " q"]
+    inp: Float64[np.ndarray, " q"]
+    first_rank: Int64[np.ndarray, " q"]
+    positives: Int64[np.ndarray, " q"]
+    seconds: float = 0.0
+    order: Int32[np.ndarray, "q top"] | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def valid(self) -> Bool[np.ndarray, " q"]:
+        """Probes that have a positive."""
+        return self.positives > 0
+
+    @property
+    def queries(self) -> int:
+        """How many probes were judged."""
+        return int(self.valid.sum())
+
+    @property
+    def skipped(self) -> int:
+        """How many probes have no positive left."""
+        return len(self.identity) - self.queries
+
+    def _mean(self, values: NDArray[np.float64]) -> float:
+        total = float(values[self.valid].sum())
+        return total / (self.queries if self.rule.denominator == "valid" else len(values))
+
+    def mean_ap(self) -> float:
+        """Mean average precision, in [0, 1]."""
+        return self._mean(self.ap)
+
+    def mean_inp(self) -> float:
+        """Mean inverse negative penalty, in [0, 1]."""
+        return self._mean(self.inp)
+
+    def cmc(self, k: int) -> float:
+        """The share of probes with a positive among the first k, in [0, 1].
+
+        Raises:
+            ValueError: k is less than 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}: ranks start at 1")
+        return self._mean((self.valid & (self.first_rank <= k)).astype(np.float64))
+
+    def interval(self, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """A bootstrap interval of the mAP: identities are drawn, with all their probes."""
+        return _interval(np.where(self.valid, self.ap, 0), self.identity, self._counted(), level, seed)
+
+    def difference(self, other: "Report", *, level: float = 0.95, seed: int = 0) -> tuple[float, tuple[float, float]]:
+        """mAP of this less that of `other` on the same probes, and its paired bootstrap interval over identities.
+
+        Raises:
+            ValueError: the two were not made with the same probes and the same rule.
+        """
+        if self.rule != other.rule or not np.array_equal(self.identity, other.identity):
+            raise ValueError("the two reports differ in probes or rule: evaluate both on the same files with the same --rule")
+        if not np.array_equal(self.valid, other.valid):
+            raise ValueError("the two reports differ in which probes have a positive: evaluate both against the same gallery")
+        apart = np.where(self.valid, self.ap - other.ap, 0)
+        return self.mean_ap() - other.mean_ap(), _interval(apart, self.identity, self._counted(), level, seed)
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers that go into a JSON report."""
+        low, high = self.interval()
+        return {
+            "mAP": self.mean_ap(),
+            "mAP_interval": [low, high],
+            "mINP": self.mean_inp(),
+            "cmc": {str(k): self.cmc(k) for k in (1, 5, 10)},
+            "setting": self.setting,
+            "queries": self.queries,
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            **self.extra,
+        }
+
+    def _counted(self) -> Bool[np.ndarray, " q"]:
+        return self.valid if self.rule.denominator == "valid" else np.ones(len(self.identity), bool)
+
+
+def evaluate(
+    method: Reranker,
+    query: Features,
+    gallery: Gallery,
+    query_labels: Labels,
+    gallery_labels: Labels,
+    *,
+    rule: Rule | None = None,
+    top: int = 0,
+    name: str | None = None,
+    compute: Compute | None = None,
+) -> Report:
+    """Judge a method on labelled probes and gallery.
+
+    Args:
+        method: a re-ranker, fitted if it is one that learns.
+        query: the probes, and `query_labels` theirs.
+        gallery: the images to be found, and `gallery_labels` theirs.
+        rule: who counts as right; the common re-ID rule if None.
+        top: how many of each probe's first images to keep in the report.
+        name: what to call the method in the report.
+        compute: where and with how much.
+
+    Raises:
+        ValueError: labels and images differ in number, cameras on one side only, no probe has a positive, or a NaN distance.
+    """
+    if len(query) != len(query_labels) or len(gallery) != len(gallery_labels):
+        raise ValueError(
+            f"{len(query_labels)} labels for {len(query)} probes and {len(gallery_labels)} for {len(gallery)} gallery images: "
+            "give one each"
+        )
+    judge = Judge(query_labels, gallery_labels, own=gallery.rows_of(query.items), rule=rule or Rule())
+    start = time.perf_counter()
+    spent = 0.0
+    orders: list[Int32[np.ndarray, "b top"]] = []
+    for block in method.distances(query, gallery, compute=compute or Compute()):
+        spent += time.perf_counter() - start
+        judge.add(block)
+        if top:
+            orders.append(first(block.distance, top))
+        start = time.perf_counter()
+    return judge.report(name or type(method).__name__, method.setting, spent, np.concatenate(orders) if top else None)
+
+
+class Judge:
+    """Counts blocks of distances as they come.
+
+    Args:
+        query, gallery: labels of the probes and of the gallery.
+        own: int64 [q], the gallery row that is the probe itself, or -1.
+        rule: who counts as right.
+
+    Raises:
+        ValueError: cameras on one side only, or no probe has a positive (the message says why, and what to do).
+    """
+
+    def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule) -> None:
+        self.rule, self.identity = rule, query.identity
+        self._judged = _judged(query, gallery, own, rule)
+        self._ranks: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]] = []
+
+    def add(self, block: DistanceBlock) -> None:
+        """Count a block.
+
+        Raises:
+            ValueError: a distance is NaN.
+        """
+        from graphreid.compiled import counting  # noqa: PLC0415  # the GPU path must import without numba
+
+        start, stop = block.start, block.start + len(block.distance)
+        positives, starts = self._judged.positives.of(start, stop)
+        ranks, bad = counting.ranks(block.distance, positives, starts, *self._judged.removed.of(start, stop), self._judged.junk)
+        if bad.any():
+            raise ValueError(f"the distances of probe {start + int(bad.argmax())} hold NaN: they can't be ranked")
+        self._ranks.append((start, ranks, starts))
+
+    def report(self, name: str, setting: str, seconds: float, order: Int32[np.ndarray, "q top"] | None = None) -> Report:
+        """The numbers, once every probe was counted."""
+        q = len(self.identity)
+        ap, inp = np.full(q, np.nan), np.full(q, np.nan)
+        first_rank, positives = np.zeros(q, np.int64), np.zeros(q, np.int64)
+        for start, ranks, starts in self._ranks:
+            count = np.diff(starts)
+            rows = start + np.flatnonzero(count)
+            begins, ends = starts[:-1][count > 0], starts[1:][count > 0]
+            positives[start : start + len(count)] = count
+            if len(rows):
+                nth = np.arange(len(ranks)) - np.repeat(starts[:-1], count) + 1
+                precision = nth / ranks
+                if self.rule.ap == "trapezoid":
+                    # precision just before the positive; 1 where nothing comes before it
+                    precision = (precision + np.where(ranks > 1, (nth - 1) / np.maximum(ranks - 1, 1), 1)) / 2
+                ap[rows] = np.add.reduceat(precision, begins) / (ends - begins)
+                inp[rows] = (ends - begins) / ranks[ends - 1]
+                first_rank[rows] = ranks[begins]
+        return Report(name, setting, self.rule, self.identity, ap, inp, first_rank, positives, seconds, order)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Gallery columns of each probe: those of probe i stand at start[i] .. start[i+1]."""
+
+    column: NDArray[np.int64]
+    start: NDArray[np.int64]
+
+    def of(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        begins = self.start[start : stop + 1]
+        return self.column[begins[0] : begins[-1]], begins - begins[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    positives: _Columns
+    removed: _Columns
+    junk: NDArray[np.int64]
+
+
+def _judged(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> _Judged:
+    """For each probe its positives, and the images that do not count."""
+    if rule.camera == "remove" and (query.camera is None) != (gallery.camera is None):
+        side = "probes" if query.camera is None else "gallery"
+        raise ValueError(f"the {side} have no cameras and the other side has: give both or neither, or use --rule no-camera")
+    q = len(query)
+    by_identity = np.argsort(gallery.identity, kind="stable")
+    ordered = gallery.identity[by_identity]
+    begins = np.searchsorted(ordered, query.identity)
+    count = np.searchsorted(ordered, query.identity, "right") - begins
+    probe = np.repeat(np.arange(q), count)
+    column = by_identity[np.arange(len(probe)) - np.repeat(np.cumsum(count) - count - begins, count)]
+    counts = (gallery.role[column] != JUNK) & (column != own[probe])
+    wrong = gallery.role == DISTRACTOR
+    if rule.distractor is not None:
+        wrong = wrong | (gallery.identity == rule.distractor)
+    right = counts & ~wrong[column] & (query.role[probe] == NORMAL)
+    here = np.zeros(len(probe), bool)
+    if rule.camera == "remove" and query.camera is not None and gallery.camera is not None:
+        here = gallery.camera[column] == query.camera[probe]
+    found = np.bincount(probe[right & ~here], minlength=q) > 0
+    if not found.any():
+        raise ValueError(_nobody(q, int((np.bincount(probe[right], minlength=q) > 0).sum())))
+    selves = np.flatnonzero((own >= 0) & (gallery.role[own] != JUNK))
+    dropped = np.concatenate([probe[counts & here], selves])
+    dropped_column = np.concatenate([column[counts & here], own[selves]])
+    return _Judged(
+        positives=_grouped(probe[right & ~here], column[right & ~here], q),
+        removed=_grouped(dropped, dropped_column, q),
+        junk=np.flatnonzero(gallery.role == JUNK),
+    )
+
+
+def _grouped(probe: NDArray[np.int64], column: NDArray[np.int64], q: int) -> _Columns:
+    start = np.zeros(q + 1, np.int64)
+    np.cumsum(np.bincount(probe, minlength=q), out=start[1:])
+    return _Columns(column[np.argsort(probe, kind="stable")], start)
+
+
+def _nobody(probes: int, same_camera: int) -> str:
+    if same_camera:
+        return (
+            f"no probe can be judged: {same_camera} of {probes} probes have images of their identity in the gallery, but only from "
+            "their own camera, which the rule removes; if the cameras mean nothing, use --rule no-camera"
+        )
+    return (
+        f"no probe can be judged: none of the {probes} has an image of its identity in the gallery; check the identities"
+    )
+
+
+def _interval(
+    values: NDArray[np.float64], identity: NDArray[np.int64], counted: NDArray[np.bool_], level: float, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap of sum(values) / number counted, drawing identities."""
+    _, group = np.unique(identity[counted], return_inverse=True)
+    total = np.bincount(group, values[counted])
+    count = np.bincount(group).astype(np.float64)
+    draws = generator(seed).multinomial(len(total), np.full(len(total), 1 / len(total)), RESAMPLES).astype(np.float64)
+    means = (draws @ total) / (draws @ count)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def judge_matrix(
+    distance: Iterable[DistanceBlock], query: Labels, gallery: Labels, *, rule: Rule | None = None, name: str = "distances"
+) -> Report:
+    """Judge distances that another program made; no probe is in the gallery."""
+    judge = Judge(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
+    for block in distance:
+        judge.add(block)
+    return judge.report(name, "unknown", 0.0)

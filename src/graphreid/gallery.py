@@ -1,0 +1,239 @@
+"""`Gallery`, the images to be found, and `Pool`, the gallery with some probes beside it.
+
+Probes and gallery are one set of images, by item id. Here, and nowhere else, it is decided that a probe never finds itself.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.neighbors import Metric, block_distances, pair_distances, search
+from graphreid.types import DistanceBlock, Features, Neighbors, Text
+
+T = TypeVar("T")
+SAME = 1e-4
+"""Two unit vectors farther apart than this in any entry are not one image embedded twice."""
+
+
+def normalise(vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
+    """Rows of unit length; a zero row stays zero."""
+    out = np.empty_like(vectors)
+    for start in range(0, len(vectors), 4096):
+        block = vectors[start : start + 4096]
+        length = np.sqrt(np.einsum("nd,nd->n", block, block, dtype=np.float64))
+        np.divide(block, np.where(length > 0, length, 1)[:, None], out=out[start : start + 4096], casting="same_kind")
+    return out
+
+
+class Gallery:
+    """An immutable snapshot of the images to be found, with what was derived of it kept beside.
+
+    Args:
+        features: the images.
+        metric: "cosine" (vectors are normalised, here and once) or "euclidean" (they are taken as they are).
+        version: counts the snapshots of one gallery.
+    """
+
+    def __init__(self, features: Features, *, metric: Metric = "cosine", version: int = 0) -> None:
+        self.features = features
+        self.metric: Metric = metric
+        self.version = version
+        self.vectors = normalise(features.vectors) if metric == "cosine" else features.vectors
+        self._neighbors: Neighbors | None = None
+        self._derived: dict[Hashable, Any] = {}
+        self._per_image: dict[Hashable, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.features.items.tolist())}
+
+    def rows_of(self, items: Text) -> Int64[np.ndarray, " m"]:
+        """The row of each item, or -1 where it is not in the gallery."""
+        return np.array([self._row.get(item, -1) for item in items.tolist()], np.int64)
+
+    def neighbors(self, k: int, *, compute: Compute | None = None) -> Neighbors:
+        """Each image's k nearest others in the gallery ([g, min(k, g - 1)]), kept for the largest k asked so far."""
+        if self._neighbors is None or (self._neighbors.k < min(k, len(self) - 1)):
+            self._neighbors = search(self.vectors, k, metric=self.metric, compute=compute)
+        return self._neighbors.first(k)
+
+    def pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"], *, compute: Compute | None = None
+    ) -> Float32[np.ndarray, " e"]:
+        """Distances of listed pairs of gallery images."""
+        return pair_distances(self.vectors, rows, self.vectors, others, self.metric, compute or Compute())
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, kept with this snapshot under `key` (a method's name and settings)."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    def per_image(self, key: Hashable, make: Callable[[NDArray[np.intp]], NDArray[Any]]) -> NDArray[Any]:
+        """`make(rows)`, a value for each image that depends on that image alone; kept for the snapshots that follow."""
+        known = self._per_image.get(key)
+        done = 0 if known is None else len(known)
+        if known is None or done < len(self):
+            fresh = make(np.arange(done, len(self)))
+            known = fresh if known is None else np.concatenate([known, fresh])
+            self._per_image[key] = known
+        return known
+
+    def add(self, features: Features) -> "Gallery":
+        """The next snapshot, with more images at its end.
+
+        Raises:
+            ValueError: an item that is there already, another width, or cameras on one side only.
+        """
+        _same_width(features, self)
+        there = self.rows_of(features.items) >= 0
+        if there.any():
+            raise ValueError(f"item {str(features.items[there.argmax()])!r} is in the gallery already: remove it first")
+        if (features.camera is None) != (self.features.camera is None):
+            raise ValueError("the gallery and what is added must both have cameras, or neither")
+        camera = (
+            None
+            if features.camera is None or self.features.camera is None
+            else np.concatenate([self.features.camera, features.camera])
+        )
+        joined = Features(
+            np.concatenate([self.features.vectors, features.vectors]),
+            np.concatenate([self.features.items, features.items]),
+            camera,
+            self.features.zero,
+        )
+        after = Gallery(joined, metric=self.metric, version=self.version + 1)
+        after._per_image = dict(self._per_image)
+        return after
+
+    def remove(self, items: Text) -> "Gallery":
+        """The next snapshot, without these images.
+
+        Raises:
+            ValueError: an item that is not there, or nothing would be left.
+        """
+        rows = self.rows_of(np.asarray(items))
+        if (rows < 0).any():
+            raise ValueError(f"item {str(items[(rows < 0).argmax()])!r} is not in the gallery")
+        keep = np.setdiff1d(np.arange(len(self)), rows)
+        if not len(keep):
+            raise ValueError("a gallery can't be empty: one image must stay")
+        after = Gallery(self.features.take(keep), metric=self.metric, version=self.version + 1)
+        after._per_image = {key: value[keep[keep < len(value)]] for key, value in self._per_image.items()}
+        return after
+
+
+class Pool:
+    """The union of gallery and probes by item id: nodes 0 .. g-1 are the gallery, new probes follow in their order.
+
+    It is the vectors' kind of `Affinity`: what a re-ranker starts from.
+
+    Raises:
+        ValueError: widths differ, or one id has two vectors.
+    """
+
+    def __init__(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> None:
+        _same_width(query, gallery)
+        self.gallery = gallery
+        self.compute = compute or Compute()
+        self.vectors = normalise(query.vectors) if gallery.metric == "cosine" else query.vectors
+        self.own = gallery.rows_of(query.items)
+        self._new = np.flatnonzero(self.own < 0)
+        self._check_same(query)
+
+    def __len__(self) -> int:
+        """Nodes, n."""
+        return len(self.gallery) + len(self._new)
+
+    @property
+    def probes(self) -> int:
+        """How many probes there are, q."""
+        return len(self.own)
+
+    @cached_property
+    def nodes(self) -> Int64[np.ndarray, " q"]:
+        """The node of each probe."""
+        nodes = self.own.copy()
+        nodes[self._new] = len(self.gallery) + np.arange(len(self._new))
+        return nodes
+
+    @cached_property
+    def union(self) -> Float32[np.ndarray, "n d"]:
+        """The vector of each node."""
+        if not len(self._new):
+            return self.gallery.vectors
+        return np.concatenate([self.gallery.vectors, self.vectors[self._new]])
+
+    def neighbors(self, k: int) -> Neighbors:
+        """Each node's k nearest others in the union, probes among them ([n, k]): the transductive view."""
+        if not len(self._new):
+            return self.gallery.neighbors(k, compute=self.compute)
+        return search(self.union, k, metric=self.gallery.metric, compute=self.compute)
+
+    def gallery_neighbors(self, k: int) -> Neighbors:
+        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
+        return self.gallery.neighbors(k, compute=self.compute)
+
+    def probe_neighbors(self, k: int) -> Neighbors:
+        """Each probe's k nearest gallery images, itself left out ([q, k]): the online view of the probes' side."""
+        return search(
+            self.gallery.vectors,
+            k,
+            queries=self.vectors,
+            own=self.own,
+            metric=self.gallery.metric,
+            compute=self.compute,
+        )
+
+    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        """Distances of the probes start .. stop-1 to the gallery."""
+        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.gallery.metric, self.compute)
+
+    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed pairs of nodes."""
+        return pair_distances(self.union, nodes, self.union, others, self.gallery.metric, self.compute)
+
+    def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed probes to listed gallery images."""
+        return pair_distances(self.vectors, probes, self.gallery.vectors, rows, self.gallery.metric, self.compute)
+
+    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
+        """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
+        rows = self.compute.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=512, what=what)
+        starts = range(0, self.probes, rows)
+        for start in self.compute.track(what, starts, len(starts)):
+            yield start, min(start + rows, self.probes)
+
+    def answer(
+        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
+    ) -> DistanceBlock:
+        """A block of results in which no probe finds itself."""
+        own = self.own[start : start + len(distance)]
+        rows = np.flatnonzero(own >= 0)
+        distance[rows, own[rows]] = np.inf
+        return DistanceBlock(start, distance, probability)
+
+    def _check_same(self, query: Features) -> None:
+        both = np.flatnonzero(self.own >= 0)
+        for part in np.array_split(both, max(1, len(both) // 4096)):
+            apart = np.abs(self.vectors[part] - self.gallery.vectors[self.own[part]]).max(axis=1, initial=0) > SAME
+            if apart.any():
+                item = str(query.items[part[apart.argmax()]])
+                raise ValueError(
+                    f"item {item!r} has one vector among the probes and another in the gallery: an item is one image"
+                )
+
+
+def _same_width(features: Features, gallery: Gallery) -> None:
+    if features.width != gallery.features.width:
+        raise ValueError(
+            f"vectors are {features.width} wide and the gallery's {gallery.features.width}: embed both with the same network"
+        )

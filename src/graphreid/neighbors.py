@@ -1,0 +1,204 @@
+"""THE exact nearest-neighbour search: by blocks, in float32, on the CPU or a GPU, within the memory that `Compute` gives.
+
+A matrix product proposes candidates; their distances are then taken again with float64 sums and rounded to float32. A pair's
+distance is therefore the same whichever block, batch or device it came from, and equal distances go by index. A row whose
+candidates might not hold all of its nearest (many near-equal distances) is searched again among all images that the product's
+error bound admits, so the answer is exact, not probable.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int32, Int64
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.types import Neighbors
+
+Metric = Literal["cosine", "euclidean"]
+MARGIN = 16
+"""Candidates beyond k: enough that fewer than one row in a thousand of real embeddings is searched twice."""
+
+
+def search(
+    base: Float32[np.ndarray, "n d"],
+    k: int,
+    *,
+    queries: Float32[np.ndarray, "m d"] | None = None,
+    own: Int64[np.ndarray, " m"] | None = None,
+    metric: Metric = "cosine",
+    compute: Compute | None = None,
+) -> Neighbors:
+    """The k nearest rows of `base` for each query, nearest first, equal distances by index.
+
+    Args:
+        base: rows to search; for "cosine" of unit length (a zero row has distance 1 to all).
+        k: how many; cut to the rows there are (one fewer where a row is left out).
+        queries: rows to search for; None searches each row of `base` among the others.
+        own: the row of `base` that each query is itself and must not find, or -1.
+        metric: "cosine" is 1 - cos in [0, 2], "euclidean" is not squared.
+        compute: where and with how much memory.
+
+    Returns:
+        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of `base`.
+
+    Raises:
+        ValueError: k is less than 0, or the memory does not hold one row of distances.
+    """
+    compute = compute or Compute()
+    if k < 0:
+        raise ValueError(f"k is {k}: it must not be negative")
+    if queries is None:
+        queries, own = base, np.arange(len(base))
+    n, m = len(base), len(queries)
+    own = np.full(m, -1) if own is None else own
+    k = min(k, n - 1 if (own >= 0).any() else n)
+    index = np.empty((m, k), np.int32)
+    distance = np.empty((m, k), np.float32)
+    farthest = np.empty(m, np.float32)
+    with compute.limits():
+        searcher = _Searcher(base, metric, compute)
+        # a block's distances, torch.topk's own copy and the candidates
+        rows = compute.rows(n * 8 + (k + MARGIN) * 24, what=f"a search among {n} images")
+        starts = range(0, m, rows)
+        for start in compute.track("neighbours", starts, len(starts)):
+            part = slice(start, min(start + rows, m))
+            index[part], distance[part], farthest[part] = searcher.block(queries[part], own[part], k)
+    return Neighbors(index, distance, farthest)
+
+
+def block_distances(
+    queries: Float32[np.ndarray, "b d"], base: Float32[np.ndarray, "n d"], metric: Metric, compute: Compute
+) -> Float32[np.ndarray, "b n"]:
+    """All distances of a block of queries, by one matrix product (`search` and `listed_distances` round more carefully)."""
+    left, right = torch.from_numpy(queries).to(compute.device), torch.from_numpy(base).to(compute.device)
+    return _to_distance(left @ right.T, left, right, metric).cpu().numpy()
+
+
+def listed_distances(
+    left: Float32[np.ndarray, "m d"],
+    right: Float32[np.ndarray, "n d"],
+    columns: Int32[np.ndarray, "m k"],
+    metric: Metric,
+    compute: Compute,
+) -> Float32[np.ndarray, "m k"]:
+    """Distances of row i of `left` to the rows `columns[i]` of `right`, to the last bit of float32; +inf where -1."""
+    if torch.device(compute.device).type == "cpu":
+        from graphreid.compiled import pairs  # noqa: PLC0415  # numba is for the CPU alone
+
+        return pairs.listed(left, right, columns, metric == "euclidean")
+    out = np.empty(columns.shape, np.float32)
+    rows = compute.rows(columns.shape[1] * left.shape[1] * 16 + 1, what="listed distances")
+    base = torch.from_numpy(right).to(compute.device)
+    for start in range(0, len(left), rows):
+        part = slice(start, start + rows)
+        chosen = torch.from_numpy(columns[part]).to(compute.device).long()
+        out[part] = _careful(torch.from_numpy(left[part]).to(compute.device), base, chosen, metric).cpu().numpy()
+    return out
+
+
+def pair_distances(
+    left: Float32[np.ndarray, "m d"],
+    rows: Int32[np.ndarray, " e"],
+    right: Float32[np.ndarray, "n d"],
+    columns: Int32[np.ndarray, " e"],
+    metric: Metric,
+    compute: Compute,
+) -> Float32[np.ndarray, " e"]:
+    """Distances of `left[rows[e]]` to `right[columns[e]]`, to the last bit of float32."""
+    if torch.device(compute.device).type == "cpu":
+        from graphreid.compiled import pairs  # noqa: PLC0415
+
+        return pairs.flat(left, rows, right, columns, metric == "euclidean")
+    out = np.empty(len(rows), np.float32)
+    step = compute.rows(left.shape[1] * 24, most=2**20, what="pair distances")
+    one, other = torch.from_numpy(left).to(compute.device), torch.from_numpy(right).to(compute.device)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        near = torch.from_numpy(columns[part]).to(compute.device).long()[:, None]
+        chosen = one[torch.from_numpy(rows[part]).to(compute.device).long()]
+        out[part] = _careful(chosen, other, near, metric)[:, 0].cpu().numpy()
+    return out
+
+
+class _Searcher:
+    """The base on its device, and how far the product may be from the true value there."""
+
+    def __init__(self, base: NDArray[np.float32], metric: Metric, compute: Compute) -> None:
+        self.host = base
+        self.metric: Metric = metric
+        self.compute = compute
+        self.base = torch.from_numpy(base).to(compute.device)
+        squares = torch.einsum("nd,nd->n", self.base, self.base)
+        self.half_squares = squares / 2 if metric == "euclidean" else None
+        # |fl(x.y) - x.y| <= d 2^-24 |x||y| in any order of summation (Higham 2002, 3.5), and tf32 is not used
+        self.bound = float(base.shape[1] * 2.0**-24 * squares.max() * 1.01) + 1e-7
+
+    def block(
+        self, queries: NDArray[np.float32], own: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """Index, distance and farthest of a block; `score` grows as distance falls."""
+        left = torch.from_numpy(queries).to(self.compute.device)
+        score = left @ self.base.T
+        if self.half_squares is not None:
+            score -= self.half_squares
+        lowest = score.amin(1, keepdim=True)
+        farthest = self._distance_at(left, lowest)
+        rows = np.flatnonzero(own >= 0)
+        score[torch.from_numpy(rows), torch.from_numpy(own[rows])] = -torch.inf
+        wide = min(k + MARGIN, score.shape[1])
+        value, candidate = score.topk(wide, sorted=True)
+        columns = candidate.to(torch.int32).masked_fill_(value == -torch.inf, -1).cpu().numpy()
+        index, distance = self._ordered(queries, columns, k)
+        if wide < score.shape[1] and k:
+            # the best that was left out could still belong to the first k: look again among all that the bound admits
+            floor = value[:, k - 1] - 2 * self._row_bound(left)
+            for row in torch.nonzero(value[:, -1] >= floor).flatten().tolist():
+                all_columns = torch.nonzero(score[row] >= floor[row]).to(torch.int32).T.cpu().numpy()
+                index[row : row + 1], distance[row : row + 1] = self._ordered(queries[row : row + 1], all_columns, k)
+        return index, distance, farthest
+
+    def _ordered(
+        self, queries: NDArray[np.float32], columns: NDArray[np.int32], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        distance = listed_distances(queries, self.host, np.ascontiguousarray(columns), self.metric, self.compute)
+        order = np.lexsort((columns, distance), axis=1)[:, :k]
+        return np.take_along_axis(columns, order, 1), np.take_along_axis(distance, order, 1)
+
+    def _row_bound(self, left: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
+        if self.metric == "cosine":
+            return torch.full((len(left),), self.bound, device=left.device)
+        return self.bound * (1 + torch.linalg.vector_norm(left, dim=1))
+
+    def _distance_at(self, left: Float[torch.Tensor, "b d"], score: Float[torch.Tensor, "b 1"]) -> NDArray[np.float32]:
+        if self.metric == "cosine":
+            return (1 - score[:, 0]).cpu().numpy()
+        squares = torch.einsum("bd,bd->b", left, left)
+        return (squares - 2 * score[:, 0]).clamp_(min=0).sqrt_().cpu().numpy()
+
+
+def _to_distance(
+    product: Float[torch.Tensor, "b n"],
+    left: Float[torch.Tensor, "b d"],
+    right: Float[torch.Tensor, "n d"],
+    metric: Metric,
+) -> Float[torch.Tensor, "b n"]:
+    if metric == "cosine":
+        return product.neg_().add_(1).clamp_(min=0)
+    product.mul_(-2).add_(torch.einsum("bd,bd->b", left, left)[:, None]).add_(torch.einsum("nd,nd->n", right, right))
+    return product.clamp_(min=0).sqrt_()
+
+
+def _careful(
+    left: Float[torch.Tensor, "b d"],
+    base: Float[torch.Tensor, "n d"],
+    columns: Int64[torch.Tensor, "b k"],
+    metric: Metric,
+) -> Float[torch.Tensor, "b k"]:
+    chosen = base[columns.clamp(min=0)].double()
+    if metric == "cosine":
+        distance = (1 - torch.einsum("bd,bkd->bk", left.double(), chosen)).clamp_(min=0)
+    else:
+        distance = torch.linalg.vector_norm(left.double()[:, None] - chosen, dim=2)
+    return distance.float().masked_fill_(columns < 0, torch.inf)

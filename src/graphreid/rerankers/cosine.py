@@ -1,0 +1,42 @@
+"""The distances of the embeddings themselves: what every re-ranker starts from, and is compared with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphreid.compute import Compute
+from graphreid.gallery import Gallery, Pool
+from graphreid.types import DistanceBlock, Features, Labels
+
+
+@dataclass
+class Cosine:
+    """1 - cosine of the two embeddings, in [0, 2]."""
+
+    name: ClassVar[str] = "cosine"
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
+    needs: ClassVar[str] = "affinity"
+    uses_camera: ClassVar[bool] = False
+
+    @property
+    def setting(self) -> str:
+        """Always "online": no probe has an influence on another."""
+        return "online"
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        compute: Compute | None = None,
+    ) -> "Cosine":
+        """Nothing is learned."""
+        del train, labels, validation, compute
+        return self
+
+    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
+        """Distances of every probe to the gallery, in blocks."""
+        pool = Pool(query, gallery, compute=compute)
+        for start, stop in pool.blocks():
+            yield pool.answer(start, pool.distances(start, stop))

@@ -1,0 +1,203 @@
+"""k-reciprocal re-ranking: two images are alike if their sets of mutual neighbours are.
+
+Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Encoding, CVPR 2017. Equations are that paper's;
+where it and the authors' published code differ, the code is followed (docs/methods/k-reciprocal.md).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.gallery import Gallery, Pool
+from graphreid.protocols import ONLINE, TRANSDUCTIVE
+from graphreid.types import DistanceBlock, Features, Labels, Neighbors
+
+Matrix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+"""Compressed rows: start, column, value."""
+
+CHUNKS = 16
+"""Parts that a loop with room per thread is cut into: enough to keep any laptop's cores busy."""
+
+
+@dataclass
+class KReciprocal:
+    """k-reciprocal re-ranking.
+
+    Attributes:
+        k1: neighbours among which reciprocity is judged, the image itself not counted.
+        k2: images whose encodings are averaged (local query expansion), the image itself counted; 1 averages nothing.
+        lam: weight of the original distance in [0, 1], the paper's lambda.
+        setting: "transductive" as published, or "online": the gallery's lists and encodings are its own, and probe p and image
+            g are reciprocal iff g is among p's k1 nearest and p is no farther from g than g's k1-th neighbour in the gallery.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    k1: int = 20
+    k2: int = 6
+    lam: float = 0.3
+    setting: str = TRANSDUCTIVE
+
+    name: ClassVar[str] = "k-reciprocal"
+    settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
+    needs: ClassVar[str] = "affinity"
+    uses_camera: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or self.k2 < 1:
+            raise ValueError(f"k1 is {self.k1} and k2 is {self.k2}: both must be at least 1")
+        if not 0 <= self.lam <= 1:
+            raise ValueError(f"lam is {self.lam}: it must be between 0 and 1")
+        if self.setting not in self.settings:
+            raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        compute: Compute | None = None,
+    ) -> "KReciprocal":
+        """Nothing is learned."""
+        del train, labels, validation, compute
+        return self
+
+    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
+        """Distances of every probe to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq. 12)."""
+        pool = Pool(query, gallery, compute=compute)
+        if self.setting == TRANSDUCTIVE:
+            near = pool.neighbors(self._k(len(pool)))
+            encoded = self._expand(self._encode(near, pool), near)
+            yield from self._blend(pool, encoded, pool.nodes, self._by_column(encoded, pool), near.farthest[pool.nodes])
+        else:
+            yield from self._online(pool)
+
+    def _k(self, nodes: int) -> int:
+        return min(max(self.k1, self.k2 - 1), nodes - 1)
+
+    def _encode(self, near: Neighbors, pool: Pool | Gallery) -> Matrix:
+        """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum is the code's)."""
+        from graphreid.compiled import jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
+
+        lists = np.ascontiguousarray(near.index[:, : self.k1])
+        back = jaccard.back_rank(lists)
+        nodes = np.arange(len(lists), dtype=np.int32)
+        half = round(self.k1 / 2)  # half to even, as the code's numpy.around
+        start, column = jaccard.expanded_sets(lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS)
+        row = np.repeat(nodes, np.diff(start))
+        return start, column, _weights(pool.pairs(row, column), start, near.farthest, np.zeros(len(nodes), np.float32))
+
+    def _expand(self, encoded: Matrix, near: Neighbors) -> Matrix:
+        """Each row the mean of the k2 nearest rows, itself first (Eq. 11)."""
+        from graphreid.compiled import jaccard  # noqa: PLC0415
+
+        if self.k2 == 1:
+            return encoded
+        n = len(near.index)
+        lists = np.concatenate([np.arange(n, dtype=np.int32)[:, None], near.index[:, : self.k2 - 1]], axis=1)
+        return jaccard.mean_rows(*encoded, lists, n, CHUNKS)
+
+    def _by_column(self, encoded: Matrix, pool: Pool) -> Matrix:
+        from graphreid.compiled import jaccard  # noqa: PLC0415
+
+        return jaccard.inverted(*encoded, len(pool.gallery), len(encoded[0]) - 1)
+
+    def _blend(
+        self, pool: Pool, encoded: Matrix, rows: NDArray[np.int64], by_column: Matrix, farthest: Float32[np.ndarray, " q"]
+    ) -> Iterator[DistanceBlock]:
+        from graphreid.compiled import jaccard  # noqa: PLC0415
+
+        scale = _inverse(farthest)
+        for start, stop in pool.blocks(len(pool.gallery) * 4, what="k-reciprocal distances"):
+            # the squared Euclidean distance is twice the cosine distance, and the row's maximum divides the 2 out
+            distance = pool.distances(start, stop)
+            jaccard.blend_jaccard(*encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop])
+            yield pool.answer(start, distance)
+
+    def _online(self, pool: Pool) -> Iterator[DistanceBlock]:
+        """The gallery's side is the gallery's own and kept with it; each probe is encoded by itself."""
+        gallery = pool.gallery
+        near = pool.gallery_neighbors(self._k(len(gallery)))
+        key = (self.name, self.k1, self.k2)
+
+        def encode() -> tuple[Matrix, Matrix, Matrix]:
+            plain = self._encode(near, gallery)
+            expanded = self._expand(plain, near)
+            return plain, expanded, self._by_column(expanded, pool)
+
+        plain, expanded, by_column = gallery.derived(key, encode)
+        fresh = np.flatnonzero(pool.own < 0)
+        mine = pool.probe_neighbors(min(max(self.k1, self.k2 - 1), len(gallery)))
+        encoded, rows = self._encode_probes(pool, near, mine, plain, fresh)
+        # a probe that is in the gallery has its encoding there
+        joined = _stacked(expanded, encoded) if len(fresh) < pool.probes else encoded
+        rows = np.where(pool.own >= 0, pool.own, len(gallery) + rows) if len(fresh) < pool.probes else rows
+        farthest = np.where(pool.own >= 0, near.farthest[pool.own], mine.farthest)
+        yield from self._blend(pool, joined, rows, by_column, farthest)
+
+    def _encode_probes(
+        self, pool: Pool, near: Neighbors, mine: Neighbors, plain: Matrix, fresh: NDArray[np.intp]
+    ) -> tuple[Matrix, NDArray[np.int64]]:
+        """Encodings of the probes that are not in the gallery, and for every probe its row among them."""
+        from graphreid.compiled import jaccard  # noqa: PLC0415
+
+        lists = np.ascontiguousarray(near.index[:, : self.k1])
+        own_lists = np.ascontiguousarray(mine.index[fresh, : self.k1])
+        # the gallery image's own k1-th distance; where it has fewer others, every probe is near enough
+        reach = near.distance[:, self.k1 - 1] if near.k >= self.k1 else np.full(len(lists), np.inf, np.float32)
+        mutual = mine.distance[fresh, : self.k1] <= reach[own_lists]
+        back = pool.gallery.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
+        none = np.full(len(fresh), -1, np.int32)
+        start, column = jaccard.expanded_sets(lists, back, round(self.k1 / 2), mutual, none, own_lists, CHUNKS)
+        row = np.repeat(np.arange(len(fresh)), np.diff(start))
+        distance = pool.probe_pairs(fresh[row].astype(np.int32), column)
+        # the probe is in its own set with weight exp(0) = 1; no gallery image has it, so only the sum shows it
+        value = _weights(distance, start, mine.farthest[fresh], np.ones(len(fresh), np.float32))
+        encoded: Matrix = start, column, value
+        if self.k2 > 1:
+            chosen = np.ascontiguousarray(mine.index[fresh, : self.k2 - 1])
+            wanted, place = np.unique(chosen, return_inverse=True)
+            both = _stacked(_rows(plain, wanted), encoded)
+            itself = (len(wanted) + np.arange(len(fresh)))[:, None]
+            chosen = np.concatenate([itself, place.reshape(chosen.shape)], axis=1).astype(np.int32)
+            encoded = jaccard.mean_rows(*both, chosen, len(pool.gallery), CHUNKS)
+        return encoded, np.cumsum(pool.own < 0) - 1
+
+
+def _weights(
+    distance: Float32[np.ndarray, " e"],
+    start: NDArray[np.int64],
+    farthest: Float32[np.ndarray, " n"],
+    more: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, " e"]:
+    """exp(-distance / farthest) of each row, divided by its sum plus `more`."""
+    count = np.diff(start)
+    weight = np.exp(-distance * np.repeat(_inverse(farthest), count))
+    total = np.bincount(np.repeat(np.arange(len(count)), count), weight, minlength=len(count)) + more
+    return (weight / np.repeat(total, count)).astype(np.float32)
+
+
+def _inverse(farthest: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
+    """1 / farthest; 0 where all images are equal, so that their normalised distances are 0 and not 0 / 0."""
+    return np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)
+
+
+def _rows(matrix: Matrix, rows: NDArray[np.int32]) -> Matrix:
+    start, column, value = matrix
+    count = start[rows + 1] - start[rows]
+    begin = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(count, out=begin[1:])
+    entry = np.arange(begin[-1]) + np.repeat(start[rows] - begin[:-1], count)
+    return begin, column[entry], value[entry]
+
+
+def _stacked(above: Matrix, below: Matrix) -> Matrix:
+    start = np.concatenate([above[0], above[0][-1] + below[0][1:]])
+    return start, np.concatenate([above[1], below[1]]), np.concatenate([above[2], below[2]])

@@ -1,0 +1,120 @@
+"""A fitted method as one file: its fields and a format version in the safetensors header, what it learned as tensors."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from graphreid.files import whole_file
+from graphreid.protocols import Reranker
+from graphreid.rerankers import METHODS
+
+FORMAT = 1
+
+
+def options(method: type[Any]) -> dict[str, Any]:
+    """The hyper-parameters of a method and their defaults."""
+    fields = dataclasses.fields(method)
+    return {field.name: field.default for field in fields if field.init}
+
+
+def save(method: Reranker, path: str | Path) -> None:
+    """Write a method, whole or not at all.
+
+    Raises:
+        ValueError: the folder is missing or not writable.
+    """
+    name = next(name for name, kind in METHODS.items() if kind is type(method))
+    learned: dict[str, Any] = {key: value for key, value in vars(method).items() if key.endswith("_")}
+    tensors = {key: value.contiguous() for key, value in learned.get("state_", {}).items()}
+    facts = {key: value for key, value in learned.items() if key != "state_"}
+    header = {
+        "format": str(FORMAT),
+        "method": name,
+        "fields": json.dumps({key: getattr(method, key) for key in options(type(method))}),
+        "facts": json.dumps(facts),
+    }
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def load(path: str | Path) -> Reranker:
+    """The method that `save` wrote.
+
+    Raises:
+        ValueError: no such file, not one of ours, or of a newer format.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file: fit a method with 'graphreid fit', or name one of {', '.join(METHODS)}")
+    try:
+        with safe_open(file, "pt") as opened:
+            header = opened.metadata() or {}
+            tensors: dict[str, torch.Tensor] = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file}: not a readable safetensors file ({error}): fit the method again") from None
+    if "method" not in header or header["method"] not in METHODS:
+        raise ValueError(f"{file}: not a method of this package: write it with 'graphreid fit'")
+    if int(header["format"]) > FORMAT:
+        raise ValueError(f"{file}: format {header['format']} is newer than this package reads: update graphreid")
+    method = METHODS[header["method"]](**json.loads(header["fields"]))
+    for key, value in json.loads(header["facts"]).items():
+        setattr(method, key, value)
+    if tensors:
+        method.state_ = tensors  # type: ignore[attr-defined]  # only methods that learn have tensors
+    return method
+
+
+def parse(text: str) -> Reranker:
+    """The method that METHOD names: NAME or FILE.safetensors, then [:key=value,...].
+
+    Raises:
+        ValueError: unknown method or option, or a value that is none.
+    """
+    name, _, given = text.partition(":")
+    if name.endswith(".safetensors"):
+        method = load(name)
+    elif name in METHODS:
+        method = METHODS[name]()
+    else:
+        raise ValueError(f"method {name!r} is not known: choose one of {', '.join(METHODS)}, or a .safetensors file of 'fit'")
+    changes: dict[str, Any] = {}
+    known = {key: kind for key, kind in get_type_hints(type(method)).items() if key in options(type(method))}
+    for pair in filter(None, given.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals or key not in known:
+            raise ValueError(f"option {pair!r} of {name}: write key=value, with a key of {', '.join(known) or '(it has none)'}")
+        changes[key] = _value(value, known[key], f"option {key} of {name}")
+    if not changes:
+        return method
+    changed = dataclasses.replace(method, **changes)  # type: ignore[type-var]
+    for key, value in vars(method).items():
+        if key.endswith("_"):
+            setattr(changed, key, value)
+    return changed
+
+
+def _value(text: str, kind: Any, what: str) -> Any:
+    if get_origin(kind) is Literal:
+        if text in get_args(kind):
+            return text
+        raise ValueError(f"{what} is {text!r}: choose one of {', '.join(map(str, get_args(kind)))}")
+    if get_origin(kind) is not None or kind not in (int, float, bool, str):
+        for part in get_args(kind):
+            try:
+                return None if part is type(None) and text == "none" else _value(text, part, what)
+            except ValueError:
+                continue
+        raise ValueError(f"{what} is {text!r}: it must be {kind}")
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError(f"{what} is {text!r}: write true or false")
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{what} is {text!r}: it must be {'a whole number' if kind is int else 'a number'}") from None

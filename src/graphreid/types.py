@@ -1,0 +1,270 @@
+"""The values that flow through the package: frozen, and checked where they are born.
+
+`Features` is what inference may see; there is no identity in it, so that a re-ranker cannot leak labels. `Labels` is
+what `fit` and `evaluate` see besides. Everything a re-ranker answers is a stream of `DistanceBlock`s.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int32, Shaped
+from numpy.typing import ArrayLike, NDArray
+
+NORMAL, JUNK, DISTRACTOR = 0, 1, 2
+ROLES = ("normal", "junk", "distractor")
+
+Zero = Literal["refuse", "keep"]
+
+Text = Shaped[np.ndarray, " n"]
+"""Text, a value a row (NumPy's text types differ in length, which run-time checkers take for different types)."""
+
+
+def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    """Numbers for ids that may be numbers or text, the same number for the same value in every file.
+
+    An integer stands for itself, and so does text that is an integer's canonical spelling ("17", "-1", not "017").
+    Other text becomes a 62-bit hash of itself, at least 2^40, so that it never meets a number in use.
+
+    Args:
+        values: [n] integers, or text.
+        what: the name of the values in an error message.
+
+    Returns:
+        int64 [n].
+
+    Raises:
+        ValueError: a value is neither, the array is not one-dimensional, or text is empty.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{what} must be one value a row, not an array of shape {array.shape}")
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f" and bool(np.all(np.isfinite(array) & (array == np.round(array)))):
+        return array.astype(np.int64)
+    if array.dtype.kind not in "UOT":
+        raise ValueError(f"{what} must be integers or text, not {array.dtype}")
+    names, inverse = np.unique(array.astype(str), return_inverse=True)
+    if names.size and not names[0].strip():
+        row = int(np.flatnonzero(inverse == 0)[0])
+        raise ValueError(f"{what} is empty in row {row}: name it, or leave the row out")
+    return np.array([_code(name) for name in names.tolist()], np.int64)[inverse.reshape(-1)]
+
+
+def _code(name: str) -> int:
+    digits = name.removeprefix("-")
+    if digits.isdecimal() and digits.isascii() and len(digits) <= 12 and str(int(name)) == name:
+        return int(name)
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 2 | 1 << 40
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Features:
+    """Images as inference sees them: a vector each, an id each, and the camera where it is known.
+
+    Attributes:
+        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float types are converted.
+        items: text [n], unique. Without given items an id is unique to this object, so that no two objects share an image.
+        camera: int64 [n], or None where the data has no cameras. Text is coded by value (`codes`).
+        zero: what to do with a vector of zeros: "refuse" it with its row, or "keep" it (its cosine to everything is 0).
+
+    Raises:
+        ValueError: wrong shape or type, a row with NaN or infinity, a zero row, a repeated item, lengths that differ.
+    """
+
+    vectors: NDArray[np.float32]
+    items: Text
+    camera: NDArray[np.int64] | None
+    zero: Zero
+
+    def __init__(
+        self, vectors: ArrayLike, items: ArrayLike | None = None, camera: ArrayLike | None = None, zero: Zero = "refuse"
+    ) -> None:
+        checked = _vectors(vectors)
+        n = len(checked)
+        source = secrets.token_hex(6)
+        names = np.asarray([f"{source}#{row}" for row in range(n)] if items is None else items).astype(str)
+        if names.shape != (n,):
+            raise ValueError(f"items has {names.size} values for {n} vectors: give one id a vector")
+        _unique(names)
+        cameras = None if camera is None else codes(camera, "camera")
+        if cameras is not None and len(cameras) != n:
+            raise ValueError(f"camera has {len(cameras)} values for {n} vectors: give one a vector, or none at all")
+        _check_rows(checked, zero)
+        object.__setattr__(self, "vectors", checked)
+        object.__setattr__(self, "items", names)
+        object.__setattr__(self, "camera", cameras)
+        object.__setattr__(self, "zero", zero)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def width(self) -> int:
+        """Entries of a vector, d."""
+        return int(self.vectors.shape[1])
+
+    def take(self, rows: NDArray[Any]) -> "Features":
+        """The images of `rows` (indices or a mask), in that order."""
+        camera = None if self.camera is None else self.camera[rows]
+        return Features(self.vectors[rows], self.items[rows], camera, self.zero)
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Labels:
+    """What only `fit` and `evaluate` may see of the same images.
+
+    Attributes:
+        identity: int64 [n]; text is coded by value (`codes`).
+        camera: int64 [n] or None, for the rule that removes an identity's images from the probe's own camera.
+        role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is junk, all others normal.
+
+    Raises:
+        ValueError: lengths that differ, or a role that is none of the three.
+    """
+
+    identity: NDArray[np.int64]
+    camera: NDArray[np.int64] | None
+    role: NDArray[np.int8]
+
+    def __init__(self, identity: ArrayLike, camera: ArrayLike | None = None, role: ArrayLike | None = None) -> None:
+        identities = codes(identity, "identity")
+        n = len(identities)
+        cameras = None if camera is None else codes(camera, "camera")
+        if cameras is not None and len(cameras) != n:
+            raise ValueError(f"camera has {len(cameras)} values for {n} identities: give one each, or none at all")
+        if role is None:
+            roles = np.where(identities == -1, JUNK, NORMAL).astype(np.int8)
+        else:
+            roles = _roles(np.asarray(role))
+        if len(roles) != n:
+            raise ValueError(f"role has {len(roles)} values for {n} identities: give one each, or none at all")
+        object.__setattr__(self, "identity", identities)
+        object.__setattr__(self, "camera", cameras)
+        object.__setattr__(self, "role", roles)
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def take(self, rows: NDArray[Any]) -> "Labels":
+        """The labels of `rows` (indices or a mask), in that order."""
+        camera = None if self.camera is None else self.camera[rows]
+        return Labels(self.identity[rows], camera, self.role[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """The nearest images of each row, itself left out, nearest first; equal distances go by index.
+
+    Attributes:
+        index: int32 [n, k].
+        distance: float32 [n, k], ascending along a row.
+        farthest: float32 [n], the largest distance of the row to any image searched.
+    """
+
+    index: Int32[np.ndarray, "n k"]
+    distance: Float32[np.ndarray, "n k"]
+    farthest: Float32[np.ndarray, " n"]
+
+    @property
+    def k(self) -> int:
+        """Neighbours a row."""
+        return int(self.index.shape[1])
+
+    def first(self, k: int) -> "Neighbors":
+        """The first `k` of each row (all, where there are fewer)."""
+        return Neighbors(self.index[:, :k], self.distance[:, :k], self.farthest)
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceBlock:
+    """Distances of some probes, in succession, to the whole gallery.
+
+    Attributes:
+        start: the first probe's index among the probes.
+        distance: float32 [b, g], smaller is closer, columns in gallery order; +inf where the gallery image is the probe.
+        probability: float32 [b, g] in [0, 1], that the two show one identity; None where a method gives none.
+    """
+
+    start: int
+    distance: Float32[np.ndarray, "b g"]
+    probability: Float32[np.ndarray, "b g"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The first `top` gallery images of each probe, nearest first; equal distances go by gallery index.
+
+    A probe that is in the gallery itself has one image fewer to find: its last place holds order -1, distance +inf.
+
+    Attributes:
+        order: int32 [q, top], gallery indices.
+        distance: float32 [q, top], ascending.
+        probability: float32 [q, top] or None.
+    """
+
+    order: Int32[np.ndarray, "q top"]
+    distance: Float32[np.ndarray, "q top"]
+    probability: Float32[np.ndarray, "q top"] | None = None
+
+
+def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
+    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph either."""
+    if len(features) != len(labels):
+        raise ValueError(f"{len(labels)} labels for {len(features)} vectors: give one each")
+    keep = labels.role != JUNK
+    return (features, labels) if keep.all() else (features.take(keep), labels.take(keep))
+
+
+def _vectors(given: Any) -> NDArray[np.float32]:
+    vectors = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    if vectors.ndim != 2 or vectors.shape[1] == 0:
+        raise ValueError(f"vectors must be [images, width], not an array of shape {vectors.shape}")
+    if vectors.dtype.kind not in "fiu":
+        raise ValueError(f"vectors must be numbers, not {vectors.dtype}")
+    if not len(vectors):
+        raise ValueError("vectors is empty: there must be at least one image")
+    return np.ascontiguousarray(vectors, np.float32)
+
+
+def _check_rows(vectors: NDArray[np.float32], zero: Zero) -> None:
+    if zero not in ("refuse", "keep"):
+        raise ValueError(f"zero is {zero!r}: choose 'refuse' or 'keep'")
+    for start in range(0, len(vectors), 4096):
+        block = vectors[start : start + 4096]
+        # one pass: a sum of squares is finite and positive for every good row, whatever NaN or infinity it holds
+        squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        bad = ~np.isfinite(squares)
+        if bad.any():
+            raise ValueError(f"vectors has NaN or infinity in row {start + int(bad.argmax())}: mend or drop that image")
+        if zero == "refuse" and (squares == 0).any():
+            row = start + int((squares == 0).argmax())
+            raise ValueError(f"vectors is all zeros in row {row}: drop that image, or keep it with zero='keep' (--zero keep)")
+
+
+def _unique(items: Text) -> None:
+    if len(set(items.tolist())) == len(items):
+        return
+    names, counts = np.unique(items, return_counts=True)
+    name = str(names[counts > 1][0])
+    rows = np.flatnonzero(items == name)[:2]
+    raise ValueError(f"item {name!r} stands in rows {rows[0]} and {rows[1]}: an item is one image, give each its own id")
+
+
+def _roles(given: NDArray[Any]) -> NDArray[np.int8]:
+    if given.ndim != 1:
+        raise ValueError(f"role must be one value a row, not an array of shape {given.shape}")
+    if given.dtype.kind in "iu":
+        if given.size and (given.min() < 0 or given.max() >= len(ROLES)):
+            raise ValueError(f"role must be one of {', '.join(ROLES)}")
+        return given.astype(np.int8)
+    role = np.full(len(given), -1, np.int8)
+    for code, name in enumerate(ROLES):
+        role[given.astype(str) == name] = code
+    if (role < 0).any():
+        row = int((role < 0).argmax())
+        raise ValueError(f"role is {str(given[row])!r} in row {row}: it must be one of {', '.join(ROLES)}")
+    return role

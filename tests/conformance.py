@@ -1,0 +1,243 @@
+"""What every re-ranker promises, in each of its settings. A new method is listed in METHODS and, if slow to fit, in SMALL."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from graphreid.compute import Compute
+from graphreid.gallery import Gallery
+from graphreid.protocols import ONLINE, Reranker
+from graphreid.ranking import rank
+from graphreid.rerankers import METHODS
+from graphreid.storage import load, parse, save
+from graphreid.types import Features
+from tests.support import all_distances, labelled
+
+SMALL: dict[str, dict[str, Any]] = {}
+"""Options that make a method quick enough to be fitted here."""
+
+CASES = [(name, setting) for name, kind in METHODS.items() for setting in sorted(kind.settings)]
+Make = Callable[[], Reranker]
+
+
+def fresh(name: str, setting: str) -> Reranker:
+    options = dict(SMALL.get(name, {}))
+    if len(METHODS[name].settings) > 1:
+        options["setting"] = setting
+    return METHODS[name](**options)
+
+
+_FITTED: dict[tuple[str, str], Reranker] = {}
+
+
+def fitted(name: str, setting: str) -> Reranker:
+    """A method fitted on identities of its own; fitted once, and copied, for methods have no other state."""
+    if (name, setting) not in _FITTED:
+        _, (train, labels) = labelled(99, images=80)
+        _FITTED[name, setting] = fresh(name, setting).fit(train, labels)
+    return copy.deepcopy(_FITTED[name, setting])
+
+
+@pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES])
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param
+
+
+@pytest.fixture
+def method(case: tuple[str, str]) -> Reranker:
+    return fitted(*case)
+
+
+def data(seed: int = 0) -> tuple[Features, Features]:
+    (query, _), (gallery, _) = labelled(seed)
+    return query, gallery
+
+
+def test_declares_what_it_is(case: tuple[str, str], method: Reranker) -> None:
+    assert isinstance(method, Reranker)
+    assert method.setting == case[1]
+    assert method.settings <= {"online", "transductive"}
+    assert method.needs in ("affinity", "vectors")
+
+
+def test_order_is_a_permutation_and_distances_ascend(method: Reranker) -> None:
+    query, gallery = data()
+    ranking = rank(method.distances(query, Gallery(gallery)), len(gallery))
+    assert (np.sort(ranking.order, axis=1) == np.arange(len(gallery))).all()
+    assert np.isfinite(ranking.distance).all()
+    assert (np.diff(ranking.distance, axis=1) >= 0).all()
+    if ranking.probability is not None:
+        assert ((ranking.probability >= 0) & (ranking.probability <= 1)).all()
+
+
+def test_never_returns_itself(method: Reranker) -> None:
+    query, gallery = data()
+    joined = Features(
+        np.concatenate([gallery.vectors, query.vectors]),
+        np.concatenate([gallery.items, query.items]),
+        np.concatenate([gallery.camera, query.camera]) if gallery.camera is not None and query.camera is not None else None,
+    )
+    ranking = rank(method.distances(query, Gallery(joined)), len(joined))
+    for probe in range(len(query)):
+        itself = len(gallery) + probe
+        assert itself not in ranking.order[probe]
+        assert ranking.order[probe, -1] == -1
+        assert sorted(ranking.order[probe, :-1]) == [row for row in range(len(joined)) if row != itself]
+
+
+def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
+    query, gallery = data()
+    shuffle = np.random.default_rng(5).permutation(len(gallery))
+    plain = all_distances(method, query, Gallery(gallery))
+    shuffled = all_distances(method, query, Gallery(gallery.take(shuffle)))
+    np.testing.assert_allclose(shuffled, plain[:, shuffle], rtol=0, atol=1e-5)
+
+
+def test_online_a_probe_gets_the_same_answer_alone_and_in_company(case: tuple[str, str], method: Reranker) -> None:
+    if case[1] != ONLINE:
+        return
+    query, gallery = data()
+    together = all_distances(method, query, Gallery(gallery))
+    shared = Gallery(gallery)
+    for probe in range(len(query)):
+        alone = all_distances(method, query.take(np.array([probe])), shared)
+        np.testing.assert_allclose(alone[0], together[probe], rtol=0, atol=1e-5)
+
+
+def test_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
+    query, gallery = data()
+    one = all_distances(method, query, Gallery(gallery))
+    rng = np.random.default_rng(1)
+
+    def other(features: Features) -> Features:
+        return Features(features.vectors, features.items, rng.integers(0, 3, len(features)))
+
+    changed = all_distances(method, other(query), Gallery(other(gallery)))
+    if method.uses_camera:
+        assert not np.allclose(one, changed, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(one, changed)
+
+
+@pytest.mark.parametrize("cameras", ["none", "one"])
+def test_no_cameras_and_one_camera(method: Reranker, cameras: str) -> None:
+    query, gallery = data()
+    camera = (lambda n: None) if cameras == "none" else (lambda n: np.ones(n, int))  # pyright: ignore[reportUnknownLambdaType]
+    probes = Features(query.vectors, query.items, camera(len(query)))
+    images = Features(gallery.vectors, gallery.items, camera(len(gallery)))
+    if method.uses_camera and cameras == "none":
+        with pytest.raises(ValueError, match="camera"):
+            all_distances(method, probes, Gallery(images))
+        return
+    assert np.isfinite(all_distances(method, probes, Gallery(images))).all()
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_two_fits_with_one_seed_agree_from_different_random_states(case: tuple[str, str], seed: int) -> None:
+    query, gallery = data()
+    _, (train, labels) = labelled(98, images=80)
+    answers: list[Any] = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        np.random.seed(state)
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
+        answers.append(all_distances(fresh(*case).fit(train, labels), query, Gallery(gallery)))
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert (np.random.get_state()[1] == before[1]).all()  # type: ignore[index]
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
+def test_a_second_fit_forgets_the_first(case: tuple[str, str]) -> None:
+    query, gallery = data()
+    _, (first, first_labels) = labelled(97, images=80)
+    _, (train, labels) = labelled(96, images=70)
+    again = fresh(*case).fit(first, first_labels).fit(train, labels)
+    once = fresh(*case).fit(train, labels)
+    np.testing.assert_array_equal(all_distances(again, query, Gallery(gallery)), all_distances(once, query, Gallery(gallery)))
+
+
+def test_inputs_are_left_as_they_were(case: tuple[str, str], method: Reranker) -> None:
+    query, gallery = data()
+    _, (train, labels) = labelled(95, images=80)
+    given = [query.vectors, gallery.vectors, train.vectors, labels.identity]
+    copies = [array.copy() for array in given]
+    all_distances(method, query, Gallery(gallery))
+    fresh(*case).fit(train, labels)
+    for array, before in zip(given, copies, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+def test_save_and_load(method: Reranker, tmp_path: Path) -> None:
+    query, gallery = data()
+    file = tmp_path / "method.safetensors"
+    save(method, file)
+    again = load(file)
+    assert type(again) is type(method)
+    np.testing.assert_array_equal(all_distances(again, query, Gallery(gallery)), all_distances(method, query, Gallery(gallery)))
+    assert parse(str(file)).setting == method.setting
+
+
+@pytest.mark.parametrize(("probes", "images"), [(1, 1), (3, 1), (1, 2), (1, 60), (4, 5)])
+def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, probes: int, images: int) -> None:
+    (query, _), (gallery, _) = labelled(7, probes=probes, images=images)
+    got = all_distances(method, query, Gallery(gallery))
+    assert got.shape == (probes, images)
+    assert np.isfinite(got).all()
+
+
+def test_duplicates(method: Reranker) -> None:
+    query, gallery = data()
+    twice = Features(
+        np.concatenate([gallery.vectors, gallery.vectors]),
+        np.concatenate([gallery.items, np.char.add("copy of ", gallery.items)]),
+        np.concatenate([gallery.camera, gallery.camera]) if gallery.camera is not None else None,
+    )
+    got = all_distances(method, query, Gallery(twice))
+    assert np.isfinite(got).all()
+    equal = Features(np.ones((40, 16), np.float32), camera=np.arange(40) % 3)
+    assert np.isfinite(all_distances(method, query, Gallery(equal))).all()
+
+
+def test_a_zero_vector_that_was_kept(method: Reranker) -> None:
+    query, gallery = data()
+    vectors = gallery.vectors.copy()
+    vectors[3] = 0
+    assert np.isfinite(all_distances(method, query, Gallery(Features(vectors, gallery.items, gallery.camera, "keep")))).all()
+
+
+def test_nan_is_refused() -> None:
+    vectors = np.ones((5, 4), np.float32)
+    vectors[2, 1] = np.nan
+    with pytest.raises(ValueError, match="row 2"):
+        Features(vectors)
+
+
+def test_another_width_is_refused(method: Reranker) -> None:
+    query, _ = data()
+    with pytest.raises(ValueError, match="wide"):
+        all_distances(method, query, Gallery(Features(np.ones((5, 4), np.float32))))
+
+
+def test_one_id_with_two_vectors_is_refused(method: Reranker) -> None:
+    query, gallery = data()
+    clash = Features(query.vectors, np.array([gallery.items[0], *query.items[1:]]), query.camera)
+    with pytest.raises(ValueError, match="one vector among the probes"):
+        all_distances(method, clash, Gallery(gallery))
+
+
+def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
+    query, gallery = data()
+    plain = all_distances(method, query, Gallery(gallery))
+    small = all_distances(method, query, Gallery(gallery), Compute(memory=6_000))
+    np.testing.assert_allclose(small, plain, rtol=0, atol=1e-5)
+
+
+def test_too_little_memory_says_what_is_needed(method: Reranker) -> None:
+    query, gallery = data()
+    with pytest.raises(ValueError, match="at least"):
+        all_distances(method, query, Gallery(gallery), Compute(memory=10))

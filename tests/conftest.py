@@ -1,0 +1,33 @@
+"""Every annotated shape is checked while the tests run; data beside the checkout is found in one place."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "graphreid"
+
+# numba compiles the functions of compiled/ itself, and cyclopts reads the signatures of cli/: those two stay as they are
+CHECKED = [
+    ".".join(("graphreid", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.relative_to(PACKAGE).parts[0] not in ("compiled", "cli", "__init__.py")
+]
+install_import_hook(CHECKED, "beartype.beartype")
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Numbers that published code gives on small inputs."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The data sets, which are not part of the repository."""
+    folder = Path(os.environ.get("GRAPHREID_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no data sets in {folder}: set GRAPHREID_SHARED to the folder that has data/")
+    return folder

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from graphreid.gallery import Gallery
+from graphreid.rerankers import KReciprocal
+from graphreid.types import Features
+from tests.references import k_reciprocal as slow
+from tests.support import all_distances, blobs
+
+
+@pytest.mark.parametrize("case", ["tiny", "medium", "distractor"])
+@pytest.mark.parametrize(
+    ("k1", "k2", "lam", "key"),
+    [(20, 6, 0.3, "k20_k6_l03"), (10, 3, 0.3, "k10_k3_l03"), (20, 1, 0.5, "k20_k1_l05"), (20, 6, 0.0, "k20_k6_l00")],
+)
+def test_equals_the_authors_code(golden, case, k1, k2, lam, key):
+    given = np.load(golden / f"kreciprocal_{case}.npz")
+    got = all_distances(KReciprocal(k1, k2, lam), Features(given["q_emb"]), Gallery(Features(given["g_emb"])))
+    np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("k1", "k2", "lam"), [(7, 3, 0.3), (6, 1, 0.0), (30, 6, 0.5)])
+@pytest.mark.parametrize("seed", range(3))
+def test_both_settings_equal_the_slow_statement(k1, k2, lam, seed):
+    query, gallery = blobs(seed, probes=9, images=50)
+    x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    cosine = np.maximum(1 - x @ x.T, 0)
+    expected = slow.transductive(cosine, len(query), k1, k2, lam)
+    got = all_distances(KReciprocal(k1, k2, lam), query, Gallery(gallery))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+    expected = [slow.online(cosine[np.ix_(rows, rows)], k1, k2, lam) for rows in _probe_and_gallery(len(query), len(x))]
+    got = all_distances(KReciprocal(k1, k2, lam, setting="online"), query, Gallery(gallery))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+
+def _probe_and_gallery(probes: int, n: int) -> list[list[int]]:
+    return [[probe, *range(probes, n)] for probe in range(probes)]
+
+
+def test_lam_1_is_the_original_order():
+    query, gallery = blobs(0)
+    got = all_distances(KReciprocal(lam=1.0), query, Gallery(gallery))
+    plain = 1 - query.vectors @ gallery.vectors.T
+    assert (np.argsort(got, axis=1)[:, :10] == np.argsort(plain, axis=1)[:, :10]).all()
+
+
+@pytest.mark.parametrize("wrong", [{"k1": 0}, {"k2": 0}, {"lam": 1.5}, {"setting": "both"}])
+def test_a_value_out_of_range_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        KReciprocal(**wrong)

@@ -1,0 +1,75 @@
+"""Imports go one way, files and functions stay small, and there is no drawer for odds and ends."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PACKAGE
+
+LAYERS = (
+    ("types", "seeding", "compute", "files", "memory", "compiled"),
+    ("neighbors", "ranking", "data"),
+    ("gallery",),
+    ("protocols",),
+    ("evaluation", "graph", "nn"),
+    ("training",),
+    ("embedders", "rerankers", "storage"),
+    ("report", "experiments"),
+    ("cli", "service", "viewer"),
+)
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+MAY_MEET_SIBLINGS = {"rerankers/__init__.py", "rerankers/chain.py", "rerankers/fa_ec_gcn.py", "embedders/__init__.py"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the package that a file imports, below "graphreid."."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("graphreid"):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("graphreid.")}
+    return {name.removeprefix("graphreid.") for name in names}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_from_smaller_layers(path: Path) -> None:
+    home = path.relative_to(PACKAGE)
+    if home.name == "__init__.py" and len(home.parts) == 1:
+        return
+    top = home.with_suffix("").parts[0]
+    for name in imported(path):
+        other = name.split(".")[0]
+        if other in LAYER and other != top:
+            assert LAYER[other] <= LAYER[top], f"{home} (layer {LAYER[top]}) imports {name} (layer {LAYER[other]})"
+        if other == top and top in ("rerankers", "embedders") and str(home) not in MAY_MEET_SIBLINGS:
+            pytest.fail(f"{home} imports its sibling {name}: shared code is a primitive of a smaller layer")
+
+
+def test_every_place_has_a_layer() -> None:
+    places = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in FILES} - {"__init__"}
+    assert places <= set(LAYER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_and_functions_are_small(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    assert path.name != "utils.py"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or node.lineno) - node.lineno < 80, f"{path.name}: {node.name} is too long"
+
+
+def test_the_gpu_path_imports_without_numba_cyclopts_and_beartype() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "for name in ('numba', 'cyclopts', 'beartype'): sys.modules[name] = None\n"
+        "import graphreid.neighbors, graphreid.gallery, graphreid.rerankers, graphreid.storage, graphreid.evaluation"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

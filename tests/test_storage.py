@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.storage import load, parse, save
+
+
+def test_methods_are_named_with_options() -> None:
+    assert parse("cosine") == Cosine()
+    assert parse("k-reciprocal:k1=9,lam=0.5,setting=online") == KReciprocal(k1=9, lam=0.5, setting="online")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cosin", "'cosin' is not known: choose one of cosine"),
+        ("k-reciprocal:k9=3", "'k9=3'.*with a key of k1, k2"),
+        ("k-reciprocal:k1", "write key=value"),
+        ("k-reciprocal:k1=many", "k1 of k-reciprocal is 'many': it must be a whole number"),
+        ("k-reciprocal:k1=0", "k1 is 0"),
+        ("k-reciprocal:setting=both", "setting is 'both'"),
+        ("cosine:a=1", "it has none"),
+        ("no.safetensors", "no.safetensors: no such file"),
+    ],
+)
+def test_what_can_not_be_parsed_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse(text)
+
+
+def test_a_saved_method_keeps_its_options_and_takes_others(tmp_path: Path) -> None:
+    file = tmp_path / "m.safetensors"
+    save(KReciprocal(k1=7), file)
+    assert load(file) == KReciprocal(k1=7)
+    assert parse(f"{file}:k2=2") == KReciprocal(k1=7, k2=2)
+
+
+def test_files_that_are_no_methods_are_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"not a header")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        load(broken)
+    other = tmp_path / "other.safetensors"
+    save_file({"a": np.ones(2, np.float32)}, other)
+    with pytest.raises(ValueError, match="not a method of this package"):
+        load(other)
+    newer = tmp_path / "newer.safetensors"
+    save_file({}, newer, {"method": "cosine", "format": "99", "fields": "{}", "facts": "{}"})
+    with pytest.raises(ValueError, match="format 99 is newer"):
+        load(newer)
+    with pytest.raises(ValueError, match="cannot write"):
+        save(Cosine(), tmp_path / "no" / "m.safetensors")
