@@ -61,7 +61,8 @@ def test_pairs_and_blocks_agree() -> None:
 
 def test_euclidean_takes_vectors_as_they_are() -> None:
     query, images = blobs(0)
-    pool = Pool(Features(query.vectors * 3, query.items), Gallery(Features(images.vectors * 3, images.items), metric="euclidean"))
+    gallery = Gallery(Features(images.vectors * 3, images.items), metric="euclidean")
+    pool = Pool(Features(query.vectors * 3, query.items), gallery)
     expected = np.linalg.norm(3.0 * query.vectors[:, None] - 3.0 * images.vectors[None], axis=2)
     np.testing.assert_allclose(pool.distances(0, pool.probes), expected, atol=1e-4)
     near = pool.probe_neighbors(4)

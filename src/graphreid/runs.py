@@ -40,7 +40,7 @@ class Identities:
     held_out: bool
 
 
-def split_identities(names: NDArray[np.str_], share: float, seed: int) -> Identities:
+def split_identities(names: NDArray[Any], share: float, seed: int) -> Identities:
     """Keep a share of the identities away from the embedder, and cut them into fit and validation.
 
     Args:
@@ -125,7 +125,7 @@ def read_identities(folder: Path) -> Identities:
     )
 
 
-def _sorted(names: NDArray[np.str_]) -> tuple[str, ...]:
+def _sorted(names: NDArray[Any]) -> tuple[str, ...]:
     return tuple(sorted(names.tolist()))
 
 

@@ -18,7 +18,7 @@ from graphreid.seeding import generator, seeded
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
-History = list[dict[str, float]]
+History = list[dict[str, int | float]]
 Schedule = Callable[[float], float]
 """From the epochs gone by, in fractions, to the factor of every learning rate."""
 
@@ -89,27 +89,27 @@ def optimise(
                 module.train()
                 began = perf_counter()
                 sums: dict[str, Tensor] = {}
-                steps, factor = batches(epoch), 1.0
-                if not len(steps):
+                drawn, factor = batches(epoch), 1.0
+                if not len(drawn):
                     raise ValueError(f"{what}: epoch {epoch + 1} has no batches: there are too few images")
-                for step, batch in enumerate(steps, 1):
-                    factor = schedule(epoch + (step - 1) / len(steps))
+                for step, batch in enumerate(drawn, 1):
+                    factor = schedule(epoch + (step - 1) / len(drawn))
                     for group in optimizer.param_groups:
                         group["lr"] = group["initial_lr"] * factor
                     parts = loss(batch)
                     torch.stack([*parts.values()]).sum().div(accumulate).backward()
                     sums = {name: part.detach() + sums.get(name, 0) for name, part in parts.items()}
-                    if step % accumulate == 0 or step == len(steps):
+                    if step % accumulate == 0 or step == len(drawn):
                         optimizer.step()
                         optimizer.zero_grad()
                     if compute.progress:
-                        compute.progress(what, epoch * len(steps) + step, epochs * len(steps))
-                record = {name: float(part) / len(steps) for name, part in sums.items()}
+                        compute.progress(what, epoch * len(drawn) + step, epochs * len(drawn))
+                record: dict[str, int | float] = {name: float(part) / len(drawn) for name, part in sums.items()}
                 if not all(math.isfinite(mean) for mean in record.values()):
                     raise ValueError(f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower the learning rate")
-                record |= {"epoch": epoch + 1, "rate": optimizer.param_groups[0]["lr"], "batches": len(steps)}
+                record |= {"epoch": epoch + 1, "rate": optimizer.param_groups[0]["lr"], "batches": len(drawn)}
                 record["seconds"] = round(perf_counter() - began, 3)
-                state.close(record if validate is None else {**record, "score": validate(epoch)})
+                state.close(record if validate is None else {**record, "score": float(validate(epoch))})
     return state.finish()
 
 
@@ -141,7 +141,7 @@ class _State:
         scores = self.scores()
         return patience is not None and len(scores) > 0 and len(scores) - 1 - scores.index(max(scores)) >= patience
 
-    def close(self, record: dict[str, float]) -> None:
+    def close(self, record: dict[str, int | float]) -> None:
         """End an epoch: note its record and, in the first process, save."""
         self.history.append(record)
         if "score" in record and record["score"] >= max(self.scores()):
@@ -169,20 +169,20 @@ class _State:
         return self.history
 
 
-def steps(milestones: Sequence[float], *, gamma: float = 0.1, warmup: float = 0.0, start: float = 0.1) -> Schedule:
+def steps(milestones: Sequence[int | float], *, gamma: float = 0.1, warmup: int | float = 0, start: float = 0.1) -> Schedule:
     """The factor rises linearly from `start` to 1 over `warmup` epochs, and is multiplied by `gamma` at each milestone."""
 
-    def factor(epoch: float) -> float:
+    def factor(epoch: int | float) -> float:
         rise = start + (1 - start) * epoch / warmup if epoch < warmup else 1.0
         return rise * gamma ** sum(epoch >= milestone for milestone in milestones)
 
     return factor
 
 
-def cosine(epochs: float, *, warmup: float = 0.0, start: float = 0.1) -> Schedule:
+def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) -> Schedule:
     """The factor rises linearly from `start` to 1 over `warmup` epochs, then falls as half a cosine, to 0 at `epochs`."""
 
-    def factor(epoch: float) -> float:
+    def factor(epoch: int | float) -> float:
         if epoch < warmup:
             return start + (1 - start) * epoch / warmup
         return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))

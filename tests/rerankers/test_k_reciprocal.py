@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ from tests.support import all_distances, blobs
     ("k1", "k2", "lam", "key"),
     [(20, 6, 0.3, "k20_k6_l03"), (10, 3, 0.3, "k10_k3_l03"), (20, 1, 0.5, "k20_k1_l05"), (20, 6, 0.0, "k20_k6_l00")],
 )
-def test_equals_the_authors_code(golden, case, k1, k2, lam, key):
+def test_equals_the_authors_code(golden: Path, case: str, k1: int, k2: int, lam: float, key: str) -> None:
     given = np.load(golden / f"kreciprocal_{case}.npz")
     got = all_distances(KReciprocal(k1, k2, lam), Features(given["q_emb"]), Gallery(Features(given["g_emb"])))
     np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=2e-6)
@@ -21,7 +24,7 @@ def test_equals_the_authors_code(golden, case, k1, k2, lam, key):
 
 @pytest.mark.parametrize(("k1", "k2", "lam"), [(7, 3, 0.3), (6, 1, 0.0), (30, 6, 0.5)])
 @pytest.mark.parametrize("seed", range(3))
-def test_both_settings_equal_the_slow_statement(k1, k2, lam, seed):
+def test_both_settings_equal_the_slow_statement(k1: int, k2: int, lam: float, seed: int) -> None:
     query, gallery = blobs(seed, probes=9, images=50)
     x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -29,16 +32,13 @@ def test_both_settings_equal_the_slow_statement(k1, k2, lam, seed):
     expected = slow.transductive(cosine, len(query), k1, k2, lam)
     got = all_distances(KReciprocal(k1, k2, lam), query, Gallery(gallery))
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
-    expected = [slow.online(cosine[np.ix_(rows, rows)], k1, k2, lam) for rows in _probe_and_gallery(len(query), len(x))]
+    sets = [[probe, *range(len(query), len(x))] for probe in range(len(query))]
+    expected = [slow.online(cosine[np.ix_(rows, rows)], k1, k2, lam) for rows in sets]
     got = all_distances(KReciprocal(k1, k2, lam, setting="online"), query, Gallery(gallery))
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
 
 
-def _probe_and_gallery(probes: int, n: int) -> list[list[int]]:
-    return [[probe, *range(probes, n)] for probe in range(probes)]
-
-
-def test_lam_1_is_the_original_order():
+def test_lam_1_is_the_original_order() -> None:
     query, gallery = blobs(0)
     got = all_distances(KReciprocal(lam=1.0), query, Gallery(gallery))
     plain = 1 - query.vectors @ gallery.vectors.T
@@ -46,6 +46,6 @@ def test_lam_1_is_the_original_order():
 
 
 @pytest.mark.parametrize("wrong", [{"k1": 0}, {"k2": 0}, {"lam": 1.5}, {"setting": "both"}])
-def test_a_value_out_of_range_is_refused(wrong):
+def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         KReciprocal(**wrong)

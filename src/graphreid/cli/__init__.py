@@ -12,6 +12,7 @@ app = cyclopts.App(
     help="Instance retrieval made better with graph context: from images to embeddings to a re-ranked gallery.",
     version=__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 data = cyclopts.App(name="data", help="Make and check data folders: DIR/manifest.parquet and the images it names.")
 app.command(data)

@@ -1,0 +1,115 @@
+"""`graphreid train`."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from graphreid.cli.options import ComputeOptions
+from graphreid.data.manifest import Manifest, read_manifest
+from graphreid.embedders import build, save_embedder
+from graphreid.embedders.bot import PRESETS, BoT
+from graphreid.runs import LOG, MODEL, begin, complete, split_identities
+
+
+def train(
+    *,
+    data: Annotated[Path, Parameter(help="the data folder; its train split is used")],
+    out: Annotated[Path, Parameter(help="the run's folder; one that was interrupted is gone on with")],
+    model: Annotated[Literal["bot"], Parameter(help="what to train")] = "bot",
+    preset: Annotated[
+        Literal["small", "paper", "ffgnn", "hrnet"],
+        Parameter(help="settings: small (minutes on a CPU), or a paper's (they want a GPU and ImageNet weights)"),
+    ] = "small",
+    holdout_identities: Annotated[
+        float, Parameter(help="share of the identities to keep away, for a re-ranker's fit and validation")
+    ] = 0.0,
+    seed: Annotated[int, Parameter(help="of all that is random")] = 0,
+    epochs: Annotated[int | None, Parameter(help="in place of the preset's")] = None,
+    flip: Annotated[
+        bool, Parameter(help="mirror images in training, and average both in the vectors; wrong for characters and text")
+    ] = True,
+    weights: Annotated[Path | None, Parameter(help="the backbone's first weights, .safetensors or .pth")] = None,
+    allow_partial: Annotated[bool, Parameter(negative="", help="take such weights although not all match")] = False,
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]")
+    ] = (),
+    on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
+    options: ComputeOptions | None = None,
+) -> None:
+    """Train an embedder on a data folder's train split.
+
+    RUN gets config.json, identities.json (who was trained on, who was kept away), model.safetensors, checkpoint/ and log.jsonl
+    (a line an epoch). The same command goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
+    """
+    changes: dict[str, Any] = dict(PRESETS[preset]) | _settings(set_)
+    changes |= {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
+    if weights is not None:
+        changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
+    embedder = build(model, changes)
+    manifest = read_manifest(data)
+    rows = manifest.rows("train")
+    rows = rows[manifest.role[rows] == "normal"]
+    if not len(rows):
+        raise ValueError(f"{data}: all train images are junk or distractors")
+    identities = split_identities(manifest.identity[rows], holdout_identities, seed)
+    config = {
+        "embedder": model,
+        "preset": preset,
+        "holdout_identities": holdout_identities,
+        "on_error": on_error,
+        "fields": embedder.fields(),
+        "data": {"images": len(rows), "digest": _digest(manifest, rows)},
+    }
+    resumed = begin(out, config, identities)
+    if complete(out):
+        print(f"{out}: complete; nothing to do")
+        return
+    rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
+    print(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
+    with (options or ComputeOptions()).compute() as compute:
+        if on_error == "skip":
+            kept = readable(manifest.images(rows), compute)
+            print(f"{len(rows) - len(kept)} of {len(rows)} images can't be read and are left out")
+            rows = rows[kept]
+        embedder.fit(manifest.images(rows), manifest.labels(rows), compute=compute, run=out)
+    save_embedder(embedder, out / MODEL)
+    print(_closing(embedder, out))
+
+
+_STILL = {"flip": False, "flip_average": False}
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings of KEY=VALUE; a value that is no JSON is text."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: write KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
+
+
+def _digest(manifest: Manifest, rows: Any) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for column in (manifest.item, manifest.identity):
+        digest.update("\n".join(column[rows].tolist()).encode())
+    return digest.hexdigest()
+
+
+def _closing(embedder: BoT, out: Path) -> str:
+    history = embedder.history_
+    if embedder.matched_ is not None:
+        print(f"{embedder.weights}: {embedder.matched_}", file=sys.stderr)
+    seconds = sum(record["seconds"] for record in history)
+    images = sum(record["batches"] for record in history) * embedder.batch_identities * embedder.batch_images
+    return f"{out}: {len(history)} epochs in {seconds:.0f} s, {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"

@@ -1,0 +1,54 @@
+"""P x K sampling: batches of P identities with K images of each."""
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from graphreid.seeding import generator
+
+
+def pk_batches(
+    identity: Int64[np.ndarray, " n"], *, identities: int, images: int, seed: int, epoch: int
+) -> list[NDArray[np.intp]]:
+    """An epoch's batches, as the bag-of-tricks baseline draws them (Hermans et al. 2017, section 2, PK batches).
+
+    Each identity's images are shuffled and cut into groups of K, a remainder below K left out; an identity with fewer
+    than K images gives one group, drawn with replacement. A batch is a group each of P identities drawn at random; the
+    epoch ends when fewer than P identities have groups left, so most images are seen once.
+
+    Args:
+        identity: of each image.
+        identities: P.
+        images: K.
+        seed: of the draw.
+        epoch: its number; every epoch draws anew, whatever was drawn before.
+
+    Returns:
+        Rows of `identity`, P * K in each array; an identity's images stand together.
+
+    Raises:
+        ValueError: P or K is below 2, or there are fewer than P identities.
+    """
+    if identities < 2 or images < 2:
+        raise ValueError(f"a batch of {identities} identities x {images} images: a triplet needs at least 2 x 2")
+    names, inverse = np.unique(identity, return_inverse=True)
+    if len(names) < identities:
+        raise ValueError(
+            f"a batch wants {identities} identities, and there are {len(names)} to train on: write fewer (batch_identities)"
+        )
+    draw = generator(seed, epoch)
+    order = np.argsort(inverse, kind="stable")
+    groups: list[list[NDArray[np.intp]]] = []
+    for rows in np.split(order, np.cumsum(np.bincount(inverse))[:-1]):
+        if len(rows) < images:
+            groups.append([draw.choice(rows, images)])
+        else:
+            mixed = draw.permutation(rows)[: len(rows) // images * images]
+            groups.append(list(mixed.reshape(-1, images)))
+    left = np.arange(len(names))
+    batches: list[NDArray[np.intp]] = []
+    while len(left) >= identities:
+        chosen = draw.choice(left, identities, replace=False)
+        batches.append(np.concatenate([groups[row].pop() for row in chosen.tolist()]))
+        left = left[[bool(groups[row]) for row in left.tolist()]]
+    return batches

@@ -1,0 +1,50 @@
+"""Sets that can be imported, one file each: `read(source, **options) -> Plan`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+
+from graphreid.data.importing import Plan
+from graphreid.data.sets import csv_table, folder, grocery, omniglot
+
+
+@dataclass(frozen=True)
+class Importer:
+    """How a set is read: its function, and in one line what it is, its source and its licence."""
+
+    read: Callable[..., Plan]
+    about: str
+
+
+SETS = {
+    "folder": Importer(folder.read, "your images, one folder for each identity"),
+    "csv": Importer(csv_table.read, "your images, listed in a table with columns path, identity and more"),
+    "omniglot": Importer(
+        omniglot.read, "handwritten characters, camera = drawer (github.com/brendenlake/omniglot, MIT licence)"
+    ),
+    "grocery": Importer(
+        grocery.read, "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT licence)"
+    ),
+}
+
+
+def read_set(name: str, source: str | Path, **options: object) -> Plan:
+    """What the importer `name` finds in `source`.
+
+    Args:
+        name: a key of SETS.
+        source: a folder or file.
+        options: the importer's own options; those that are None count as not given.
+
+    Raises:
+        ValueError: no such set, an option that the set does not have, or what its importer refuses.
+    """
+    if name not in SETS:
+        raise ValueError(f"no set {name!r} can be imported: choose one of {', '.join(SETS)}")
+    read = SETS[name].read
+    given = {option: value for option, value in options.items() if value is not None}
+    unknown = [option for option in given if option not in signature(read).parameters]
+    if unknown:
+        raise ValueError(f"{name} has no option --{unknown[0].replace('_', '-')}")
+    return read(Path(source), **given)

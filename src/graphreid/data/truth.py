@@ -1,0 +1,89 @@
+"""Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what it wears."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16, UInt8
+from numpy.typing import NDArray
+
+FOLDER = "truth"
+SHARD = 512
+"""Images a file."""
+from graphreid.types import Text
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Ground truth of `n` images.
+
+    Attributes:
+        item: text [n], the manifest's ids.
+        mask: uint8 [n, height, width], 0 for the background and what stands before the figure, else the part's label:
+            1 head, 2 upper body with the arms, 3 carried object, 4 lower body, 5 shoes (`figures.PARTS`).
+        azimuth: float32 [n], degrees in [0, 360): 0 seen from the front, 90 from its left, 180 from the back.
+        outfit: int16 [n, 8], the design of each of `textures.CHOICES`; -1 for nothing carried.
+    """
+
+    item: Text
+    mask: UInt8[np.ndarray, "n h w"]
+    azimuth: Float32[np.ndarray, " n"]
+    outfit: Int16[np.ndarray, "n choices"]
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def foreground(self) -> Bool[np.ndarray, "n h w"]:
+        """Where the figure is seen."""
+        return self.mask > 0
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Truth":
+        """The images of `rows` (indices, a mask or a slice), in that order."""
+        return Truth(self.item[rows], self.mask[rows], self.azimuth[rows], self.outfit[rows])
+
+
+def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> Truth:
+    """The ground truth of a rendered data folder, of `items` in their order, or of all images in manifest order.
+
+    Raises:
+        ValueError: the folder has no ground truth, a file of it is damaged, or an item is not in it.
+    """
+    files = sorted((Path(root) / FOLDER).glob("*.npz"))
+    if not files:
+        raise ValueError(f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it")
+    wanted = None if items is None else np.asarray(items).astype(str)
+    shards: list[Truth] = []
+    for file in files:
+        try:
+            with np.load(file) as held:
+                item = held["item"]
+                rows = np.arange(len(item)) if wanted is None else np.flatnonzero(np.isin(item, wanted))
+                if len(rows):
+                    shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
+        except (OSError, KeyError, ValueError, EOFError) as error:
+            raise ValueError(f"{file}: not a readable file of ground truth ({error}): render the set again") from None
+    found = [shard.item for shard in shards]
+    names = np.concatenate(found) if found else np.empty(0, str)
+    if wanted is not None and not np.isin(wanted, names).all():
+        missing = wanted[~np.isin(wanted, names)][0]
+        raise ValueError(f"{Path(root) / FOLDER}: item {missing!r} is not in it: was the set rendered again?")
+    if not shards:
+        raise ValueError("items is empty: name at least one image")
+    whole = Truth(names, *(np.concatenate([getattr(s, name) for s in shards]) for name in ("mask", "azimuth", "outfit")))
+    if wanted is None:
+        return whole
+    order = np.argsort(names)
+    return whole.take(order[np.searchsorted(names[order], wanted)])
+
+
+def write_shard(truth: Truth, root: Path, number: int) -> None:
+    """Write file `number` of the ground truth into a data folder."""
+    np.savez_compressed(
+        root / FOLDER / f"{number:05d}.npz",
+        item=truth.item,
+        mask=truth.mask,
+        azimuth=truth.azimuth,
+        outfit=truth.outfit,
+    )

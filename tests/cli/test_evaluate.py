@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphreid import evaluate, load_features
+from graphreid.cli import main
+from graphreid.gallery import Gallery
+from graphreid.rerankers import Cosine, KReciprocal
+from tests.cli.test_main import files
+
+__all__ = ["files"]
+
+
+def test_json_and_table_are_the_librarys_numbers(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, gallery = files
+    out = tmp_path / "r.json"
+    methods = ["cosine", "k-reciprocal:k1=8"]
+    arguments = [part for name in methods for part in ("--method", name)]
+    assert main(["evaluate", "--query", query, "--gallery", gallery, *arguments, "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    given = json.loads(out.read_text())
+    assert list(given["methods"]) == methods
+    assert "same identity and camera removed" in given["rule"]
+    probes, probe_labels = load_features(query)
+    images, image_labels = load_features(gallery)
+    for name, method in zip(methods, (Cosine(), KReciprocal(k1=8)), strict=True):
+        report = evaluate(method, probes, Gallery(images), probe_labels, image_labels)
+        row = given["methods"][name]
+        assert row["mAP"] == pytest.approx(report.mean_ap())
+        assert row["mINP"] == pytest.approx(report.mean_inp())
+        assert row["cmc"]["5"] == report.cmc(5)
+        assert row["queries"] + row["skipped"] == len(probes)
+        assert row["setting"] == method.setting
+        assert row["peak_mb"] >= 0
+        assert f"{report.mean_ap():.3f}" in printed
+
+
+def test_junk_is_no_graph_node_unless_asked(files: tuple[str, str], tmp_path: Path) -> None:
+    query, gallery = files
+    given = dict(np.load(gallery))
+    given["identity"] = np.where(np.arange(len(given["identity"])) % 4 == 0, -1, given["identity"])
+    junky = tmp_path / "junky.npz"
+    np.savez(junky, **given)  # pyright: ignore[reportArgumentType]
+    clean = tmp_path / "clean.npz"
+    np.savez(clean, **{key: value[given["identity"] != -1] for key, value in given.items()})  # pyright: ignore[reportArgumentType]
+    scores: list[float] = []
+    for source, more in ((junky, []), (clean, []), (junky, ["--keep-junk"])):
+        out = tmp_path / "r.json"
+        command = ["evaluate", "--query", query, "--gallery", str(source), "--method", "k-reciprocal:k1=8", "--json", str(out)]
+        assert main([*command, *more]) == 0
+        scores.append(json.loads(out.read_text())["methods"]["k-reciprocal:k1=8"]["mAP"])
+    assert scores[0] == pytest.approx(scores[1])
+    assert scores[0] != scores[2]
+
+
+def test_the_rule_can_be_chosen(files: tuple[str, str], tmp_path: Path) -> None:
+    query, gallery = files
+    values: set[float] = set()
+    for more in ([], ["--rule", "no-camera"], ["--rule", "layumi"], ["--ap", "trapezoid"]):
+        out = tmp_path / "r.json"
+        command = ["evaluate", "--query", query, "--gallery", gallery, "--method", "cosine", "--json", str(out), *more]
+        assert main(command) == 0
+        values.add(json.loads(out.read_text())["methods"]["cosine"]["mAP"])
+    assert len(values) >= 3

@@ -1,0 +1,141 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from graphreid.cli import main
+from graphreid.cli.features import features
+from graphreid.data.features import load_columns, load_features, load_vectors
+
+VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+TABLE = "identity,camera,item,path,seen,other\n7,c1,a,a.jpg,true,x\n-1,c2,b,b.jpg,false,y\n8,c1,c,c.jpg,1,z\n"
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Any]:
+    np.save(tmp_path / "x.npy", VECTORS)
+    (tmp_path / "x.csv").write_text(TABLE)
+    return {"vectors": tmp_path / "x.npy", "table": tmp_path / "x.csv", "out": tmp_path / "f.npz"}
+
+
+def test_a_table_by_its_names(given: dict[str, Any], capsys: pytest.CaptureFixture[str]):
+    features(**given)
+    read, labels = load_features(given["out"])
+    assert (read.vectors == VECTORS).all()
+    assert read.items.tolist() == ["a", "b", "c"]
+    assert labels.identity.tolist() == [7, -1, 8]
+    assert labels.role.tolist() == [0, 1, 0]
+    columns = load_columns(given["out"])
+    assert columns["camera"].tolist() == ["c1", "c2", "c1"]
+    assert columns["path"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert columns["seen"].tolist() == [True, False, True]
+    assert "3 vectors of width 4, with identity, camera, item, path, seen" in capsys.readouterr().out
+
+
+def test_named_columns_and_a_parquet_table(given: dict[str, Any], tmp_path: Path):
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"pid": ["007", "x", "x"], "cam": [3, 1, 2], "file": ["a", "b", "c"]}), table)
+    features(vectors=given["vectors"], table=table, out=tmp_path / "g", identity="pid", camera="cam", path="file")
+    columns = load_columns(tmp_path / "g")
+    assert columns["identity"].tolist() == ["007", "x", "x"]
+    assert columns["camera"].tolist() == [3, 1, 2]
+    assert "item" not in columns
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv", "csv with a header", "txt", "float64"])
+def test_vectors_of_other_kinds(given: dict[str, Any], tmp_path: Path, kind: str):
+    if kind == "npz":
+        file = tmp_path / "v.npz"
+        np.savez(file, anything=VECTORS)
+    elif kind == "float64":
+        file = tmp_path / "v.npy"
+        np.save(file, VECTORS.astype(np.float64))
+    else:
+        file = tmp_path / f"v.{kind[:3]}"
+        header = "a,b,c,d" if "header" in kind else ""
+        np.savetxt(file, VECTORS, delimiter=" " if kind == "txt" else ",", header=header, comments="", fmt="%.9g")
+    features(vectors=file, table=given["table"], out=given["out"])
+    assert (load_features(given["out"])[0].vectors == VECTORS).all()
+
+
+def test_a_table_is_not_needed(given: dict[str, Any]):
+    features(vectors=given["vectors"], out=given["out"])
+    assert len(load_vectors(given["out"])) == 3
+
+
+def test_lengths_are_compared(given: dict[str, Any]):
+    given["table"].write_text(TABLE + "9,c1,d,d.jpg,0,z\n")
+    with pytest.raises(ValueError, match=r"x\.csv: 4 rows for 3 vectors"):
+        features(**given)
+    assert not given["out"].exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"identity": "pid"}, r"x\.csv: no column 'pid' \(--identity\); it has identity, camera"),
+        ({"item": "identity"}, ""),
+        ({"item": "camera"}, r"x\.npy: item .*c1.* stands in rows 0 and 2"),
+        ({"table": None, "camera": "c"}, "a column is named and no table is given"),
+        ({"table": Path("gone.csv")}, r"gone\.csv: No such file"),
+        ({"vectors": Path("gone.npy")}, r"gone\.npy: No such file"),
+        ({"out": Path("no/such/f.npz")}, "cannot write no/such/f.npz: No such file"),
+    ],
+)
+def test_bad_options_are_named(given: dict[str, Any], change: dict[str, Any], message: str):
+    if not message:
+        features(**{**given, **change})
+        return
+    with pytest.raises(ValueError, match=message):
+        features(**{**given, **change})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("identity\na\n\n \nb\n", "identity is empty in row 1"),
+        ("identity,role\na,normal\nb,bad\nc,junk\n", r"x\.csv: role is .*'bad'.* in row 1"),
+        ("identity,seen\na,1\nb,maybe\nc,0\n", "seen is 'maybe' in row 1: true or false"),
+    ],
+)
+def test_bad_tables_are_named(given: dict[str, Any], text: str, message: str):
+    given["table"].write_text(text)
+    with pytest.raises(ValueError, match=message):
+        features(**given)
+
+
+def test_bad_vectors_are_named(given: dict[str, Any], tmp_path: Path):
+    def refused(message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            features(**given)
+
+    bad = VECTORS.copy()
+    bad[1, 2] = np.inf
+    np.save(given["vectors"], bad)
+    refused(r"x\.npy: vectors has NaN or infinity in row 1")
+    bad[1] = 0
+    np.save(given["vectors"], bad)
+    refused(r"x\.npy: vectors is all zeros in row 1")
+    features(**given, zero="keep")
+    np.save(given["vectors"], VECTORS[0])
+    refused(r"x\.npy: needs one vector a row")
+    given["vectors"] = tmp_path / "v.npz"
+    np.savez(given["vectors"], a=VECTORS, b=VECTORS)
+    refused(r"v\.npz: holds a, b: give a file with one array")
+    given["vectors"] = tmp_path / "v.csv"
+    given["vectors"].write_text("1,2\n3,x\n5,6\n")
+    refused(r"v\.csv: not a table of numbers")
+    given["vectors"].write_text("1,2\n3\n5,6\n")
+    refused(r"v\.csv: not a table of numbers")
+
+
+def test_the_command(given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = [word for name in ("vectors", "table", "out") for word in (f"--{name}", str(given[name]))]
+    assert main(["features", *words, "--camera", "other"]) == 0
+    assert load_columns(given["out"])["camera"].tolist() == ["x", "y", "z"]
+    capsys.readouterr()
+    assert main(["features", *words, "--camera", "none"]) == 2
+    assert capsys.readouterr().err.startswith(f"graphreid: {tmp_path}/x.csv: no column 'none' (--camera)")

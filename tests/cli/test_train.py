@@ -1,0 +1,196 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from graphreid.cli import main
+from graphreid.data.features import load_columns, load_features
+from graphreid.data.manifest import Manifest, write_manifest
+from tests.embedders.test_bot import draw
+
+SMALL = ("--set", "channels=[8,8,16,16]", "--set", "batch_identities=3", "--set", "batch_images=2", "--set", "precision=fp32")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Eight train identities, two test ones; a junk and a distractor image."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    images, labels = draw(folder / "images", identities=10, count=4)
+    identity = labels.identity.astype(str)
+    split = np.where(labels.identity < 18, "train", np.where(np.arange(40) % 4 == 0, "query", "gallery"))
+    role = np.full(40, "normal", dtype="<U10")
+    role[[0, 5]] = "junk", "distractor"
+    manifest = Manifest(
+        root=folder,
+        item=images.items,
+        path=np.array([f"images/{path.name}" for path in images.paths]),
+        identity=identity,
+        camera=np.array(["left", "right"])[np.arange(40) % 2],
+        split=split,
+        role=role,
+        extra={"track": np.arange(40)},
+    )
+    write_manifest(manifest, folder)
+    return folder
+
+
+def run(command: str, **options: str | Path | int | float) -> int:
+    words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    return main([command, *words])
+
+
+def train(data: Path, out: Path, *more: str) -> int:
+    return main(["train", "--data", str(data), "--out", str(out), "--epochs", "2", *SMALL, *more])
+
+
+def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    assert train(data, out, "--holdout-identities", "0.5", "--no-flip") == 0
+    assert {path.name for path in out.iterdir()} == {"config.json", "identities.json", "model.safetensors", "checkpoint", "log.jsonl"}
+    assert "2 epochs in" in capsys.readouterr().out
+    config = json.loads((out / "config.json").read_text())
+    assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == ("small", 0.5, False)
+    split = json.loads((out / "identities.json").read_text())
+    assert [len(split[name]) for name in ("backbone", "fit", "validation")] == [4, 2, 2]
+
+    counts = {"train": 32, "fit": 8, "validation": 8, "query": 2, "gallery": 6}
+    for name, count in counts.items():
+        file = tmp_path / f"{name}.npz"
+        assert run("embed", data=data, model=out, split=name, out=file) == 0
+        columns = load_columns(file)
+        features, labels = load_features(file)
+        assert features.vectors.shape[1] == 16
+        if name not in ("fit", "validation"):
+            assert len(features) == count
+        else:
+            assert set(columns["identity"].tolist()) == set(split[name])
+            assert (columns["role"] == "normal").all()
+        assert (columns["seen"] == np.isin(columns["identity"], split["backbone"])).all()
+        assert set(columns) == {"identity", "camera", "item", "path", "role", "track", "seen"}
+        assert all(Path(path).is_file() for path in columns["path"].tolist())
+        assert set(columns["camera"].tolist()) <= {"left", "right"}
+        assert len(labels) == len(features)
+    order = load_columns(tmp_path / "train.npz")["item"].tolist()
+    assert order == sorted(order)
+    assert "warning" not in capsys.readouterr().err
+
+    again = tmp_path / "again.npz"
+    assert run("embed", data=data, model=out, split="query", out=again) == 0
+    assert again.read_bytes() == (tmp_path / "query.npz").read_bytes()
+    assert main(["embed", "--flip", *f"--data {data} --model {out} --split query --out {again}".split()]) == 0
+    assert again.read_bytes() != (tmp_path / "query.npz").read_bytes()
+
+
+def test_without_a_holdout_fit_is_seen_and_warned_of(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    assert train(data, out) == 0
+    assert run("embed", data=data, model=out, split="fit", out=tmp_path / "fit.npz") == 0
+    assert "warning: the run kept no identities away" in capsys.readouterr().err
+    assert load_columns(tmp_path / "fit.npz")["seen"].all()
+
+
+def test_the_same_command_goes_on_and_ends_the_same(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(data, whole) == 0
+    import graphreid.training as training
+
+    original, calls = training.whole_file, [0]
+
+    def interrupted(path: Path):
+        calls[0] += path.name == "state.pt"
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return original(path)
+
+    monkeypatch.setattr(training, "whole_file", interrupted)
+    assert train(data, broken) == 130
+    assert not (broken / "model.safetensors").exists()
+    assert run("embed", data=data, model=broken, split="query", out=tmp_path / "q.npz") == 2
+    assert "training has not ended" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert train(data, broken) == 0
+    assert "going on" in capsys.readouterr().out
+    one, two = load_file(whole / "model.safetensors"), load_file(broken / "model.safetensors")
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    written = (broken / "model.safetensors").stat().st_mtime_ns
+    assert train(data, broken) == 0
+    assert "complete; nothing to do" in capsys.readouterr().out
+    assert (broken / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_other_settings_on_a_run_are_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    assert train(data, out) == 0
+    assert train(data, out, "--no-flip") == 2
+    assert "holds a run with other settings (fields.flip was True, is False" in capsys.readouterr().err
+
+
+def test_an_unreadable_image(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (data / "images" / "2_1.png").write_bytes(b"nothing")
+    (data / "images" / "9_1.png").write_bytes(b"nothing")
+    out = tmp_path / "run"
+    assert train(data, out) == 2
+    assert "2_1.png: not a readable image" in capsys.readouterr().err
+    assert train(data, tmp_path / "skipped", "--on-error", "skip") == 0
+    assert "1 image can't be read and is left out" in capsys.readouterr().out
+    gallery = {"data": data, "model": tmp_path / "skipped", "split": "gallery", "out": tmp_path / "g.npz"}
+    assert run("embed", **gallery) == 2
+    assert "9_1.png" in capsys.readouterr().err
+    assert not (tmp_path / "g.npz").exists()
+    assert run("embed", **gallery, on_error="skip") == 0
+    assert "1 of 6 images can't be read and are left out" in capsys.readouterr().out
+    assert "9_1" not in load_columns(tmp_path / "g.npz")["item"]
+
+
+def test_an_interrupted_embedding_goes_on(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from graphreid.data.writer import FeatureWriter
+
+    out = tmp_path / "run"
+    assert train(data, out) == 0
+    wanted = {"data": data, "model": out, "split": "train", "batch": 5}
+    assert run("embed", **wanted, out=tmp_path / "whole.npz") == 0
+    original, calls = FeatureWriter.write, [0]
+
+    def interrupted(self: FeatureWriter, block: np.ndarray) -> None:
+        calls[0] += 1
+        if calls[0] == 4:
+            raise KeyboardInterrupt
+        original(self, block)
+
+    monkeypatch.setattr(FeatureWriter, "write", interrupted)
+    assert run("embed", **wanted, out=tmp_path / "broken.npz") == 130
+    monkeypatch.undo()
+    assert run("embed", **wanted, out=tmp_path / "broken.npz") == 0
+    assert "going on after 15 of 32 images" in capsys.readouterr().out
+    assert (tmp_path / "broken.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--set", "nonsense=1"), "has no setting 'nonsense'"),
+        (("--set", "rate"), "write KEY=VALUE"),
+        (("--set", "rate=fast"), "rate is 'fast': it must be float"),
+        (("--set", "batch_identities=9"), "a batch wants 9 identities"),
+        (("--holdout-identities", "0.1"), "holdout of 0.1 of 8 identities is 1"),
+        (("--seed", "-1"), "seed is -1"),
+        (("--weights", "none.pth"), "none.pth: no such file"),
+    ],
+)
+def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str):
+    assert train(data, tmp_path / "run", *more) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_an_embedding_of_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("embed", data=data, model=tmp_path, split="query", out=tmp_path / "q.npz") == 2
+    assert "no training run" in capsys.readouterr().err

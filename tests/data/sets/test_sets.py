@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from graphreid.data.sets import SETS, read_set
+
+
+def test_every_set_says_what_it_is():
+    assert list(SETS) == ["folder", "csv", "omniglot", "grocery"]
+    assert all(entry.about and "\n" not in entry.about for entry in SETS.values())
+
+
+def test_options_go_to_the_importer_and_none_is_not_given(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (2, 2)).save(tmp_path / "a/c1.jpg")
+    plan = read_set("folder", tmp_path, camera_pattern=r"c(\d)", test_share=None, seed=None)
+    assert plan.entries[0].camera == "1"
+
+
+def test_unknown_sets_and_options_are_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="no set 'market' can be imported: choose one of folder, csv"):
+        read_set("market", tmp_path)
+    with pytest.raises(ValueError, match="omniglot has no option --camera-pattern"):
+        read_set("omniglot", tmp_path, camera_pattern="x", seed=None)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphreid.data.sampling import pk_batches
+
+IDENTITY = np.repeat([7, 3, 11, 5, 2, 9], [8, 3, 12, 4, 9, 1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=4, max_size=12), st.integers(2, 4), st.integers(2, 5), st.integers(0, 99))
+def test_batches_are_p_by_k(counts: list[int], p: int, k: int, epoch: int):
+    identity = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    batches = pk_batches(identity, identities=p, images=k, seed=1, epoch=epoch)
+    assert batches
+    for rows in batches:
+        names = identity[rows].reshape(p, k)
+        assert (names == names[:, :1]).all()
+        assert len(np.unique(names[:, 0])) == p
+    used = np.concatenate(batches)
+    for name, count in enumerate(counts):
+        own = used[identity[used] == name]
+        if count >= k:  # without replacement, and never more groups than there are
+            assert len(np.unique(own)) == len(own)
+        else:
+            assert len(own) in (0, k)
+    # it ends only when fewer than P identities have groups left
+    left = [max(count // k, 1) - (identity[used] == name).sum() // k for name, count in enumerate(counts)]
+    assert sum(rest > 0 for rest in left) < p
+
+
+def test_seeded_by_epoch():
+    first, again, other, reseeded = (
+        pk_batches(IDENTITY, identities=3, images=2, seed=seed, epoch=epoch) for seed, epoch in ((0, 4), (0, 4), (0, 5), (1, 4))
+    )
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    for different in (other, reseeded):
+        assert not np.array_equal(np.concatenate(first)[:12], np.concatenate(different)[:12])
+
+
+def test_few_images_are_drawn_with_replacement():
+    batches = pk_batches(IDENTITY, identities=6, images=4, seed=0, epoch=0)
+    rows = np.concatenate(batches)
+    assert (rows[IDENTITY[rows] == 9] == len(IDENTITY) - 1).all()
+    assert (IDENTITY[rows] == 9).sum() == 4
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="wants 7 identities, and there are 6"):
+        pk_batches(IDENTITY, identities=7, images=2, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="at least 2 x 2"):
+        pk_batches(IDENTITY, identities=1, images=4, seed=0, epoch=0)
