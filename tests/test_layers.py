@@ -8,12 +8,12 @@ import pytest
 from tests.conftest import PACKAGE
 
 LAYERS = (
-    ("types", "seeding", "compute", "files", "memory", "compiled"),
+    ("types", "seeding", "compute", "files", "memory", "processes", "compiled"),
     ("neighbors", "ranking", "data"),
     ("gallery",),
     ("protocols",),
-    ("evaluation", "graph", "nn"),
-    ("training",),
+    ("evaluation", "openset", "graph", "nn"),
+    ("training", "runs"),
     ("embedders", "rerankers", "storage"),
     ("report", "experiments"),
     ("cli", "service", "viewer"),

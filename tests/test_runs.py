@@ -58,7 +58,7 @@ def test_a_run_is_begun_gone_on_with_and_refused(tmp_path: Path):
 
 
 def test_folders_that_are_no_runs(tmp_path: Path):
-    with pytest.raises(ValueError, match="no training run: it has no config.json"):
+    with pytest.raises(ValueError, match=r"no training run: it has no config\.json"):
         read_config(tmp_path)
     (tmp_path / "x").touch()
     for path in (tmp_path, tmp_path / "x"):

@@ -40,7 +40,7 @@ class Identities:
     held_out: bool
 
 
-def split_identities(names: NDArray[Any], share: float, seed: int) -> Identities:
+def split_identities(names: NDArray[Any], share: int | float, seed: int) -> Identities:
     """Keep a share of the identities away from the embedder, and cut them into fit and validation.
 
     Args:

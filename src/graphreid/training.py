@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from graphreid import processes
 from graphreid.compute import Compute
 from graphreid.files import whole_file
 from graphreid.seeding import generator, seeded
@@ -146,7 +147,7 @@ class _State:
         self.history.append(record)
         if "score" in record and record["score"] >= max(self.scores()):
             self.best = deepcopy(self.module.state_dict())
-        if self.folder is None or (distributed.is_initialized() and distributed.get_rank() > 0):
+        if self.folder is None or not processes.first():
             return
         (self.folder / "checkpoint").mkdir(parents=True, exist_ok=True)
         content = {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from graphreid import training
 from graphreid.cli import main
 from graphreid.data.features import load_columns, load_features
 from graphreid.data.manifest import Manifest, write_manifest
@@ -49,7 +50,13 @@ def train(data: Path, out: Path, *more: str) -> int:
 def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "run"
     assert train(data, out, "--holdout-identities", "0.5", "--no-flip") == 0
-    assert {path.name for path in out.iterdir()} == {"config.json", "identities.json", "model.safetensors", "checkpoint", "log.jsonl"}
+    assert {path.name for path in out.iterdir()} == {
+        "config.json",
+        "identities.json",
+        "model.safetensors",
+        "checkpoint",
+        "log.jsonl",
+    }
     assert "2 epochs in" in capsys.readouterr().out
     config = json.loads((out / "config.json").read_text())
     assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == ("small", 0.5, False)
@@ -70,7 +77,7 @@ def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
             assert (columns["role"] == "normal").all()
         assert (columns["seen"] == np.isin(columns["identity"], split["backbone"])).all()
         assert set(columns) == {"identity", "camera", "item", "path", "role", "track", "seen"}
-        assert all(Path(path).is_file() for path in columns["path"].tolist())
+        assert all((data / path).is_file() for path in columns["path"].tolist())
         assert set(columns["camera"].tolist()) <= {"left", "right"}
         assert len(labels) == len(features)
     order = load_columns(tmp_path / "train.npz")["item"].tolist()
@@ -97,8 +104,6 @@ def test_the_same_command_goes_on_and_ends_the_same(
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(data, whole) == 0
-    import graphreid.training as training
-
     original, calls = training.whole_file, [0]
 
     def interrupted(path: Path):
@@ -137,7 +142,7 @@ def test_an_unreadable_image(data: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert train(data, out) == 2
     assert "2_1.png: not a readable image" in capsys.readouterr().err
     assert train(data, tmp_path / "skipped", "--on-error", "skip") == 0
-    assert "1 image can't be read and is left out" in capsys.readouterr().out
+    assert "1 images could not be read and were left out" in capsys.readouterr().out
     gallery = {"data": data, "model": tmp_path / "skipped", "split": "gallery", "out": tmp_path / "g.npz"}
     assert run("embed", **gallery) == 2
     assert "9_1.png" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from PIL import Image
 
 from graphreid.compute import Compute
 from graphreid.data.images import Images, decode
-from graphreid.data.loading import Pixels, median_aspect
+from graphreid.data.loading import Pixels, median_aspect, size_of_aspect
 
 
 @pytest.fixture
@@ -73,3 +73,11 @@ def test_median_aspect_reads_headers_and_orientation(tmp_path: Path, images: Ima
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
     assert median_aspect(Images([tmp_path / "turned.jpg"], np.array(["a"]))) == pytest.approx(20 / 30)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [(1.0, (48, 48)), (0.5, (64, 32)), (2.0, (32, 64)), (0.75, (48, 48)), (1 / 3, (80, 32)), (100.0, (16, 480))],
+)
+def test_size_follows_from_the_aspect(aspect: float, size: tuple[int, int]):
+    assert size_of_aspect(aspect) == size

@@ -81,7 +81,7 @@ def _columns(manifest: Manifest, rows: NDArray[np.intp], identities: Identities)
     columns: dict[str, NDArray[Any]] = {
         "identity": manifest.identity[rows],
         "item": manifest.item[rows],
-        "path": np.array([str((manifest.root / path).absolute()) for path in manifest.path[rows].tolist()]),
+        "path": manifest.path[rows],
         "role": manifest.role[rows],
         "seen": np.isin(manifest.identity[rows], identities.backbone),
     }

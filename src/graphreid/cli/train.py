@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
+from graphreid import processes
 from graphreid.cli.options import ComputeOptions
 from graphreid.data.manifest import Manifest, read_manifest
 from graphreid.embedders import build, save_embedder
@@ -37,7 +37,8 @@ def train(
     weights: Annotated[Path | None, Parameter(help="the backbone's first weights, .safetensors or .pth")] = None,
     allow_partial: Annotated[bool, Parameter(negative="", help="take such weights although not all match")] = False,
     set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]")
+        tuple[str, ...],
+        Parameter(name="--set", negative="", help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]"),
     ] = (),
     on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
     options: ComputeOptions | None = None,
@@ -66,20 +67,18 @@ def train(
         "fields": embedder.fields(),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
-    resumed = begin(out, config, identities)
+    with processes.first_goes_ahead():
+        resumed = begin(out, config, identities)
     if complete(out):
-        print(f"{out}: complete; nothing to do")
+        _say(f"{out}: complete; nothing to do")
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
-    print(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
+    _say(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
     with (options or ComputeOptions()).compute() as compute:
-        if on_error == "skip":
-            kept = readable(manifest.images(rows), compute)
-            print(f"{len(rows) - len(kept)} of {len(rows)} images can't be read and are left out")
-            rows = rows[kept]
-        embedder.fit(manifest.images(rows), manifest.labels(rows), compute=compute, run=out)
-    save_embedder(embedder, out / MODEL)
-    print(_closing(embedder, out))
+        embedder.fit(manifest.images(rows), manifest.labels(rows), compute=compute, run=out, on_error=on_error)
+    if processes.first():
+        save_embedder(embedder, out / MODEL)
+    _say(_closing(embedder, out))
 
 
 _STILL = {"flip": False, "flip_average": False}
@@ -106,10 +105,17 @@ def _digest(manifest: Manifest, rows: Any) -> str:
     return digest.hexdigest()
 
 
+def _say(line: str) -> None:
+    if processes.first():
+        print(line)
+
+
 def _closing(embedder: BoT, out: Path) -> str:
     history = embedder.history_
     if embedder.matched_ is not None:
-        print(f"{embedder.weights}: {embedder.matched_}", file=sys.stderr)
+        _say(f"{embedder.weights}: {embedder.matched_}")
+    if embedder.skipped_:
+        _say(f"{embedder.skipped_} images could not be read and were left out")
     seconds = sum(record["seconds"] for record in history)
     images = sum(record["batches"] for record in history) * embedder.batch_identities * embedder.batch_images
     return f"{out}: {len(history)} epochs in {seconds:.0f} s, {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"

@@ -18,7 +18,13 @@ Rows = NDArray[np.intp]
 
 HELD = 2 * GIB
 """Bytes of pixels that are held when `Compute.memory` says nothing."""
+AREA = 48 * 48
+"""Pixels of an image, about, where height and width follow from the data."""
+_SIDE = 16
+"""They are multiples of this then."""
 _CHUNK = 256
+_ORIENTATION = 0x0112
+"""EXIF's tag; from 5 on the image lies on its side."""
 
 
 class Pixels:
@@ -130,5 +136,10 @@ def median_aspect(images: Images, sample: int = 200) -> float:
     return float(np.median(ratios))
 
 
-_ORIENTATION = 0x0112
-"""EXIF's tag; from 5 on the image lies on its side."""
+def size_of_aspect(aspect: float) -> tuple[int, int]:
+    """(height, width) of about AREA pixels with that width over height, each a multiple of 16.
+
+    For 1 it is 48 x 48, for 1/2 it is 64 x 32.
+    """
+    height, width = (AREA / aspect) ** 0.5, (AREA * aspect) ** 0.5
+    return max(round(height / _SIDE), 1) * _SIDE, max(round(width / _SIDE), 1) * _SIDE

@@ -1,0 +1,1 @@
+"""Networks' parts that methods share: backbones and losses."""

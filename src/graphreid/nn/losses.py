@@ -1,0 +1,61 @@
+"""Losses that more than one method trains with."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+
+def identity_loss(
+    logits: Float[Tensor, "b classes"], labels: Int64[Tensor, " b"], smoothing: int | float = 0.1
+) -> Float[Tensor, ""]:
+    """Cross-entropy with label smoothing: the target is 1 - e + e/classes for the right class, e/classes for the others.
+
+    Szegedy et al. 2016; Luo et al. 2019, eq. (2), has (classes - 1)/classes e off the right class's 1: the same.
+    """
+    return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def batch_hard_triplet(
+    features: Float[Tensor, "b d"], labels: Int64[Tensor, " b"], margin: int | float | None = 0.3
+) -> Float[Tensor, ""]:
+    """Mean over anchors of max(0, d_ap - d_an + margin), Euclidean, with the batch's hardest positive and negative.
+
+    Hermans et al. 2017, eq. (5), which takes the sum. An anchor without a positive or without a negative is left out;
+    where all are, the loss is 0. With margin None it is the mean of log(1 + exp(d_ap - d_an)).
+    """
+    # differences, not |a|^2 + |b|^2 - 2ab: near images would lose their digits, and the root's gradient with them
+    distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    counts = positive.any(1) & ~same.all(1)
+    farthest = distance.masked_fill(~positive, -torch.inf).amax(1)[counts]
+    nearest = distance.masked_fill(same, torch.inf).amin(1)[counts]
+    if not len(farthest):
+        return features.sum() * 0
+    gap = farthest - nearest
+    return functional.softplus(gap).mean() if margin is None else (gap + margin).clamp(min=0).mean()
+
+
+def center_loss(
+    features: Float[Tensor, "b d"], labels: Int64[Tensor, " b"], centers: Float[Tensor, "classes d"]
+) -> Float[Tensor, ""]:
+    """Mean over the batch of the squared distance to the class's center.
+
+    Wen et al. 2016, eq. (2), without its factor 1/2 and divided by the batch's size, as the baseline's code has it.
+    """
+    return (features - centers[labels]).square().sum(1).mean()
+
+
+def focal_loss(
+    logits: Float[Tensor, " n"], targets: Float[Tensor, " n"], alpha: float | None = 0.25, gamma: float = 2.0
+) -> Float[Tensor, ""]:
+    """Mean of -a_t (1 - p_t)^gamma log p_t; p_t is the probability given to the right answer, targets are 0 or 1.
+
+    Lin et al. 2017, eq. (5): a_t is `alpha` for target 1 and 1 - alpha for 0; with alpha None, 1 for both.
+    """
+    signed = torch.where(targets > 0.5, logits, -logits)  # p_t = sigmoid(signed)
+    loss = -functional.logsigmoid(signed) * torch.sigmoid(-signed) ** gamma
+    if alpha is not None:
+        loss = loss * torch.where(targets > 0.5, alpha, 1 - alpha)
+    return loss.mean()
