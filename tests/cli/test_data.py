@@ -6,6 +6,7 @@ from PIL import Image
 
 from graphreid.cli import main
 from graphreid.data.manifest import read_manifest
+from tests.data.sets.trees import CUHK, DUKE, MARKET, VERI, msmt, tree
 
 
 def run(*words: str | Path) -> int:
@@ -42,6 +43,23 @@ def test_import_and_check(tmp_path: Path, source: Path, capsys: pytest.CaptureFi
     findings = json.loads((tmp_path / "findings.json").read_text())
     assert findings["ok"] is True
     assert [split["images"] for split in findings["splits"]] == [8, 4]
+
+
+def test_public_sets_are_imported_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sets = {"market1501": MARKET, "dukemtmc-reid": DUKE, "veri-776": VERI}
+    for name, files in sets.items():
+        assert run("import", name, tree(tmp_path / name, files), "--out", tmp_path / f"out {name}") == 0
+        printed = capsys.readouterr().out
+        assert "warning: the counts are not those of the published" in printed
+        assert ("was withdrawn by its authors in 2019" in printed) == (name == "dukemtmc-reid")
+        assert run("check", tmp_path / f"out {name}") == 0
+    capsys.readouterr()
+    cuhk = tree(tmp_path / "cuhk", [f"labeled/{name}" for name in CUHK])
+    assert run("import", "cuhk03-np", cuhk, "--out", tmp_path / "cuhk out", "--boxes", "labeled") == 0
+    assert "labeled: labeled boxes" in capsys.readouterr().out
+    assert run("import", "msmt17", msmt(tmp_path / "msmt"), "--out", tmp_path / "msmt out", "--join-val") == 0
+    assert "6 images in" in capsys.readouterr().out
+    assert run("check", tmp_path / "msmt out") == 0  # identities of train and test are told apart
 
 
 def test_skipping_is_told(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]):
@@ -82,6 +100,13 @@ def test_check_fails_on_errors_and_shows_them(tmp_path: Path, source: Path, caps
         ("import folder SOURCE --out NEW --camera-pattern c9", "has no group"),
         ("import folder SOURCE --out NEW --camera-pattern (z)", "x_c1.jpg: no camera in its name"),
         ("import folder EMPTY --out NEW", "no image is in this identity's folder"),
+        ("import market1501 EMPTY --out NEW", "no Market-1501 in it or up to 2 folders below"),
+        ("import market1501 SOURCE/gone --out NEW", "gone: No such file"),
+        ("import veri-776 SOURCE --out NEW", "no VeRi-776 in it"),
+        ("import msmt17 SOURCE --out NEW", "no MSMT17 in it"),
+        ("import cuhk03-np SOURCE --out NEW --boxes drawn", "drawn"),
+        ("import market1501 SOURCE --out NEW --join-val", "market1501 has no option --join-val"),
+        ("import folder SOURCE --out NEW --boxes labeled", "folder has no option --boxes"),
         ("import csv SOURCE/gone.csv --out NEW", "gone.csv: No such file"),
         ("import folder SOURCE --out NEW --test-share 2", "test share is 2.0"),
     ],

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.io
 
 from graphreid.cli import main
 from graphreid.cli.features import features
@@ -139,3 +141,73 @@ def test_the_command(given: dict[str, Any], tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert main(["features", *words, "--camera", "none"]) == 2
     assert capsys.readouterr().err.startswith(f"graphreid: {tmp_path}/x.csv: no column 'none' (--camera)")
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    fields: dict[str, Any] = {"gallery_f": VECTORS, "gallery_label": [-1, 0, 2], "gallery_cam": [1, 2, 3]}
+    fields |= {"query_f": VECTORS[:1], "query_label": [2], "query_cam": [1]}
+    scipy.io.savemat(tmp_path / "pytorch_result.mat", fields)
+    return tmp_path / "pytorch_result.mat"
+
+
+def test_another_toolkits_file_in_two_parts(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for part in ("query", "gallery"):
+        assert main(["features", "--from", str(result), "--part", part, "--out", str(tmp_path / f"{part}.npz")]) == 0
+    assert "1 vectors of width 4, with identity, camera:" in capsys.readouterr().out
+    gallery, labels = load_features(tmp_path / "gallery.npz")
+    assert (gallery.vectors == VECTORS).all()
+    assert labels.identity.tolist() == [-1, 0, 2]
+    assert labels.role.tolist() == [1, 0, 0]  # bare labels: -1 is junk, no number is a distractor
+
+
+@pytest.mark.parametrize("names", [None, "market"])
+def test_names_are_read_only_when_asked(tmp_path: Path, names: Any):
+    paths = ["d/0002_c1s1_000451_03.jpg", "d/-1_c2s1_000401_03.jpg", "d/0000_c6s1_000151_01.jpg"]
+    (tmp_path / "f.pkl").write_bytes(pickle.dumps(dict(zip(paths, VECTORS, strict=True))))
+    features(source=tmp_path / "f.pkl", out=tmp_path / "f.npz", names=names)
+    columns = load_columns(tmp_path / "f.npz")
+    assert columns["path"].tolist() == columns["item"].tolist() == paths
+    if names is None:
+        assert set(columns) == {"item", "path"}
+    else:
+        assert columns["identity"].tolist() == [2, -1, 0]
+        assert load_features(tmp_path / "f.npz")[1].role.tolist() == [0, 1, 2]
+
+
+def test_an_npy_file_with_a_list(given: dict[str, Any], tmp_path: Path):
+    (tmp_path / "names.txt").write_text("0001_c1.jpg\n0002_c2.jpg\n0003_c3.jpg\n")
+    words = ["--from", str(given["vectors"]), "--list", str(tmp_path / "names.txt"), "--names", "market"]
+    assert main(["features", *words, "--out", str(given["out"])]) == 0
+    assert load_columns(given["out"])["camera"].tolist() == [1, 2, 3]
+
+
+def test_options_of_the_two_ways_are_not_mixed(
+    given: dict[str, Any], result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    vectors, table = ["--vectors", str(given["vectors"])], ["--table", str(given["table"])]
+    for words, message in (
+        ([], "give the vectors with --vectors, or another toolkit's file with --from: one of the two"),
+        ([*vectors, "--from", str(result)], "one of the two"),
+        (["--from", str(result), *table], "a table and its columns go with --vectors"),
+        (["--from", str(result), "--camera", "c"], "a table and its columns go with --vectors"),
+        ([*vectors, "--part", "query"], "--part, --list and --names go with --from"),
+        ([*vectors, "--names", "market"], "--part, --list and --names go with --from"),
+        (["--from", str(result)], "say which with --part query or --part gallery"),
+        (["--from", str(result), "--part", "query", "--names", "market"], "which has no names: leave out --names"),
+        (["--from", f"{tmp_path}/gone.mat", "--part", "query"], "gone.mat: No such file"),
+    ):
+        assert main(["features", *words, "--out", str(given["out"])]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not given["out"].exists()
+
+
+def test_bad_vectors_of_another_toolkit_are_named(tmp_path: Path):
+    vectors = VECTORS.copy()
+    vectors[1] = 0
+    (tmp_path / "f.pkl").write_bytes(pickle.dumps({f"{row}.jpg": vector for row, vector in enumerate(vectors)}))
+    with pytest.raises(ValueError, match=r"f\.pkl: vectors is all zeros in row 1"):
+        features(source=tmp_path / "f.pkl", out=tmp_path / "f.npz")
+    features(source=tmp_path / "f.pkl", out=tmp_path / "f.npz", zero="keep")

@@ -33,6 +33,8 @@ def import_(
     test_share: float | None = None,
     seed: int | None = None,
     camera_pattern: str | None = None,
+    boxes: Literal["detected", "labeled"] | None = None,
+    join_val: Annotated[bool, Parameter(negative="")] = False,
     threads: int | None = None,
 ) -> None:
     """Make a data folder of your images, or of a public set.
@@ -41,7 +43,7 @@ def import_(
     all is done, or not at all.
 
     Args:
-        source: The folder of the set; for csv the table.
+        source: The folder of the set, or one that holds it; for csv the table.
         out: The data folder to make.
         link: Make symbolic links to the images instead of copies.
         on_error: At an image that cannot be read, or a name that cannot be parsed: stop, or skip it; DIR/skipped.txt
@@ -51,9 +53,19 @@ def import_(
         seed: Seed of that draw (0 if not given).
         camera_pattern: Regular expression searched in each file's name (not its path); its group 1 is the camera
             (folder).
+        boxes: Which boxes, detected or labeled (cuhk03-np; detected if not given and both are there).
+        join_val: Train on the validation images too (msmt17; they are left out if not given).
         threads: Threads that read images; all processors if not given.
     """
-    plan = read_set(name, source, test_share=test_share, seed=seed, camera_pattern=camera_pattern)
+    plan = read_set(
+        name,
+        source,
+        test_share=test_share,
+        seed=seed,
+        camera_pattern=camera_pattern,
+        boxes=boxes,
+        join_val=join_val or None,
+    )
     with progress() as callback:
         compute = Compute(threads=threads, progress=callback)
         done = import_images(plan, out, link=link, on_error=on_error, compute=compute)

@@ -1,13 +1,15 @@
 """`graphreid features`: vectors from any toolkit and a table of labels become a features file."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from cyclopts import Parameter
 from numpy.typing import NDArray
 
 from graphreid.data.arrays import read_npy, read_npz
 from graphreid.data.features import COLUMNS, save_features
+from graphreid.data.foreign import market_columns, read_foreign
 from graphreid.data.tables import read_table
 from graphreid.types import Features, Labels
 
@@ -16,8 +18,12 @@ _TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
 
 def features(
     *,
-    vectors: Path,
     out: Path,
+    vectors: Path | None = None,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
+    part: Literal["query", "gallery"] | None = None,
+    list_: Annotated[Path | None, Parameter(name="--list")] = None,
+    names: Literal["market"] | None = None,
     table: Path | None = None,
     identity: str | None = None,
     camera: str | None = None,
@@ -25,15 +31,22 @@ def features(
     path: str | None = None,
     zero: Literal["refuse", "keep"] = "refuse",
 ) -> None:
-    """Make a features file of vectors and a table, row by row.
+    """Make a features file of vectors and a table, row by row; or of another toolkit's feature file.
 
-    Columns identity, camera, item, path, role, track and seen are taken where the table has them; the options name a
-    column of another name.
+    Columns identity, camera, item, path, role, track and seen are taken from the table where it has them; the options
+    name a column of another name.
 
     Args:
-        vectors: One vector an image: .npy [n, d], an .npz with one such array, or .csv with numbers only.
         out: The features file, x.npz; with another ending it becomes a folder with vectors.npy and items.parquet.
-        table: .csv, .tsv or .parquet with a header and n rows in the order of the vectors.
+        vectors: One vector an image: .npy [n, d], an .npz with one such array, or .csv with numbers only.
+        source: Instead of --vectors: pytorch_result.mat (layumi), a pickle with the same fields (GNN re-ranking), a
+            pickle {file name: vector}, a folder with an .npy for each image (fast-reid's demo), or an .npy file with a
+            --list. Pickles are read for arrays and tensors only; nothing in them is run.
+        part: Which half, where --from holds both.
+        list_: Names of the images of an .npy file, one a line (--from).
+        names: market reads identity, camera and role from names such as 0002_c1s1_000451_03.jpg; -1 is junk, 0 a
+            distractor (--from). Names are not looked at otherwise.
+        table: .csv, .tsv or .parquet with a header and n rows in the order of the vectors (--vectors).
         identity: Column of the identity, number or text.
         camera: Column of the camera, number or text.
         item: Column of the image's id, unique.
@@ -41,22 +54,44 @@ def features(
         zero: A vector of zeros is refused; or kept, and then to be kept in every command that reads the file.
     """
     given = {"identity": identity, "camera": camera, "item": item, "path": path}
-    array = _vectors(vectors)
-    columns = _columns(table, given, len(array)) if table is not None else {}
-    if table is None and any(given.values()):
-        raise ValueError("a column is named and no table is given: add --table")
+    if source is not None and vectors is None:
+        if table is not None or any(given.values()):
+            raise ValueError(f"{source}: a table and its columns go with --vectors: leave them out")
+        origin = source
+        array, columns = _foreign(source, part, list_, names)
+    elif vectors is not None and source is None:
+        if part is not None or list_ is not None or names is not None:
+            raise ValueError("--part, --list and --names go with --from: leave them out")
+        if table is None and any(given.values()):
+            raise ValueError("a column is named and no table is given: add --table")
+        origin, array = vectors, _vectors(vectors)
+        columns = _columns(table, given, len(array)) if table is not None else {}
+    else:
+        raise ValueError("give the vectors with --vectors, or another toolkit's file with --from: one of the two")
     try:
         checked = Features(array, columns.get("item"), columns.get("camera"), zero)  # type: ignore[arg-type]
     except ValueError as error:
-        raise ValueError(f"{vectors}: {error}") from None
+        raise ValueError(f"{origin}: {error}") from None
     if "identity" in columns:
         try:
             Labels(columns["identity"], columns.get("camera"), columns.get("role"))  # type: ignore[arg-type]
         except ValueError as error:
-            raise ValueError(f"{table}: {error}") from None
+            raise ValueError(f"{table or origin}: {error}") from None
     save_features(out, checked.vectors, columns)
     held = ", ".join(columns) or "no columns"
     print(f"{len(checked)} vectors of width {checked.width}, with {held}: {out}")
+
+
+def _foreign(
+    source: Path, part: Literal["query", "gallery"] | None, listed: Path | None, names: Literal["market"] | None
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    foreign = read_foreign(source, part=part, names=listed)
+    columns = dict(foreign.columns)
+    if names is not None:
+        if "item" not in columns:
+            raise ValueError(f"{source}: is {foreign.kind}, which has no names: leave out --names")
+        columns |= market_columns(listed or source, columns["item"].tolist())
+    return foreign.vectors, columns
 
 
 def _vectors(file: Path) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 
 from graphreid.data.importing import Plan
-from graphreid.data.sets import csv_table, folder, grocery, omniglot
+from graphreid.data.sets import csv_table, cuhk03_np, dukemtmc_reid, folder, grocery, market1501, msmt17, omniglot, veri_776
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,18 @@ SETS = {
     "grocery": Importer(
         grocery.read, "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT licence)"
     ),
+    "market1501": Importer(
+        market1501.read,
+        "persons, 6 cameras (zheng-lab-anu.github.io/Project/project_reid.html, research only, not to be passed on)",
+    ),
+    "dukemtmc-reid": Importer(
+        dukemtmc_reid.read, "persons, 8 cameras; withdrawn by its authors in 2019, only for comparing with old numbers"
+    ),
+    "cuhk03-np": Importer(
+        cuhk03_np.read, "persons, 2 views, new protocol (github.com/zhunzhong07/person-re-ranking, research only)"
+    ),
+    "msmt17": Importer(msmt17.read, "persons, 15 cameras, versions 1 and 2 (from its authors by agreement, research only)"),
+    "veri-776": Importer(veri_776.read, "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)"),
 }
 
 
