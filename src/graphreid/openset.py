@@ -21,7 +21,7 @@ BINS = 1 << BITS
 CALIBRATION_BINS = 15
 _LOW = 32 - BITS
 _SIGN = np.uint32(1 << 31)
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
 """Pairs looked at in one go: some 20 MB."""
 
 Unknowns = Literal["given", "removed"]

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphreid import memory
+from graphreid.cli import report as page
 from graphreid.cli.options import ComputeOptions
 from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.features import load_features
@@ -40,32 +42,51 @@ def evaluate(
     ] = False,
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
     json_: Annotated[Path | None, Parameter(name="--json", help="write the numbers here")] = None,
+    pages: page.ReportOptions | None = None,
     options: ComputeOptions | None = None,
 ) -> None:
     """Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences."""
+    pages = pages or page.ReportOptions()
+    if pages.wanted:
+        pages.check()
+    if json_ is not None:
+        page.writable(json_)
     base = memory.resident()
     chosen = [parse(text) for text in method]
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
     judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
     probes, probe_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
+    files = {query: probes.items, gallery: images.items}
     if not keep_junk:
         images, image_labels = drop_junk(images, image_labels)
+    known = page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
     reports: list[Report] = []
-    with (options or ComputeOptions()).compute() as compute:
+    details: list[Any] = []
+    options = options or ComputeOptions()
+    with options.compute() as compute:
         for name, each in zip(method, chosen, strict=True):
             memory.reset_peak()
             # a gallery of its own for each method: none may profit from what another derived
-            report = judge(each, probes, Gallery(images), probe_labels, image_labels, rule=judged, name=name, compute=compute)
+            given = each, probes, Gallery(images), probe_labels, image_labels
+            if known is not None:
+                report, detail = page.examine(*given, rule=judged, name=name, compute=compute)
+                details.append(detail)
+            else:
+                report = judge(*given, rule=judged, name=name, compute=compute)
             report.extra["peak_mb"] = round((memory.peak() - base) / 2**20, 1)
             reports.append(report)
-    console = Console()
     # a pipe has no width: don't cut numbers to fit 80 columns there
-    console.print(_table(reports, judged), width=None if console.is_terminal else 160)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(_table(reports, judged))
     if json_ is not None:
         content = {"rule": str(judged), "methods": {report.method: report.summary() for report in reports}}
         with whole_file(json_) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
+    if known is not None:
+        shown = probes, probe_labels, Gallery(images), image_labels
+        with options.compute() as compute:
+            page.write(pages, chosen, reports, details, shown, known, compute)
 
 
 def _table(reports: list[Report], rule: Rule) -> Table:

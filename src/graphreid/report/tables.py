@@ -1,0 +1,260 @@
+"""The page's tables, as text in cells: results, thresholds, cameras, and the protocol card."""
+
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from graphreid.compute import Compute
+from graphreid.evaluation import RESAMPLES, Report
+from graphreid.gallery import Gallery
+from graphreid.openset import Point, Separation
+from graphreid.report.examine import CameraTable
+from graphreid.report.figures import percent
+from graphreid.types import DISTRACTOR, JUNK, Features, Labels
+
+RATES = (1e-2, 1e-3, 1e-4)
+"""False-match rates at which thresholds are chosen."""
+FEWEST_PAIRS = 10
+"""Wrong pairs (or unknown probes) that must pass at a rate before a threshold for it is shown."""
+SEARCH_RATES = (0.1, 0.01)
+"""False positive identification rates at which identification is shown."""
+HASHED = 1 << 40
+"""Camera codes from here on stand for text (`types.codes`)."""
+PACKAGES = ("graphreid", "numpy", "torch", "scipy", "numba")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's line in the table of results, and what must be said of it."""
+
+    number: int
+    method: str
+    setting: str
+    cells: tuple[str, ...]
+    against: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Operating:
+    """A method's thresholds: lines of (rate, threshold, achieved rate, right pairs found), then sentences."""
+
+    points: tuple[tuple[float, Point], ...]
+    lines: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number in a table of cameras: its text, its tint in [-1, 1], and what it stands for."""
+
+    text: str
+    tint: float
+    title: str
+
+
+def results(reports: Sequence[Report]) -> list[Row]:
+    """A row a method; all but the first are compared with it, probe by probe."""
+    rows: list[Row] = []
+    base = reports[0]
+    for number, report in enumerate(reports):
+        low, high = report.interval()
+        memory = report.extra.get("peak_mb")
+        cells = (
+            f"{report.mean_ap():.3f}",
+            f"{low:.3f} to {high:.3f}",
+            *(f"{report.cmc(k):.3f}" for k in (1, 5, 10)),
+            f"{report.mean_inp():.3f}",
+            f"{report.seconds:.2f}",
+            "" if memory is None else f"{memory:.0f}",
+        )
+        against, notes = ("", "", "", ""), ()
+        if number:
+            against, notes = _against(base, report)
+        rows.append(Row(number, report.method, report.setting, cells, against, notes))
+    return rows
+
+
+def operating(separation: Separation, method: str) -> Operating:
+    """Thresholds at chosen false-match rates, identification with unknowns, and calibration, or why there is none."""
+    if not separation.comparable:
+        why = (
+            f"No threshold: {method} neither gives a link probability nor declares its distances comparable between probes, "
+            "so one threshold for all probes has no meaning."
+        )
+        return Operating((), (), (why,))
+    wrong, right = int(separation.wrong.sum()), int(separation.right.sum())
+    points = tuple((rate, separation.at_fmr(rate)) for rate in RATES if wrong * rate >= FEWEST_PAIRS)
+    lines = tuple(
+        (percent(rate), _number(p.threshold), percent(float(f"{p.false:.2g}")), f"{100 * p.true:.1f} %") for rate, p in points
+    )
+    notes = [f"{right:,} right and {wrong:,} wrong pairs; equal error rate {100 * separation.equal_error():.2f} %."]
+    if len(points) < len(RATES):
+        rates = ", ".join(percent(rate) for rate in RATES[len(points) :])
+        notes.append(f"Fewer than {FEWEST_PAIRS} wrong pairs would pass at {rates}: too few to choose a threshold by.")
+    notes.append(_identification(separation))
+    if separation.calibration is not None:
+        known = separation.calibration
+        notes.append(
+            f"Link probability over the {int(known.count.sum()):,} pairs that were given one: expected calibration error "
+            f"{known.error:.3f}, Brier score {known.brier:.3f}."
+        )
+    return Operating(points, lines, tuple(notes))
+
+
+def cameras(
+    table: CameraTable, before: CameraTable | None, names: Mapping[int, str]
+) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """The gallery's cameras, and rows of (probe camera, a cell each): mAP, or its difference to the first's."""
+    probes, images = _by_name(table.probe, names), _by_name(table.gallery, names)
+    rows = [(label, [_cell(table, before, a, b) for b, _ in images]) for a, label in probes]
+    return [label for _, label in images], rows
+
+
+def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int) -> Cell:
+    value = float(table.mean_ap[a, b])
+    if np.isnan(value):
+        return Cell("", 0.0, "no probe has a right image here")
+    title = f"{int(table.probes[a, b])} probes, mAP {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
+    if before is None:
+        return Cell(f"{value:.3f}", value, title)
+    apart = value - float(before.mean_ap[a, b])
+    return Cell(_signed(apart), float(np.clip(apart * 5, -1, 1)), title)
+
+
+def _by_name(codes: Int64[np.ndarray, " n"], names: Mapping[int, str]) -> list[tuple[int, str]]:
+    """Place and name of each camera, numbers in their order: the name given, or where only a code of text is known a number."""
+    shown = [
+        (place, names.get(code, str(code) if code < HASHED else f"camera {place + 1}"))
+        for place, code in enumerate(codes.tolist())
+    ]
+    return sorted(
+        shown, key=lambda each: [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in _parts(each[1])]
+    )
+
+
+def _parts(name: str) -> list[str]:
+    """Its digits and its other characters apart: "c10" is "c", "10"."""
+    return [part for part in re.split(r"(\d+)", name) if part]
+
+
+def protocol(
+    reports: Sequence[Report],
+    query: Features,
+    query_labels: Labels,
+    gallery: Gallery,
+    gallery_labels: Labels,
+    *,
+    facts: Mapping[str, str],
+    compute: Compute,
+    seed: int,
+) -> list[tuple[str, str]]:
+    """The protocol card: what was measured, on what, by which rule, with which program."""
+    base = reports[0]
+    return [
+        ("Rule", str(base.rule)),
+        ("Settings", "; ".join(f"{report.method}: {report.setting}" for report in reports)),
+        (
+            "Probes",
+            f"{len(query):,} of {_identities(query_labels)} identities; {base.queries:,} judged, "
+            f"{base.skipped:,} skipped because they have no right image that counts",
+        ),
+        ("Gallery", _gallery(gallery_labels)),
+        ("In both", f"{int((gallery.rows_of(query.items) >= 0).sum()):,} probes are gallery images too; none finds itself"),
+        ("Cameras", _cameras(query_labels, gallery_labels)),
+        ("Embeddings", f"{query.width} wide, {gallery.metric}"),
+        (
+            "Intervals",
+            f"95 %, percentile bootstrap over identities, {RESAMPLES:,} resamples, seed 0; "
+            "differences are paired, probe by probe",
+        ),
+        ("Random probes and map", f"seed {seed}"),
+        ("Seconds", "wall time of the method from embeddings to the last distance, evaluation not counted"),
+        ("Threads", f"{compute.threads or torch.get_num_threads()}, device {compute.device}"),
+        ("Versions", _versions()),
+        *facts.items(),
+    ]
+
+
+def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    apart, (low, high) = report.difference(base)
+    at_first, was_first = report.first_rank == 1, base.first_rank == 1
+    won, lost = int((at_first & ~was_first).sum()), int((was_first & ~at_first).sum())
+    rank1 = report.cmc(1) - base.cmc(1)
+    notes: list[str] = []
+    if low <= 0 <= high:
+        notes.append(
+            f"{report.method}: the interval of its mAP difference includes 0; these probes do not tell it from {base.method}."
+        )
+    if rank1 < 0 < apart:
+        notes.append(
+            f"{report.method} wins {apart:.3f} mAP and loses {-rank1:.3f} rank-1: the first image became right for {won} "
+            f"probes and wrong for {lost}."
+        )
+    if apart < 0:
+        notes.append(f"{report.method} is worse than {base.method}: its mAP is {-apart:.3f} lower.")
+    cells = (_signed(apart), f"{_signed(low)} to {_signed(high)}", _signed(rank1), f"{won} won, {lost} lost")
+    return cells, tuple(notes)
+
+
+def _identification(separation: Separation) -> str:
+    given, mated = int(separation.unknown.sum()), int(separation.mated.sum())
+    unknowns = "given" if given * max(SEARCH_RATES) >= 1 else "removed"
+    count = given if unknowns == "given" else mated
+    whom = (
+        f"{given:,} probes whose identity is not in the gallery"
+        if unknowns == "given"
+        else f"no unknown probes here, so the {mated:,} known ones a second time, their right images hidden from the ranking"
+    )
+    parts: list[str] = []
+    for rate in SEARCH_RATES:
+        if count * rate >= 1:
+            point = separation.at_fpir(rate, unknowns=unknowns)
+            parts.append(f"{100 * point.true:.1f} % at FPIR {percent(rate)} (threshold {_number(point.threshold)})")
+    found = ", ".join(parts) or "too few probes"
+    return f"Identification with unknowns (DIR, rank 1; {whom}): {found}."
+
+
+def _identities(labels: Labels) -> str:
+    return f"{len(np.unique(labels.identity[labels.role != JUNK])):,}"
+
+
+def _gallery(labels: Labels) -> str:
+    parts = [f"{len(labels):,} images of {_identities(labels)} identities"]
+    for role, name in ((DISTRACTOR, "distractors"), (JUNK, "junk")):
+        count = int((labels.role == role).sum())
+        if count:
+            parts.append(f"{count:,} {name}")
+    return ", ".join(parts)
+
+
+def _cameras(query: Labels, gallery: Labels) -> str:
+    if query.camera is None or gallery.camera is None:
+        return "none: nothing is removed but the probe itself"
+    return f"{len(np.unique(query.camera))} of the probes, {len(np.unique(gallery.camera))} of the gallery"
+
+
+def _versions() -> str:
+    parts = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            parts.append(f"{name} not installed")
+    return ", ".join(parts)
+
+
+def _signed(value: float) -> str:
+    """With its sign, a true minus, and no sign for what rounds to 0."""
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

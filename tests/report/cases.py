@@ -1,0 +1,66 @@
+"""A small examined set that several tests of the report share."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from graphreid.compute import Compute
+from graphreid.evaluation import Report, Rule
+from graphreid.gallery import Gallery
+from graphreid.report import Details, examine
+from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.types import Features, Labels
+from tests.support import labelled
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    query: Features
+    query_labels: Labels
+    gallery: Gallery
+    gallery_labels: Labels
+    reports: list[Report]
+    details: list[Details]
+
+
+def examined(seed: int = 0, *, methods: int = 2, rule: Rule | None = None, probes: int = 40, images: int = 150) -> Examined:
+    """Cosine and k-reciprocal on ten noisy centres."""
+    (query, query_labels), (features, gallery_labels) = labelled(seed, probes=probes, images=images)
+    gallery = Gallery(features)
+    reports: list[Report] = []
+    details: list[Details] = []
+    for method in (Cosine(), KReciprocal(k1=8, k2=3), KReciprocal(k1=8, k2=3, setting="online"))[:methods]:
+        name = f"{method.name}:{method.setting}"
+        report, detail = examine(method, query, gallery, query_labels, gallery_labels, rule=rule, name=name)
+        reports.append(report)
+        details.append(detail)
+    return Examined(query, query_labels, gallery, gallery_labels, reports, details)
+
+
+def many(seed: int = 0, identities: int = 24, each: int = 6) -> tuple[Features, Labels, Gallery, Labels]:
+    """Probes (two of each identity) and gallery with as many identities as a map needs."""
+    rng = np.random.default_rng(seed)
+    identity = np.repeat(np.arange(identities), each)
+    vectors = rng.normal(size=(identities, 8))[identity] + 0.2 * rng.normal(size=(len(identity), 8))
+    probe = np.tile(np.arange(each) < 2, identities)
+    items = np.array([f"m{row}" for row in range(len(identity))])
+    return (
+        Features(vectors[probe], items[probe]),
+        Labels(identity[probe]),
+        Gallery(Features(vectors[~probe], items[~probe])),
+        Labels(identity[~probe]),
+    )
+
+
+@dataclass
+class Shifted(Cosine):
+    """A method that gives new vectors: the old ones, stretched along one axis."""
+
+    name: ClassVar[str] = "shifted"
+
+    def transform(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> tuple[Features, Features]:
+        return tuple(  # pyright: ignore[reportReturnType]
+            Features(each.vectors * np.array([3.0] + [1.0] * (each.width - 1), np.float32), each.items)
+            for each in (query, gallery.features)
+        )
