@@ -1,0 +1,153 @@
+"""`graphreid reproduce`: the papers' tables and figures."""
+
+import hashlib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graphreid import memory
+from graphreid.cli.embed import embed
+from graphreid.cli.options import ComputeOptions
+from graphreid.cli.train import train
+from graphreid.compiled import counting, jaccard, pairs
+from graphreid.data.manifest import NAME
+from graphreid.evaluation import RULES
+from graphreid.experiments import figures
+from graphreid.experiments.coverage import COVERAGE, select, state
+from graphreid.experiments.inputs import PARTS, PROVENANCE, is_embeddings, load_inputs
+from graphreid.experiments.publish import publish
+from graphreid.experiments.recipe import Value
+from graphreid.experiments.run import run
+from graphreid.experiments.selection import Bench
+from graphreid.files import whole_file
+from graphreid.runs import MODEL, read_config, read_identities
+
+IMPORTED = (counting, jaccard, pairs)
+"""Memory is counted from after the imports, as in `evaluate`."""
+HOLDOUT = 0.25
+
+
+def reproduce(
+    *ids: Annotated[str, Parameter(help="PAPER/TABLE, such as cagcn/table3; or PAPER for all of its own")],
+    list_: Annotated[
+        bool, Parameter(name="--list", negative="", help="show all tables and figures, and what runs here")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        Parameter(help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data folder with images"),
+    ] = None,
+    name: Annotated[str | None, Parameter(help="the data set's name, if not the folder's; such as market1501")] = None,
+    model: Annotated[
+        Path | None, Parameter(help="a run of 'graphreid train', to embed images with; if not given, a small one is trained")
+    ] = None,
+    flip: Annotated[bool, Parameter(help="mirror images in that training; wrong for characters and text")] = True,
+    work: Annotated[
+        Path, Parameter(help="the folder for runs, embeddings, fits and records; what is there is not done again")
+    ] = Path("runs/reproduce"),
+    out: Annotated[Path, Parameter(help="the folder for tables, figures and their records")] = Path("results"),
+    seeds: Annotated[int, Parameter(help="seeds of the headline rows; the other rows have one")] = 3,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", help="an option of methods that are fitted, where a row has none of its own: KEY=VALUE"),
+    ] = (),
+    preset: Annotated[str | None, Parameter(help="likewise a preset of theirs, such as paper")] = None,
+    rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
+    pictures: Annotated[
+        bool, Parameter(negative="", help="put the images themselves into ranked lists; not of people who did not agree")
+    ] = False,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Make the papers' tables and figures on your data, their numbers and ours side by side.
+
+    Methods are fitted on the fit identities, settings are chosen on the validation identities, and both are kept away from the
+    embedder and from the test. Every run is kept: interrupted, the same command goes on.
+    """
+    if list_ or not ids:
+        _list()
+        return
+    recipes = select(ids)
+    if data is None:
+        raise ValueError("--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, or a data folder")
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}: it must be at least 1")
+    if any(recipe.kind != "table" for recipe in recipes):
+        figures.require()
+    base = memory.resident()
+    given = dict(map(_option, set_))
+    folder = data
+    name = name or data.resolve().name
+    if not is_embeddings(data):
+        folder = _embedded(data, work, name=name, model=model, flip=flip, options=options)
+    inputs = load_inputs(folder, name)
+    if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
+        raise ValueError(f"{folder}: the features files name no images (column path): leave --pictures out")
+    with (options or ComputeOptions()).compute() as compute:
+        bench = Bench(inputs, work, RULES[rule], compute, given, preset, base)
+        for recipe in recipes:
+            results = run(recipe, bench, seeds=seeds, say=lambda line: print(line, flush=True))
+            shown = _command(recipe.id, name, seeds, set_, preset, rule)
+            print(f"{recipe.id}: {publish(recipe, results, bench, out, command=shown, pictures=pictures)}", flush=True)
+    print(f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for next time: {work}")
+
+
+def _command(recipe: str, name: str, seeds: int, set_: tuple[str, ...], preset: str | None, rule: str) -> str:
+    words = ["graphreid", "reproduce", recipe, "--data", "DIR", "--name", name, "--seeds", str(seeds)]
+    words += [word for pair in set_ for word in ("--set", pair)]
+    words += [] if preset is None else ["--preset", preset]
+    return shlex.join(words + ([] if rule == "market" else ["--rule", rule]))
+
+
+def _option(pair: str) -> tuple[str, Value]:
+    key, equals, value = pair.partition("=")
+    if not equals or not key or not value or set(pair) & set(",:+"):
+        raise ValueError(f"--set {pair}: write KEY=VALUE")
+    return key, value
+
+
+def _embedded(data: Path, work: Path, *, name: str, model: Path | None, flip: bool, options: ComputeOptions | None) -> Path:
+    """The folder with the embeddings of a data folder's images, made where they are not there yet."""
+    if not (data / NAME).is_file():
+        raise ValueError(
+            f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder ({NAME}): make one of them first"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    if model is None:
+        model = work / f"{name}-small{'' if flip else '-no-flip'}"
+        train(data=data, out=model, holdout_identities=HOLDOUT, flip=flip, options=options)
+    config, identities = read_config(model), read_identities(model)
+    if not identities.held_out:
+        raise ValueError(f"{model}: the run kept no identities away for a re-ranker: train with --holdout-identities {HOLDOUT}")
+    if not (model / MODEL).is_file():
+        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
+    digest = hashlib.blake2b((model / MODEL).read_bytes() + (data / NAME).read_bytes(), digest_size=6).hexdigest()
+    folder = work / f"{name}-embeddings-{digest}"
+    folder.mkdir(exist_ok=True)
+    for split in PARTS:
+        file = folder / f"{split}.npz"
+        if not file.is_file():
+            embed(data=data, model=model, split=split, out=file, options=options)
+    fields = {key: Path(value).name if key == "weights" and value else value for key, value in config["fields"].items()}
+    counts = {part: len(getattr(identities, part)) for part in ("backbone", "fit", "validation")}
+    with whole_file(folder / PROVENANCE) as temporary:
+        temporary.write_text(json.dumps({**config, "fields": fields, "identities": counts}, indent=1) + "\n")
+    return folder
+
+
+def _list() -> None:
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, caption=f"{len(COVERAGE)} tables and figures; any data set will do for each."
+    )
+    for column in ("id", "what", "needs", "the paper's own data", "in this version"):
+        table.add_column(column, no_wrap=column == "id", overflow="fold")
+    for key, entry in COVERAGE.items():
+        table.add_row(*map(escape, (key, entry.what, entry.needs, entry.sets, state(key))))
+    # a pipe has no width
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,0 +1,148 @@
+"""The figures of recipes: curves, and ranked lists. matplotlib is asked for only when one is drawn."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graphreid.data.images import decode
+from graphreid.experiments.recipe import SETS
+from graphreid.experiments.records import report_of
+from graphreid.experiments.run import Result, orders
+from graphreid.experiments.selection import Bench
+from graphreid.files import whole_file
+from graphreid.gallery import Gallery
+from graphreid.openset import Verdicts
+from graphreid.report.lists import Case, groups
+
+KINDS = ("Most improved", "Most harmed")
+CASES = 3
+"""Probes of a kind, as many as the papers show."""
+COLOURS = {"probe": "#2b62b5", "right": "#2a9d4b", "wrong": "#c8372d", "same camera": "#999999", "junk": "#999999"}
+SIGNS = {"probe": "probe", "right": "✓", "wrong": "✗", "same camera": "", "junk": ""}
+_GREY = "#666666"
+
+
+def require() -> None:
+    """Refuse before anything was run where matplotlib is missing.
+
+    Raises:
+        ValueError: how to install it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("a figure needs matplotlib: pip install 'graphreid[report]'")
+
+
+def curve(table: Mapping[str, Any], file: Path) -> None:
+    """Draw a table of kind "curve" as SVG: mAP with its interval, the other metrics, and the first row's mAP."""
+    plt = _pyplot()
+    points = sorted((row for row in table["rows"] if row["at"] is not None and row["ours"]), key=lambda row: row["at"])
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    places = [row["at"] for row in points]
+    low, high = ([100 * row["ours"]["mAP_interval"][side] for row in points] for side in (0, 1))
+    axes.fill_between(places, low, high, alpha=0.2, linewidth=0)
+    for column in table["columns"]:
+        axes.plot(places, [100 * row["ours"][column] for row in points], marker="o", markersize=3, label=column)
+    first = table["rows"][0]
+    axes.axhline(100 * first["ours"]["mAP"], color=_GREY, linewidth=0.8, linestyle="--", label=f"mAP, {first['name']}")
+    if table["same_data"]:
+        given = [(row["at"], row["paper_percent"].get(table["data"], {}).get("mAP")) for row in points]
+        shown = [(at, value) for at, value in given if value is not None]
+        axes.plot(
+            [at for at, _ in shown],
+            [value for _, value in shown],
+            "x",
+            color="black",
+            label=f"mAP, paper, {SETS[table['data']]}",
+        )
+    axes.set(xlabel=table["axis"], ylabel=f"%, {table['data']}")
+    axes.legend(fontsize=7)
+    _save(figure, file)
+    plt.close(figure)
+
+
+def lists(results: Sequence[Result], bench: Bench) -> list[dict[str, Any]]:
+    """The probes that the last row improved and harmed most, beside the first row, and the head of their lists.
+
+    Returns:
+        For each kind of probe its "kind" and "cases": the "probe" (its item), and of each of the two "lists" the "method", the
+        "ap" and the "entries": item, mark ("right", "wrong", "same camera" or "junk") and rank among those that count.
+    """
+    query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
+    own = Gallery(gallery.features).rows_of(query.features.items)
+    verdicts = Verdicts(query.labels, gallery.labels, own=own, rule=bench.rule)
+    before, after = (
+        replace(report_of(result.records[0]), method=result.row.name, order=orders(bench, result.records[0]))
+        for result in (results[0], results[-1])
+    )
+    items, probes = gallery.features.items.tolist(), query.features.items.tolist()
+
+    def case(each: Case) -> dict[str, Any]:
+        shown = [
+            {
+                "method": one.method,
+                "ap": one.ap,
+                "entries": [[items[entry.row], entry.mark, entry.rank] for entry in one.entries],
+            }
+            for one in each.listings
+        ]
+        return {"probe": probes[each.probe], "lists": shown}
+
+    made = [group for group in groups(before, after, verdicts) if group.kind in KINDS]
+    return [{"kind": group.kind, "cases": [case(each) for each in group.cases[:CASES]]} for group in made]
+
+
+def draw_lists(made: Sequence[Mapping[str, Any]], file: Path, pictures: Mapping[str, Path]) -> None:
+    """Draw what `lists` gives: a line a list, the probe first, frames green where right and red where wrong.
+
+    Args:
+        made: the lists.
+        file: the figure, .png or .svg.
+        pictures: the image file of each item; without one its box holds a sign.
+    """
+    plt = _pyplot()
+    lines = [
+        (case["probe"], f"{group['kind']}\n{each['method']}\nAP {each['ap']:.2f}", each["entries"])
+        for group in made
+        for case in group["cases"]
+        for each in case["lists"]
+    ]
+    width = 1 + max((len(entries) for _, _, entries in lines), default=1)
+    figure, axes = plt.subplots(figsize=(0.6 * width + 1.2, 0.75 * max(len(lines), 1)), layout="constrained")
+    for place, (probe, label, entries) in enumerate(lines):
+        axes.text(-0.15, -place, label, ha="right", va="center", fontsize=6)
+        for column, (item, mark) in enumerate([(probe, "probe"), *((entry[0], entry[1]) for entry in entries)]):
+            _box(plt, axes, column, -place, mark, pictures.get(item))
+    axes.set(xlim=(-2, width), ylim=(0.5 - max(len(lines), 1), 0.5))
+    axes.set_axis_off()
+    _save(figure, file)
+    plt.close(figure)
+
+
+def _box(plt: Any, axes: Any, x: int, y: int, mark: str, picture: Path | None) -> None:
+    left, right, bottom, top = x + 0.06, x + 0.94, y - 0.44, y + 0.44
+    colour = COLOURS[mark]
+    if picture is None:
+        axes.text(x + 0.5, y, SIGNS[mark], ha="center", va="center", color=colour)
+    else:
+        axes.imshow(decode(picture), extent=(left, right, bottom, top), aspect="auto", zorder=1)
+    axes.add_patch(
+        plt.Rectangle((left, bottom), right - left, top - bottom, fill=False, edgecolor=colour, linewidth=2, zorder=2)
+    )
+
+
+def _pyplot() -> Any:
+    import matplotlib as mpl  # noqa: PLC0415  # heavy
+
+    mpl.use("Agg")
+    # the same figure is the same file, and a small one
+    mpl.rcParams.update({"svg.hashsalt": "graphreid", "svg.fonttype": "none"})
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    return plt
+
+
+def _save(figure: Any, file: Path) -> None:
+    with whole_file(file) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None)

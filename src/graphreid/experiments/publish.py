@@ -1,0 +1,92 @@
+"""Where results go: OUT/<data set>/<id>.{md,csv,json,tex} with its figure, OUT/records/<key>.json, and an index of each set."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graphreid.experiments import figures, tables
+from graphreid.experiments.coverage import COVERAGE
+from graphreid.experiments.recipe import Recipe
+from graphreid.experiments.run import Result
+from graphreid.experiments.selection import RECORDS, Bench
+from graphreid.files import whole_file
+
+
+def publish(
+    recipe: Recipe, results: Sequence[Result], bench: Bench, out: Path, *, command: str, pictures: bool = False
+) -> Path:
+    """Write a table with its figure and its records, and the index of its data set.
+
+    Records that an earlier version of the table had, and no table has now, are removed.
+
+    Args:
+        recipe, results: what was run, and what came of it.
+        bench: what it ran on.
+        out: the folder for everything.
+        command: the command that makes it, to be shown above the table.
+        pictures: put the images into ranked lists, where the features files name them.
+
+    Returns:
+        The Markdown file.
+    """
+    base = out / bench.inputs.name / recipe.id
+    base.parent.mkdir(parents=True, exist_ok=True)
+    (out / RECORDS).mkdir(exist_ok=True)
+    table = tables.build(recipe, results, bench.inputs, command=command)
+    if recipe.kind == "curve" and any(row["ours"] and row["at"] is not None for row in table["rows"]):
+        table["figure"] = f"{base.name}.svg"
+        figures.curve(table, base.with_suffix(".svg"))
+    if recipe.kind == "lists" and results[-1].records:
+        table["lists"] = figures.lists(results, bench)
+        files = _pictures(bench) if pictures else {}
+        table["figure"] = base.name + (".png" if files else ".svg")
+        figures.draw_lists(table["lists"], base.parent / table["figure"], files)
+    before = _keys(base.with_suffix(".json"))
+    for key in _keys_of(table):
+        with whole_file(out / RECORDS / f"{key}.json") as temporary:
+            shutil.copyfile(bench.work / RECORDS / f"{key}.json", temporary)
+    written = {".md": tables.markdown(table), ".csv": tables.csv_text(table), ".tex": tables.latex(table)}
+    written[".json"] = json.dumps(table, indent=1, allow_nan=False) + "\n"
+    for suffix, text in written.items():
+        with whole_file(base.with_suffix(suffix)) as temporary:
+            temporary.write_text(text)
+    used = {key for file in out.glob("*/*/*.json") for key in _keys(file)}
+    for key in before - used:
+        (out / RECORDS / f"{key}.json").unlink(missing_ok=True)
+    _index(out / bench.inputs.name)
+    return base.with_suffix(".md")
+
+
+def _pictures(bench: Bench) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name in ("query", "gallery"):
+        part = bench.inputs.part(name)
+        if part.paths is not None:
+            found |= {item: Path(path) for item, path in zip(part.features.items.tolist(), part.paths.tolist(), strict=True)}
+    return found
+
+
+def _keys(file: Path) -> set[str]:
+    return _keys_of(json.loads(file.read_text())) if file.is_file() else set()
+
+
+def _keys_of(table: dict[str, Any]) -> set[str]:
+    return {each["record"] for row in table["rows"] if row["ours"] for each in row["ours"]["seeds"]}
+
+
+def _index(folder: Path) -> None:
+    """Write FOLDER/README.md: every table made on this set, and whether the papers' claims hold in it."""
+    made = {name: folder / f"{name}.json" for name in COVERAGE if (folder / f"{name}.json").is_file()}
+    content = {name: json.loads(file.read_text()) for name, file in made.items()}
+    links = [f"- [{name}]({name}.md): {table['source']}, {table['title']}" for name, table in content.items()]
+    lines = ["| claim | where | difference | here |", "| --- | --- | --- | --- |"]
+    for name, table in content.items():
+        for claim in table["claims"]:
+            cells = tables.claim_cells(claim)
+            lines.append(f"| {cells[0]} ({cells[1]}) | [{name}]({name}.md) | {cells[2]} | {cells[3]} |")
+    text = f"# Results on {folder.name}\n\nWritten by `graphreid reproduce`.\n\n" + "\n".join(links)
+    text += "\n\n## Which of the papers' claims hold here\n\n" + "\n".join(lines) + "\n"
+    with whole_file(folder / "README.md") as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,115 @@
+"""What a recipe is: a paper's table or figure as literal data, its own numbers beside the METHOD texts that make ours."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from graphreid.protocols import Reranker
+from graphreid.types import Features, Labels
+
+Numbers = Mapping[str, Mapping[str, float]]
+"""From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in percent."""
+Value = int | float | str
+Grid = Mapping[str, tuple[Value, ...]]
+Measure = Callable[[Reranker, tuple[Features, Labels], tuple[Features, Labels]], float]
+"""From a method, the probes and the gallery to a number of its own, such as the recall of a sampler."""
+
+FITTED = "{fitted}"
+METRICS = ("mAP", "rank-1", "rank-5", "rank-10", "mINP")
+SETS = {
+    "market1501": "Market-1501",
+    "dukemtmc-reid": "DukeMTMC-reID",
+    "veri-776": "VeRi-776",
+    "cuhk03-np": "CUHK03-NP",
+    "msmt17": "MSMT17",
+}
+"""The papers' sets, by the names under which they are imported."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, or one point of a curve.
+
+    Attributes:
+        name: as the table shows it.
+        method: a METHOD text; "{fitted}" stands for the file that `fit` gives, so that its options can be changed afterwards.
+        fit: the METHOD text that is fitted, or None where nothing is learned.
+        grid: options of `method` that are chosen on validation identities, each with its values.
+        headline: fitted with every seed; the others with one.
+        at: the place on a curve's axis.
+        measure: what to measure of the method beside its ranking; its name is the column's.
+        paper: what the paper prints.
+    """
+
+    name: str
+    method: str = FITTED
+    fit: str | None = None
+    grid: Grid | None = None
+    headline: bool = False
+    at: float | None = None
+    measure: Measure | None = None
+    paper: Numbers = field(default_factory=dict[str, Mapping[str, float]])
+
+    def texts(self) -> tuple[str, ...]:
+        """The METHOD texts that must be known for the row to run."""
+        return (self.method,) if self.fit is None else (self.fit, self.method)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says of its table, as a comparison of two rows.
+
+    Attributes:
+        text: the claim in a sentence.
+        better, worse: names of rows.
+        metric: "mAP" or "rank-k".
+        strict: `better` must be above; otherwise it must not be below.
+    """
+
+    text: str
+    better: str
+    worse: str
+    metric: str = "mAP"
+    strict: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A table or figure of a paper.
+
+    Attributes:
+        id: "paper/table3", as in `coverage.COVERAGE`.
+        source: where it stands in the paper.
+        title: what it shows.
+        rows: the first is what all others are compared with.
+        kind: "table", "curve" (rows have `at`) or "lists" (the first images of some probes, by the first and the last row).
+        columns: metrics to show.
+        claims: what the paper says of it.
+        axis: name of a curve's axis.
+        notes: what a reader should know of the paper's numbers or of our reading.
+    """
+
+    id: str
+    source: str
+    title: str
+    rows: tuple[Row, ...]
+    kind: Literal["table", "curve", "lists"] = "table"
+    columns: tuple[str, ...] = ("mAP", "rank-1", "rank-5", "rank-10")
+    claims: tuple[Claim, ...] = ()
+    axis: str = ""
+    notes: tuple[str, ...] = ()
+
+    def paper_sets(self) -> tuple[str, ...]:
+        """The sets of the paper's numbers, in the order of SETS."""
+        given = {name for row in self.rows for name in row.paper}
+        return tuple(name for name in SETS if name in given)
+
+
+def with_options(text: str, options: Mapping[str, Value]) -> str:
+    """A METHOD text with options that it does not give itself (of the last method, in a chain)."""
+    before, plus, last = text.rpartition("+")
+    name, _, given = last.partition(":")
+    own = [pair for pair in given.split(",") if pair]
+    known = {pair.partition("=")[0] for pair in own}
+    own += [f"{key}={value}" for key, value in options.items() if key not in known]
+    return f"{before}{plus}{name}{':' if own else ''}{','.join(own)}"

@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphreid.cli import main
+from graphreid.cli import reproduce as module
+from graphreid.experiments.coverage import COVERAGE, RECIPES, Entry
+from graphreid.experiments.records import read_records
+from graphreid.rerankers import METHODS
+from tests.cli.test_main import refused
+from tests.cli.test_train import data, train
+from tests.experiments.cases import LEARNED, TABLE, Sharpened, write_inputs
+
+__all__ = ["data"]
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes of methods that take no time."""
+    monkeypatch.setitem(METHODS, "sharpened", Sharpened)
+    for recipe in (TABLE, LEARNED):
+        monkeypatch.setitem(RECIPES, recipe.id, recipe)
+        monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
+    Sharpened.fits.clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_inputs(tmp_path / "trifles")
+
+
+def reproduce(tmp_path: Path, *words: str | Path) -> int:
+    return main(
+        ["reproduce", *map(str, words), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--threads", "1"]
+    )
+
+
+def test_the_list_shows_every_id_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "--list"]) == 0
+    printed = capsys.readouterr().out
+    for name in COVERAGE:
+        assert name in printed
+    assert f"{len(COVERAGE)} tables and figures" in printed
+    assert "hrnet: not in this version" in printed or "hrnet" in METHODS
+
+
+def test_from_embeddings_to_tables(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce(tmp_path, "toys/table1", "toys/fig1", "--data", folder, "--seeds", "2") == 0
+    printed = capsys.readouterr().out
+    out = tmp_path / "out"
+    for name in ("table1", "fig1"):
+        page = out / "trifles" / "toys" / f"{name}.md"
+        assert str(page) in printed
+        assert page.is_file()
+        text = page.read_text()
+        assert f"graphreid reproduce toys/{name} --data DIR --name trifles --seeds 2" in text
+        assert str(tmp_path) not in text
+    assert "headline (seed 1): mAP" in printed
+    assert str(out / "trifles" / "README.md") in printed
+    assert Sharpened.fits == [0, 1]
+    assert reproduce(tmp_path, "toys", "--data", folder, "--seeds", "2") == 0
+    again = capsys.readouterr().out
+    assert "3 of 3 runs are there already" in again
+    assert "5 of 5 runs are there already" in again
+    assert Sharpened.fits == [0, 1]
+
+
+def test_options_of_fitted_methods(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce(tmp_path, "toys/fig1", "--data", folder, "--seeds", "1", "--set", "keep=0.5", "--rule", "no-camera") == 0
+    records = read_records(tmp_path / "out")
+    assert {record["configuration"]["fit"] for record in records} == {None, "sharpened:keep=0.5,seed=0"}
+    assert {record["protocol"]["rule_fields"]["camera"] for record in records} == {"keep"}
+    text = (tmp_path / "out" / "trifles" / "toys" / "fig1.md").read_text()
+    assert "--set keep=0.5 --rule no-camera" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["toys/table1"], "--data is needed"),
+        (["toys/table7", "--data", "{folder}"], "no table or figure"),
+        (["toys/table1", "--data", "{folder}", "--seeds", "0"], "--seeds is 0"),
+        (["toys/table1", "--data", "{folder}/.."], "neither embeddings"),
+        (["toys/table1", "--data", "{folder}", "--set", "keep"], "write KEY=VALUE"),
+        (["toys/table1", "--data", "{folder}", "--set", "keep=1,seed=2"], "write KEY=VALUE"),
+        (["toys/fig1", "--data", "{folder}", "--set", "wings=2"], "wings=2"),
+        (["toys/fig1", "--data", "{folder}", "--pictures"], "name no images"),
+    ],
+)
+def test_a_users_error_is_one_line(
+    words: list[str], says: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [
+        "reproduce",
+        *(word.format(folder=folder) for word in words),
+        "--work",
+        str(tmp_path / "w"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert says in refused(given, capsys)
+
+
+def test_from_images(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Any] = []
+
+    def small(**given: Any) -> None:
+        asked.append(given)
+        train(given["data"], given["out"], "--holdout-identities", str(given["holdout_identities"] * 2))
+
+    monkeypatch.setattr(module, "train", small)
+    for _ in range(2):
+        assert reproduce(tmp_path, "toys/fig1", "--data", data, "--no-flip", "--seeds", "1") == 0
+    run = tmp_path / "work" / "data-small-no-flip"
+    assert asked[0]["out"] == run
+    assert (asked[0]["flip"], asked[0]["holdout_identities"]) == (False, 0.25)
+    assert len(list((tmp_path / "work").glob("data-embeddings-*/query.npz"))) == 1
+    records = read_records(tmp_path / "out")
+    fitted = next(record for record in records if record["configuration"]["fit"])
+    assert fitted["embeddings"]["embedder"] == "bot"
+    assert fitted["embeddings"]["identities"] == {"backbone": 4, "fit": 2, "validation": 2}
+    assert fitted["data"]["parts"]["fit"]["seen"] == 0
+    assert str(tmp_path) not in json.dumps(records)
+
+    assert reproduce(tmp_path, "toys/fig1", "--data", data, "--model", run, "--seeds", "1", "--name", "mine") == 0
+    assert len(asked) == 2, "a run of one's own is not trained again"
+    assert {record["key"] for record in read_records(tmp_path / "out")} == {record["key"] for record in records}
+    split = json.loads((run / "identities.json").read_text())
+    (run / "identities.json").write_text(json.dumps({**split, "held_out": False}))
+    capsys.readouterr()
+    words = ["reproduce", "toys/fig1", "--data", str(data), "--model", str(run), "--work", str(tmp_path / "work")]
+    assert "kept no identities away" in refused(words, capsys)
+
+
+def test_runs_lists_and_compares(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce(tmp_path, "toys/table1", "--data", folder) == 0
+    capsys.readouterr()
+    out = str(tmp_path / "out")
+    assert main(["runs", out]) == 0
+    printed = capsys.readouterr().out
+    records = {record["configuration"]["method"]: record for record in read_records(tmp_path / "out")}
+    for record in records.values():
+        assert record["key"] in printed
+        assert f"{record['metrics']['mAP']:.3f}" in printed
+    base, other = records["cosine"], records["k-reciprocal:k1=6,k2=2"]
+    assert main(["runs", out, "--compare", base["key"], other["key"][:8]]) == 0
+    printed = capsys.readouterr().out
+    aps = [np.array(record["probes"]["ap"], np.float64) for record in (base, other)]
+    assert f"mAP: {np.mean(aps[1]) - np.mean(aps[0]):+.4f} [" in printed
+    assert "transductive" in printed, "what differs is shown"
+    assert "numpy" not in printed, "what is alike is not"
+    assert "begins the keys of 0 records" in refused(["runs", out, "--compare", base["key"], "zz"], capsys)
+    assert "begins the keys of 3 records" in refused(["runs", out, "--compare", base["key"], ""], capsys)
+    assert "no run records" in refused(["runs", str(folder)], capsys)
+    write_inputs(folder, query={"camera": np.zeros(24, int)})
+    assert reproduce(tmp_path, "toys/table1", "--data", folder, "--name", "others") == 0
+    third = next(record for record in read_records(tmp_path / "out") if record["data"]["name"] == "others")
+    capsys.readouterr()
+    assert main(["runs", out, "--compare", base["key"], third["key"]]) == 0
+    assert "no paired difference" in capsys.readouterr().out

@@ -1,0 +1,41 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from graphreid.experiments.coverage import COVERAGE, Entry
+from graphreid.rerankers import METHODS
+from tests.experiments.cases import LEARNED, TABLE, Sharpened, made
+
+
+@pytest.fixture(autouse=True)
+def sharpened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "sharpened", Sharpened)
+
+
+def test_records_are_published_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, _ = made(tmp_path, TABLE)
+    records = tmp_path / "out" / "records"
+    before = {file.name for file in records.iterdir()}
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / target).is_file(), target
+    mine = records / "mine.json"
+    mine.write_text("{}")
+    monkeypatch.setattr("graphreid.experiments.code.digest", lambda modules: "later")  # pyright: ignore[reportUnknownLambdaType]
+    made(tmp_path, TABLE)
+    after = {file.name for file in records.iterdir()}
+    assert mine.name in after, "what no table of ours named is left alone"
+    assert not after & before
+
+
+def test_the_index_shows_every_table_and_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for recipe in (TABLE, LEARNED):
+        monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
+    _, table = made(tmp_path, TABLE)
+    made(tmp_path, LEARNED)
+    text = (tmp_path / "out" / "toys" / "README.md").read_text()
+    assert "(toys/table1.md)" in text
+    assert "(toys/fig1.md)" in text
+    for claim in table["claims"]:
+        assert claim["text"] in text
+        assert f"**{claim['holds']}**" in text
