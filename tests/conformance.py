@@ -18,7 +18,10 @@ from graphreid.storage import load, parse, save
 from graphreid.types import Features
 from tests.support import all_distances, labelled
 
-SMALL: dict[str, dict[str, Any]] = {}
+SMALL: dict[str, dict[str, Any]] = {
+    "cagcn": {"k1": 8, "k2": 4, "k": 12, "links": 4, "layers": 2, "width": 8, "attention_width": 4, "epochs": 1},
+    "sggnn": {"k": 12, "width": 8, "epochs": 1},
+}
 """Options that make a method quick enough to be fitted here."""
 
 CASES = [(name, setting) for name, kind in METHODS.items() for setting in sorted(kind.settings)]
@@ -233,7 +236,15 @@ def test_one_id_with_two_vectors_is_refused(method: Reranker) -> None:
 def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
     query, gallery = data()
     plain = all_distances(method, query, Gallery(gallery))
-    small = all_distances(method, query, Gallery(gallery), Compute(memory=6_000))
+    memory = 6_000
+    small = None
+    # what a method holds beside its blocks differs: the least that is enough gives the smallest blocks
+    while small is None:
+        try:
+            small = all_distances(method, query, Gallery(gallery), Compute(memory=memory))
+        except ValueError:
+            memory += memory // 2
+            assert memory < 2_000_000
     np.testing.assert_allclose(small, plain, rtol=0, atol=1e-5)
 
 

@@ -47,3 +47,15 @@ def stacked(blocks: Iterable[DistanceBlock]) -> NDArray[np.float32]:
 def all_distances(method: Reranker, query: Features, gallery: Gallery, compute: Compute | None = None) -> NDArray[np.float32]:
     """Every distance a method gives."""
     return stacked(method.distances(query, gallery, compute=compute or Compute()))
+
+
+def cosine_distances(query: Features, gallery: Features) -> NDArray[np.float64]:
+    """All distances of the union in float64, probes first, (N, N)."""
+    x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return np.maximum(1 - x @ x.T, 0)
+
+
+def probe_and_gallery(probes: int, n: int) -> list[list[int]]:
+    """For each probe the rows of itself and the gallery, out of n rows with the probes first."""
+    return [[probe, *range(probes, n)] for probe in range(probes)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks import baselines
 from graphreid.cli import app, main
 from graphreid.rerankers import METHODS
 from tests.conftest import ROOT
@@ -92,8 +93,13 @@ def test_every_method_has_a_page_and_a_line_in_the_readme() -> None:
         assert f"docs/methods/{name}.md" in README, name
 
 
+def test_numbers_are_those_of_the_records() -> None:
+    assert baselines.page() == baselines.PAGE.read_text(), "run: python -m benchmarks.baselines"
+    assert baselines.filled(README) == README, "run: python -m benchmarks.baselines"
+
+
 def test_links_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for page in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             if not target.startswith(("http", "mailto")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -26,9 +26,7 @@ def cmc(report: Report) -> list[float]:
 def test_equals_published_evaluators(golden: Path, reference: str, junk: str) -> None:
     given = np.load(golden / "evaluation_market.npz")
     roles = None if junk == "dropjunk" else np.zeros(len(given["g_pids"]), np.int8)  # evaluators alone do not know junk
-    report = judged(
-        given["distmat"], Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"], roles)
-    )
+    report = judged(given["distmat"], Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"], roles))
     prefix = f"{junk}_{reference}"
     np.testing.assert_allclose(report.ap, given[f"{prefix}_ap"], atol=1e-12)
     np.testing.assert_allclose(report.mean_ap(), given[f"{prefix}_map"], atol=1e-12)

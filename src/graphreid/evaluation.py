@@ -321,8 +321,8 @@ def _grouped(probe: NDArray[np.int64], column: NDArray[np.int64], q: int) -> _Co
 def _nobody(probes: int, same_camera: int) -> str:
     if same_camera:
         return (
-            f"no probe can be judged: {same_camera} of {probes} probes have images of their identity in the gallery, but only from "
-            "their own camera, which the rule removes; if the cameras mean nothing, use --rule no-camera"
+            f"no probe can be judged: {same_camera} of {probes} probes have images of their identity in the gallery, but only "
+            "from their own camera, which the rule removes; if the cameras mean nothing, use --rule no-camera"
         )
     return (
         f"no probe can be judged: none of the {probes} has an image of its identity in the gallery; check the identities"

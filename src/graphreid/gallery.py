@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
@@ -136,6 +137,11 @@ class Pool:
 
     It is the vectors' kind of `Affinity`: what a re-ranker starts from.
 
+    Attributes:
+        own: int64 [q], the gallery image that a probe itself is, or -1.
+        nodes: int64 [q], the node of each probe.
+        vectors: float32 [q, d], the probes'.
+
     Raises:
         ValueError: widths differ, or one id has two vectors.
     """
@@ -147,6 +153,8 @@ class Pool:
         self.vectors = normalise(query.vectors) if gallery.metric == "cosine" else query.vectors
         self.own = gallery.rows_of(query.items)
         self._new = np.flatnonzero(self.own < 0)
+        self.nodes = self.own.copy()
+        self.nodes[self._new] = len(gallery) + np.arange(len(self._new))
         self._check_same(query)
 
     def __len__(self) -> int:
@@ -158,12 +166,24 @@ class Pool:
         """How many probes there are, q."""
         return len(self.own)
 
-    @cached_property
-    def nodes(self) -> Int64[np.ndarray, " q"]:
-        """The node of each probe."""
-        nodes = self.own.copy()
-        nodes[self._new] = len(self.gallery) + np.arange(len(self._new))
-        return nodes
+    @property
+    def images(self) -> int:
+        """How many gallery images there are, g."""
+        return len(self.gallery)
+
+    @property
+    def beneath(self) -> "Pool":
+        """The vectors that the distances are made of: these."""
+        return self
+
+    def corrections(self, *, online: bool) -> None:
+        """Nothing was changed in the distances of the vectors."""
+        del online
+
+    @property
+    def metric(self) -> Metric:
+        """What a distance is: "cosine", 1 - cos in [0, 2], or "euclidean"."""
+        return self.gallery.metric
 
     @cached_property
     def union(self) -> Float32[np.ndarray, "n d"]:
@@ -201,9 +221,35 @@ class Pool:
         """Distances of listed pairs of nodes."""
         return pair_distances(self.union, nodes, self.union, others, self.gallery.metric, self.compute)
 
+    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed pairs of gallery images."""
+        return self.gallery.pairs(rows, others, compute=self.compute)
+
     def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed probes to listed gallery images."""
         return pair_distances(self.vectors, probes, self.gallery.vectors, rows, self.gallery.metric, self.compute)
+
+    def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
+        """Distances between the gallery images of each list, by products (`pairs` rounds more carefully)."""
+        b, k = rows.shape
+        out = np.empty((b, k, k), np.float32)
+        base = torch.from_numpy(self.gallery.vectors).to(self.compute.device)
+        step = self.compute.rows(k * (base.shape[1] + k) * 4, most=64, what="distances among neighbours")
+        with self.compute.limits():
+            for start in range(0, b, step):
+                some = base[torch.from_numpy(rows[start : start + step]).to(base.device).long()]
+                product = some @ some.transpose(1, 2)
+                if self.metric == "cosine":
+                    distance = (1 - product).clamp_(min=0)
+                else:
+                    squares = product.diagonal(dim1=1, dim2=2)
+                    distance = (squares[:, :, None] + squares[:, None] - 2 * product).clamp_(min=0).sqrt_()
+                out[start : start + step] = distance.cpu().numpy()
+        return out
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
+        return self.gallery.derived(key, make)
 
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
         """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""

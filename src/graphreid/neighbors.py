@@ -1,9 +1,12 @@
-"""THE exact nearest-neighbour search: by blocks, in float32, on the CPU or a GPU, within the memory that `Compute` gives.
+"""THE exact nearest-neighbour search: by blocks, on the CPU or a GPU, within the memory that `Compute` gives.
 
 A matrix product proposes candidates; their distances are then taken again with float64 sums and rounded to float32. A pair's
 distance is therefore the same whichever block, batch or device it came from, and equal distances go by index. A row whose
 candidates might not hold all of its nearest (many near-equal distances) is searched again among all images that the product's
 error bound admits, so the answer is exact, not probable.
+
+On the CPU a large search goes by tiles (`compiled/tiles.py`), in bfloat16 where the processor is fast at it; a small one, and
+one on a GPU, by blocks of rows and `torch.topk`. The answer is the same.
 """
 
 from typing import Literal
@@ -17,14 +20,25 @@ from graphreid.compute import Compute
 from graphreid.types import Neighbors
 
 Metric = Literal["cosine", "euclidean"]
+Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""A set of vectors in two arrays: the second's rows follow the first's."""
+
 MARGIN = 16
 """Candidates beyond k: enough that fewer than one row in a thousand of real embeddings is searched twice."""
+LOWEST = 4
+"""Candidates for the farthest image."""
+LARGE = 2**31
+"""Multiplications from which on tiles are worth their while."""
+
+_way: Literal["rows", "float32", "bfloat16"] | None = None
+"""Tests force blocks of rows, or tiles of a type; None chooses."""
 
 
 def search(
     base: Float32[np.ndarray, "n d"],
     k: int,
     *,
+    more: Float32[np.ndarray, "e d"] | None = None,
     queries: Float32[np.ndarray, "m d"] | None = None,
     own: Int64[np.ndarray, " m"] | None = None,
     metric: Metric = "cosine",
@@ -35,13 +49,14 @@ def search(
     Args:
         base: rows to search; for "cosine" of unit length (a zero row has distance 1 to all).
         k: how many; cut to the rows there are (one fewer where a row is left out).
-        queries: rows to search for; None searches each row of `base` among the others.
-        own: the row of `base` that each query is itself and must not find, or -1.
+        more: rows that follow those of `base`: a set in two arrays need not be joined.
+        queries: rows to search for; None searches each row of the base among the others.
+        own: the row of the base that each query is itself and must not find, or -1.
         metric: "cosine" is 1 - cos in [0, 2], "euclidean" is not squared.
         compute: where and with how much memory.
 
     Returns:
-        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of `base`.
+        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of the base.
 
     Raises:
         ValueError: k is less than 0, or the memory does not hold one row of distances.
@@ -49,23 +64,77 @@ def search(
     compute = compute or Compute()
     if k < 0:
         raise ValueError(f"k is {k}: it must not be negative")
-    if queries is None:
-        queries, own = base, np.arange(len(base))
-    n, m = len(base), len(queries)
-    own = np.full(m, -1) if own is None else own
-    k = min(k, n - 1 if (own >= 0).any() else n)
-    index = np.empty((m, k), np.int32)
-    distance = np.empty((m, k), np.float32)
-    farthest = np.empty(m, np.float32)
+    rows: Rows = base, base[:0] if more is None else more
+    n = len(rows[0]) + len(rows[1])
+    m = n if queries is None else len(queries)
+    itself = np.arange(n) if queries is None else np.full(m, -1) if own is None else own
+    k = min(k, n - 1 if (itself >= 0).any() else n)
+    out = Neighbors(np.empty((m, k), np.int32), np.empty((m, k), np.float32), np.empty(m, np.float32))
     with compute.limits():
-        searcher = _Searcher(base, metric, compute)
-        # a block's distances, torch.topk's own copy and the candidates
-        rows = compute.rows(n * 8 + (k + MARGIN) * 24, what=f"a search among {n} images")
-        starts = range(0, m, rows)
-        for start in compute.track("neighbours", starts, len(starts)):
-            part = slice(start, min(start + rows, m))
-            index[part], distance[part], farthest[part] = searcher.block(queries[part], own[part], k)
-    return Neighbors(index, distance, farthest)
+        remaining = _by_tiles(rows, queries, itself, metric, compute, out)
+        if len(remaining):
+            _by_rows(rows, queries, itself, metric, compute, out, remaining)
+    return out
+
+
+def _by_tiles(
+    base: Rows, queries: NDArray[np.float32] | None, own: NDArray[np.int64], metric: Metric, compute: Compute, out: Neighbors
+) -> NDArray[np.intp]:
+    """Search in tiles, into `out`, if that pays and fits the memory; returns the rows that remain to be searched."""
+    (m, k), n, width = out.index.shape, len(base[0]) + len(base[1]), base[0].shape[1]
+    on_cpu = torch.device(compute.device).type == "cpu"
+    if _way == "rows" or not on_cpu or not k or (_way is None and n * m * width < LARGE):
+        return np.arange(m)
+    from graphreid.compiled import tiles  # noqa: PLC0415  # numba is for the CPU alone
+
+    threads = torch.get_num_threads()
+    others = 0 if queries is None else width
+    kind = _way or tiles.kind_for(m, metric == "euclidean")
+    if not _fits(compute, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)):
+        kind = "float32"
+    if not _fits(compute, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)):
+        return np.arange(m)
+    right = tiles.Factor(base, metric == "euclidean", kind)
+    left = None if queries is None else tiles.Factor((queries, queries[:0]), metric == "euclidean", kind)
+    tiled = tiles.Search(right, left, own.astype(np.int32), k, threads)
+    lost = tiled.run(lambda steps, total: compute.track("neighbours", steps, total), out.index, out.distance, out.farthest)
+    return np.flatnonzero(lost)
+
+
+def _fits(compute: Compute, needed: int, fixed: int) -> bool:
+    try:
+        return compute.rows(1, fixed_bytes=fixed, most=needed, what="tiles") >= needed
+    except ValueError:
+        return False
+
+
+def _by_rows(
+    base: Rows,
+    queries: NDArray[np.float32] | None,
+    own: NDArray[np.int64],
+    metric: Metric,
+    compute: Compute,
+    out: Neighbors,
+    remaining: NDArray[np.intp],
+) -> None:
+    """Search for the remaining rows in blocks, into `out`."""
+    n, k = len(base[0]) + len(base[1]), out.k
+    searcher = _Searcher(base, metric, compute)
+    # a block's distances, torch.topk's own copy, what joins the base's two parts, and the candidates
+    rows = compute.rows(n * (12 if len(base[1]) else 8) + (k + MARGIN) * 24, what=f"a search among {n} images")
+    starts = range(0, len(remaining), rows)
+    for start in compute.track("neighbours", starts, len(starts)):
+        part = remaining[start : start + rows]
+        vectors = taken(base, part) if queries is None else queries[part]
+        out.index[part], out.distance[part], out.farthest[part] = searcher.block(vectors, own[part], k)
+
+
+def taken(rows: Rows, index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The vectors at `index`."""
+    first = len(rows[0])
+    if not len(rows[1]):
+        return rows[0][index]
+    return np.where((index < first)[:, None], rows[0][np.minimum(index, first - 1)], rows[1][np.maximum(index - first, 0)])
 
 
 def block_distances(
@@ -87,14 +156,19 @@ def listed_distances(
     if torch.device(compute.device).type == "cpu":
         from graphreid.compiled import pairs  # noqa: PLC0415  # numba is for the CPU alone
 
-        return pairs.listed(left, right, columns, metric == "euclidean")
+        return pairs.listed((left, left[:0]), (right, right[:0]), columns, metric == "euclidean")
+    return _listed_on_device(left, torch.from_numpy(right).to(compute.device), columns, metric, compute)
+
+
+def _listed_on_device(
+    left: NDArray[np.float32], right: Float[torch.Tensor, "n d"], columns: NDArray[np.int32], metric: Metric, compute: Compute
+) -> NDArray[np.float32]:
     out = np.empty(columns.shape, np.float32)
     rows = compute.rows(columns.shape[1] * left.shape[1] * 16 + 1, what="listed distances")
-    base = torch.from_numpy(right).to(compute.device)
     for start in range(0, len(left), rows):
         part = slice(start, start + rows)
         chosen = torch.from_numpy(columns[part]).to(compute.device).long()
-        out[part] = _careful(torch.from_numpy(left[part]).to(compute.device), base, chosen, metric).cpu().numpy()
+        out[part] = _careful(torch.from_numpy(left[part]).to(compute.device), right, chosen, metric).cpu().numpy()
     return out
 
 
@@ -110,7 +184,7 @@ def pair_distances(
     if torch.device(compute.device).type == "cpu":
         from graphreid.compiled import pairs  # noqa: PLC0415
 
-        return pairs.flat(left, rows, right, columns, metric == "euclidean")
+        return pairs.flat((left, left[:0]), rows, (right, right[:0]), columns, metric == "euclidean")
     out = np.empty(len(rows), np.float32)
     step = compute.rows(left.shape[1] * 24, most=2**20, what="pair distances")
     one, other = torch.from_numpy(left).to(compute.device), torch.from_numpy(right).to(compute.device)
@@ -125,26 +199,32 @@ def pair_distances(
 class _Searcher:
     """The base on its device, and how far the product may be from the true value there."""
 
-    def __init__(self, base: NDArray[np.float32], metric: Metric, compute: Compute) -> None:
+    def __init__(self, base: Rows, metric: Metric, compute: Compute) -> None:
         self.host = base
         self.metric: Metric = metric
         self.compute = compute
-        self.base = torch.from_numpy(base).to(compute.device)
-        squares = torch.einsum("nd,nd->n", self.base, self.base)
-        self.half_squares = squares / 2 if metric == "euclidean" else None
+        parts = [torch.from_numpy(part).to(compute.device) for part in base if len(part)]
+        # joined where gathering needs it; a processor multiplies by one part after the other
+        self.parts = parts if torch.device(compute.device).type == "cpu" else [torch.cat(parts)]
         # |fl(x.y) - x.y| <= d 2^-24 |x||y| in any order of summation (Higham 2002, 3.5), and tf32 is not used
-        self.bound = float(base.shape[1] * 2.0**-24 * squares.max() * 1.01) + 1e-7
+        self.half_squares, longest = None, 1.0
+        if metric == "euclidean":
+            squares = torch.cat([torch.einsum("nd,nd->n", part, part) for part in self.parts])
+            self.half_squares, longest = squares / 2, float(squares.max())
+        self.bound = base[0].shape[1] * 2.0**-24 * longest * 1.01 + 1e-7
 
     def block(
         self, queries: NDArray[np.float32], own: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Index, distance and farthest of a block; `score` grows as distance falls."""
         left = torch.from_numpy(queries).to(self.compute.device)
-        score = left @ self.base.T
+        products = [left @ part.T for part in self.parts]
+        score = products[0] if len(products) == 1 else torch.cat(products, dim=1)
+        del products
         if self.half_squares is not None:
             score -= self.half_squares
-        lowest = score.amin(1, keepdim=True)
-        farthest = self._distance_at(left, lowest)
+        lowest = score.topk(min(LOWEST, score.shape[1]), largest=False).indices.to(torch.int32).cpu().numpy()
+        farthest = self._listed(queries, lowest).max(axis=1)
         rows = np.flatnonzero(own >= 0)
         score[torch.from_numpy(rows), torch.from_numpy(own[rows])] = -torch.inf
         wide = min(k + MARGIN, score.shape[1])
@@ -162,20 +242,21 @@ class _Searcher:
     def _ordered(
         self, queries: NDArray[np.float32], columns: NDArray[np.int32], k: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        distance = listed_distances(queries, self.host, np.ascontiguousarray(columns), self.metric, self.compute)
+        distance = self._listed(queries, np.ascontiguousarray(columns))
         order = np.lexsort((columns, distance), axis=1)[:, :k]
         return np.take_along_axis(columns, order, 1), np.take_along_axis(distance, order, 1)
+
+    def _listed(self, queries: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.float32]:
+        if torch.device(self.compute.device).type == "cpu":
+            from graphreid.compiled import pairs  # noqa: PLC0415  # numba is for the CPU alone
+
+            return pairs.listed((queries, queries[:0]), self.host, columns, self.metric == "euclidean")
+        return _listed_on_device(queries, self.parts[0], columns, self.metric, self.compute)
 
     def _row_bound(self, left: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
         if self.metric == "cosine":
             return torch.full((len(left),), self.bound, device=left.device)
         return self.bound * (1 + torch.linalg.vector_norm(left, dim=1))
-
-    def _distance_at(self, left: Float[torch.Tensor, "b d"], score: Float[torch.Tensor, "b 1"]) -> NDArray[np.float32]:
-        if self.metric == "cosine":
-            return (1 - score[:, 0]).cpu().numpy()
-        squares = torch.einsum("bd,bd->b", left, left)
-        return (squares - 2 * score[:, 0]).clamp_(min=0).sqrt_().cpu().numpy()
 
 
 def _to_distance(

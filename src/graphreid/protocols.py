@@ -1,16 +1,24 @@
 """What an embedder and a re-ranker promise. Methods are final dataclasses; nothing inherits from these."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Protocol, runtime_checkable
+import dataclasses
+import hashlib
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int32, Int64
+from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.data.images import Images
-from graphreid.gallery import Gallery
+from graphreid.gallery import Gallery, Pool
+from graphreid.neighbors import Metric
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
+T = TypeVar("T")
 ONLINE, TRANSDUCTIVE = "online", "transductive"
 
 
@@ -63,27 +71,80 @@ class Reranker(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Corrections:
+    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row an image that was the probe.
+
+    Attributes:
+        entries: compressed rows (start, column, value), one a node; in the online view one a gallery image, then one a probe.
+        probes: int64 [q], the row of each probe.
+        tail: what is added to every base distance.
+    """
+
+    entries: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+    probes: Int64[np.ndarray, " q"]
+    tail: float
+
+
 @runtime_checkable
 class Affinity(Protocol):
-    """What a re-ranker starts from: a union of gallery and probes, with distances (see `gallery.Pool`)."""
+    """What a re-ranker starts from: a union of gallery and probes, with distances.
+
+    Nodes 0 .. g-1 are the gallery; probes that are not in it follow in their order. `gallery.Pool` is the kind that has
+    vectors, `graph.reranked.Reranked` the kind that another method's distances make. Distances need not be symmetric: the
+    first image of a pair is the one that was the probe.
+
+    Attributes:
+        own: int64 [q], the gallery image that a probe itself is, or -1.
+        compute: where and with how much memory.
+    """
 
     own: Int64[np.ndarray, " q"]
+    compute: Compute
+
+    def __len__(self) -> int:
+        """Nodes, n."""
+        ...
 
     @property
     def probes(self) -> int:
-        """How many probes there are."""
+        """How many probes there are, q."""
+        ...
+
+    @property
+    def images(self) -> int:
+        """How many gallery images there are, g."""
+        ...
+
+    @property
+    def nodes(self) -> Int64[np.ndarray, " q"]:
+        """The node of each probe."""
+        ...
+
+    @property
+    def beneath(self) -> Pool:
+        """The vectors that the distances are made of."""
+        ...
+
+    def corrections(self, *, online: bool) -> Corrections | None:
+        """What was changed in the distances of `beneath`; None where nothing was."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """What the distance of two vectors is: "cosine", 1 - cos in [0, 2], or "euclidean"."""
         ...
 
     def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union."""
+        """Each node's k nearest others in the union ([n, k]): the transductive view."""
         ...
 
     def probe_neighbors(self, k: int) -> Neighbors:
-        """Each probe's k nearest gallery images."""
+        """Each probe's k nearest gallery images ([q, k]): the online view of the probes' side."""
         ...
 
     def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery."""
+        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
         ...
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
@@ -93,3 +154,143 @@ class Affinity(Protocol):
     def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
         ...
+
+    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed pairs of gallery images, as the gallery alone gives them."""
+        ...
+
+    def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed probes to listed gallery images."""
+        ...
+
+    def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
+        """Distances between the gallery images of each list, as the gallery alone gives them."""
+        ...
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
+        ...
+
+    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
+        """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
+        ...
+
+    def answer(
+        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
+    ) -> DistanceBlock:
+        """A block of results in which no probe finds itself."""
+        ...
+
+
+@runtime_checkable
+class FromAffinity(Protocol):
+    """A re-ranker that can start from any distances (`needs` is "affinity"), and so stand after another in A+B."""
+
+    def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
+        """What `distances` gives, from an affinity instead of vectors."""
+        ...
+
+
+@runtime_checkable
+class Transforms(Protocol):
+    """A re-ranker that gives new vectors; in A+B the other method runs on them."""
+
+    def transform(self, query: Features, gallery: Gallery, *, compute: Compute = ...) -> tuple[Features, Features]:
+        """The probes' and the gallery's new vectors, with their items and cameras."""
+        ...
+
+
+@runtime_checkable
+class Rescores(Protocol):
+    """A re-ranker that gives new distances to the nearest images and has a tail beyond, and so can stand first in A+B."""
+
+    @property
+    def tail(self) -> float:
+        """What is added to the base distance of an image that the method does not score, or that A+B does not keep."""
+        ...
+
+    @property
+    def least(self) -> float:
+        """No distance is below it; in A+B it becomes 0."""
+        ...
+
+
+@runtime_checkable
+class Learned(Protocol):
+    """A re-ranker that learns, as `graphreid fit` needs it.
+
+    Attributes:
+        presets: settings by name, each a set of options that differ from the defaults.
+        record_: facts about the fit, kept with the method; a JSON object, empty before.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]]
+    record_: dict[str, Any]
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        compute: Compute | None = None,
+        folder: Path | None = None,
+    ) -> Reranker:
+        """As `Reranker.fit`; with a folder, from where an earlier call stopped, to the same end result."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What moved a probe's result: the numbers of the same forward pass that gives its distances.
+
+    Attributes:
+        nodes: int64 [n], gallery rows of the probe's graph, in the method's order.
+        edges: int64 [e, 2], places in `nodes`: the first hears the second.
+        weights: float32 [e], how much.
+        probability: float32 [n] in [0, 1], that a node shows the probe's identity; None where a method gives none.
+        before: int64 [n], each node's rank in the gallery by the base distance, from 1.
+        after: int64 [n], the same by the method's distance.
+    """
+
+    nodes: Int64[np.ndarray, " n"]
+    edges: Int64[np.ndarray, "e 2"]
+    weights: Float32[np.ndarray, " e"]
+    probability: Float32[np.ndarray, " n"] | None
+    before: Int64[np.ndarray, " n"]
+    after: Int64[np.ndarray, " n"]
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A re-ranker that can say what moved a result."""
+
+    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
+        """The graph of one probe.
+
+        Raises:
+            ValueError: not one probe.
+        """
+        ...
+
+
+def need_cosine(affinity: Affinity, method: str) -> None:
+    """Raises ValueError where distances are not 1 - cosine, nor made of it."""
+    if affinity.metric != "cosine":
+        raise ValueError(f"{method} needs cosine similarities: use a gallery with metric='cosine'")
+
+
+def fingerprint(method: Any) -> tuple[str, str]:
+    """Names a method with its options, and what it has learned; values derived from a gallery are kept under it."""
+    learned = hashlib.blake2b(digest_size=16)
+    for key, value in sorted(vars(method).items()):
+        if key.endswith("_"):
+            tensors: dict[str, Any] = value if isinstance(value, dict) else {"": value}
+            for name, part in sorted(tensors.items()):
+                is_tensor = isinstance(part, torch.Tensor)
+                known = (
+                    part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes() if is_tensor else repr(part).encode()
+                )
+                learned.update(f"{key}{name}:".encode() + known)
+    options = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in dataclasses.fields(method) if field.init)
+    return f"{type(method).__name__}({options})", learned.hexdigest()

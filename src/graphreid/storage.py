@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from graphreid.files import whole_file
 from graphreid.protocols import Reranker
 from graphreid.rerankers import METHODS
+from graphreid.rerankers.chain import Chain, chained
 
 FORMAT = 1
 
@@ -26,8 +27,12 @@ def save(method: Reranker, path: str | Path) -> None:
     """Write a method, whole or not at all.
 
     Raises:
-        ValueError: the folder is missing or not writable.
+        ValueError: the folder is missing or not writable, or the method is a chain.
     """
+    if isinstance(method, Chain):
+        raise ValueError(
+            f"{path}: a chain is no file: save what it is made of, and name both, as in A.safetensors+k-reciprocal"
+        )
     name = next(name for name, kind in METHODS.items() if kind is type(method))
     learned: dict[str, Any] = {key: value for key, value in vars(method).items() if key.endswith("_")}
     tensors = {key: value.contiguous() for key, value in learned.get("state_", {}).items()}
@@ -70,11 +75,20 @@ def load(path: str | Path) -> Reranker:
 
 
 def parse(text: str) -> Reranker:
-    """The method that METHOD names: NAME or FILE.safetensors, then [:key=value,...].
+    """The method that METHOD names: NAME or FILE.safetensors, then [:key=value,...], then [+METHOD ...], one after the other.
 
     Raises:
-        ValueError: unknown method or option, or a value that is none.
+        ValueError: unknown method or option, a value that is none, or methods that can't follow one another.
     """
+    if Path(text.partition(":")[0]).is_file():
+        return _parse_one(text)
+    method, *others = map(_parse_one, text.split("+"))
+    for other in others:
+        method = chained(method, other)
+    return method
+
+
+def _parse_one(text: str) -> Reranker:
     name, _, given = text.partition(":")
     if name.endswith(".safetensors"):
         method = load(name)

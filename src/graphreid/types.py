@@ -136,10 +136,7 @@ class Labels:
         cameras = None if camera is None else codes(camera, "camera")
         if cameras is not None and len(cameras) != n:
             raise ValueError(f"camera has {len(cameras)} values for {n} identities: give one each, or none at all")
-        if role is None:
-            roles = np.where(identities == -1, JUNK, NORMAL).astype(np.int8)
-        else:
-            roles = _roles(np.asarray(role))
+        roles = _roles(np.where(identities == -1, JUNK, NORMAL) if role is None else np.asarray(role))
         if len(roles) != n:
             raise ValueError(f"role has {len(roles)} values for {n} identities: give one each, or none at all")
         object.__setattr__(self, "identity", identities)

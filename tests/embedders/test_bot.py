@@ -147,7 +147,9 @@ def test_flip_average_is_the_mean_of_both(drawn: tuple[Images, Labels], fitted: 
 
 def load_copy(method: BoT, file: Path) -> BoT:
     save_embedder(method, file)
-    return load_embedder(file)
+    loaded = load_embedder(file)
+    assert isinstance(loaded, BoT)
+    return loaded
 
 
 def test_save_and_load(drawn: tuple[Images, Labels], fitted: BoT, tmp_path: Path):

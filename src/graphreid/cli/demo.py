@@ -7,10 +7,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graphreid.files import whole_file
+from graphreid.protocols import Learned
 from graphreid.rerankers import METHODS
 
 STAMP = "demo.json"
-QUICK = {"render": ["--identities", "60"], "train": ["--epochs", "3"]}
+HOLDOUT = ["--holdout-identities", "0.25"]
+QUICK = {"render": ["--identities", "60"], "train": ["--epochs", "3"], "fit": ["--epochs", "1"]}
 """A set and a training just large enough to pass through every command."""
 
 
@@ -22,22 +24,33 @@ def demo(
     ] = False,
     seed: Annotated[int, Parameter(help="of the pictures and the training")] = 0,
 ) -> int:
-    """Render pictures, train a network, embed, re-rank with every method there is, and write report.html.
+    """Render pictures, train a network, embed, fit what learns, re-rank with every method there is, and write report.html.
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
     _settle(out, {"quick": quick, "seed": seed})
-    data, run, query, gallery = out / "data", out / "run", out / "query.npz", out / "gallery.npz"
-    extra = QUICK if quick else {"render": [], "train": []}
+    data, run, extra = out / "data", out / "run", QUICK if quick else {"render": [], "train": [], "fit": []}
+    vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
+    learned = {name: out / f"{name}.safetensors" for name, kind in METHODS.items() if isinstance(kind(), Learned)}
+    train = ["train", "--data", data, "--model", "bot", "--preset", "small", "--out", run, "--seed", seed, *HOLDOUT]
     steps = [
         (data / "manifest.parquet", ["data", "render", "--out", data, "--seed", seed, *extra["render"]]),
-        (None, ["train", "--data", data, "--model", "bot", "--preset", "small", "--out", run, "--seed", seed, *extra["train"]]),
-        (query, ["embed", "--data", data, "--model", run, "--split", "query", "--out", query]),
-        (gallery, ["embed", "--data", data, "--model", run, "--split", "gallery", "--out", gallery]),
+        (None, [*train, *extra["train"]]),
+        *(
+            (file, ["embed", "--data", data, "--model", run, "--split", split, "--out", file])
+            for split, file in vectors.items()
+        ),
+        *(
+            (
+                file,
+                ["fit", name, "--train", vectors["fit"], "--validation", vectors["validation"], "--out", file, *extra["fit"]],
+            )
+            for name, file in learned.items()
+        ),
         (
             None,
-            ["evaluate", "--query", query, "--gallery", gallery]
-            + [part for name in METHODS for part in ("--method", name)]
+            ["evaluate", "--query", vectors["query"], "--gallery", vectors["gallery"]]
+            + [part for name in METHODS for part in ("--method", learned.get(name, name))]
             + ["--data", data, "--json", out / "report.json", "--report", out / "report.html"],
         ),
     ]

@@ -5,6 +5,7 @@ many. Like the figures, everything here is elementwise in the images of a batch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
@@ -19,6 +20,7 @@ SCENE = (160, 480)
 _DEAL, _PLACE, _NOISE = range(201, 204)  # keys of the generators
 _NOISE_SIZE = 1 << 20
 
+Floats = NDArray[np.floating[Any]]
 Block = Float32[np.ndarray, " b"]
 
 
@@ -82,24 +84,22 @@ def cameras(seed: int, count: int, level: Level) -> Cameras:
         return low + (high - low) * (rng.permutation(count) + rng.uniform(0.3, 0.7, count)) / count
 
     strength = level.light
-    elevation = np.radians(spread(4, 30))
-    side, up = np.radians(spread(-65, 65)), np.radians(spread(25, 60))
+    elevation = np.radians(spread(4.0, 30.0))
+    side, up = np.radians(spread(-65.0, 65.0)), np.radians(spread(25.0, 60.0))
     light = np.stack([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
-    warm, tint, exposure = (strength * spread(-1, 1) for _ in range(3))
+    warm, tint, exposure = (strength * spread(-1.0, 1.0) for _ in range(3))
     balance = np.stack([1 + 0.20 * warm, 1 + 0.06 * tint, 1 - 0.20 * warm]) * 2 ** (0.55 * exposure)
     return Cameras(
         elevation=elevation,
         light=light.astype(np.float32),
-        diffuse=(0.45 + 0.3 * strength * spread(-1, 1)).astype(np.float32),
+        diffuse=(0.45 + 0.3 * strength * spread(-1.0, 1.0)).astype(np.float32),
         gain=balance.astype(np.float32),
-        contrast=(1 + 0.22 * strength * spread(-1, 1)).astype(np.float32),
-        saturation=(0.88 + 0.27 * strength * spread(-1, 1)).astype(np.float32),
+        contrast=(1 + 0.22 * strength * spread(-1.0, 1.0)).astype(np.float32),
+        saturation=(0.88 + 0.27 * strength * spread(-1.0, 1.0)).astype(np.float32),
         blur=spread(0.08, 0.08 + 0.08 * level.coarse).astype(np.float32),
         coarse=np.maximum(1, spread(2 - level.coarse, level.coarse)),
-        noise=(spread(1, level.noise) / 255).astype(np.float32),
-        scenes=np.stack(
-            [_scene(generator(seed, _PLACE, i), angle, level.clutter) for i, angle in enumerate(elevation)], 1
-        ),
+        noise=(spread(1.0, level.noise) / 255).astype(np.float32),
+        scenes=np.stack([_scene(generator(seed, _PLACE, i), angle, level.clutter) for i, angle in enumerate(elevation)], 1),
     )
 
 
@@ -131,9 +131,7 @@ def cast_shadow(canvas: Float32[np.ndarray, "3 b h w"], centre: Block, soles: Bl
     canvas[:, :, window] *= dark
 
 
-def occlude(
-    canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], things: Occluders
-) -> None:
+def occlude(canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], things: Occluders) -> None:
     """Paint what stands before the figures, in place; what it hides of them leaves the mask."""
     rows, columns = canvas.shape[2:]
     for kind in range(5):
@@ -241,7 +239,7 @@ def _thing(
     left: NDArray[np.float32],
     right: NDArray[np.float32],
     top: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Floats, Floats]:
     """How far an occluder covers each pixel, and its shade."""
     half, middle = (right - left) / 2, (left + right) / 2
     u = (x - middle) / half

@@ -11,6 +11,7 @@ Azimuth is the direction that the camera sees the figure from: 0 the front, +90 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -27,17 +28,17 @@ _T = np.linspace(0, 1, _STEPS)
 _ROUND = np.sqrt(np.clip(1 - (2 * _T - 1) ** 2, 0, 1))
 
 
-def _profile(*points: tuple[float, float]) -> NDArray[np.float64]:
+def _profile(points: list[tuple[float, float]]) -> NDArray[np.float64]:
     t, radius = np.array(points).T
     return np.interp(_T, t, radius)
 
 
 _CAP = np.where((_T > 0.28) & (_T < 0.39), 1.2, np.maximum(_ROUND, np.where(_T < 0.34, np.sqrt(_ROUND), 0)))
 _HEADS = np.stack([_ROUND, _CAP, np.maximum(_ROUND, np.where((_T > 0.06) & (_T < 0.36), 1.05 * _ROUND + 0.08, 0))])
-_TORSO = _profile((0, 0.35), (0.06, 0.7), (0.16, 0.98), (0.3, 1.0), (0.7, 0.86), (1, 0.97))
+_TORSO = _profile([(0.0, 0.35), (0.06, 0.7), (0.16, 0.98), (0.3, 1.0), (0.7, 0.86), (1.0, 0.97)])
 _ARM = np.minimum(1, np.sqrt(np.clip(1 - np.clip(np.abs(2 * _T - 1) - 0.72, 0, 1) ** 2 / 0.28**2, 0, 1)))
-_LEG = _profile((0, 1), (0.6, 0.86), (1, 0.8))
-_SKIRT = _profile((0, 0.8), (0.3, 0.94), (1, 1.32))
+_LEG = _profile([(0.0, 1.0), (0.6, 0.86), (1.0, 0.8)])
+_SKIRT = _profile([(0.0, 0.8), (0.3, 0.94), (1.0, 1.32)])
 _SHOE = np.sqrt(np.clip(1 - (1 - np.clip(_T / 0.7, 0, 1)) ** 2, 0, 1))
 _BAG = np.clip(1 - np.clip(np.abs(2 * _T - 1) - 0.7, 0, 1) ** 2 / 0.3**2 * 0.6, 0, 1)
 
@@ -55,8 +56,10 @@ _CARRIED = np.array(
 )
 assert len(_CARRIED) == len(CARRIED)  # noqa: S101  # two tables of one file each, read together
 
-_ARCSINE = np.floor(np.arcsin(np.linspace(-1, 1, 1025)) * (4 * BINS / (2 * np.pi))).astype(np.int64)  # quarter bins
+_FINE = 4  # bits: azimuths are added in sixteenths of a bin
+_ARCSINE = np.rint(np.arcsin(np.linspace(-1, 1, 2049)) * ((BINS << _FINE) / (2 * np.pi))).astype(np.int64)
 
+Floats = NDArray[np.floating[Any]]
 Block = Float32[np.ndarray, " b"]
 
 
@@ -84,12 +87,12 @@ class Poses:
 
 
 @dataclass(frozen=True, eq=False)
-class _Body:
+class Body:
     """A body of revolution in each of `b` figures; numbers are [b] in figure coordinates."""
 
     label: int
     texture: str
-    profile: NDArray[np.float32]  # [steps] or [b, steps], 1 for the full half width
+    profile: NDArray[np.float64]  # [steps] or [b, steps], 1 for the full half width
     first: NDArray[np.float32] | float
     last: NDArray[np.float32] | float
     across: NDArray[np.float32] | float  # half width seen from the front
@@ -108,15 +111,13 @@ def draw(
     pool: Pools,
 ) -> None:
     """Paint `b` figures into their images, and their parts' labels into the masks, both in place."""
-    rows, who = np.unique(np.concatenate([outfit, np.zeros_like(outfit[:, :1])], 1), axis=0, return_inverse=True)
-    painter = _Painter(canvas, mask, poses, atlas(pool, rows[:, :-1]), who.reshape(-1))
+    worn, who = np.unique(outfit, axis=0, return_inverse=True)
+    painter = Painter(canvas, mask, poses, atlas(pool, worn), who.reshape(-1))
     for body in _bodies(poses, outfit, girth, pool):
         painter.paint(body)
 
 
-def _bodies(
-    poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], pool: Pools
-) -> list[_Body]:
+def _bodies(poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], pool: Pools) -> list[Body]:
     """The bodies from far to near."""
     sine, cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
     near = np.where(sine >= 0, np.float32(1), np.float32(-1))  # +1 where the left side is nearer
@@ -127,26 +128,24 @@ def _bodies(
     carries = outfit[:, CHOICES.index("carried")] >= 0
     skirt = pool.skirt[outfit[:, CHOICES.index("lower front")]]
 
-    def leg(side: NDArray[np.float32]) -> _Body:
+    def leg(side: NDArray[np.float32]) -> Body:
         step = side * stride
-        return _Body(
-            LOWER, "lower", _LEG, 0.53, 0.95, 0.068 * girth, 0.07 * girth, (0.0, step * 0.10), side * 0.066 * girth
-        )
+        return Body(LOWER, "lower", _LEG, 0.53, 0.95, 0.068 * girth, 0.07 * girth, (0.0, step * 0.10), side * 0.066 * girth)
 
-    def shoe(side: NDArray[np.float32]) -> _Body:
+    def shoe(side: NDArray[np.float32]) -> Body:
         ahead = side * stride * 0.105 + 0.03
-        return _Body(SHOES, "shoes", _SHOE, 0.915, 1.0, 0.062, 0.105, (ahead, ahead), side * 0.07 * girth)
+        return Body(SHOES, "shoes", _SHOE, 0.915, 1.0, 0.062, 0.105, (ahead, ahead), side * 0.07 * girth)
 
-    def arm(side: NDArray[np.float32]) -> _Body:
+    def arm(side: NDArray[np.float32]) -> Body:
         swing = -side * stride
-        return _Body(UPPER, "sleeve", _ARM, 0.255, 0.6, 0.043, 0.047, (0.0, swing * 0.09), side * 0.165 * girth)
+        return Body(UPPER, "sleeve", _ARM, 0.255, 0.6, 0.043, 0.047, (0.0, swing * 0.09), side * 0.165 * girth)
 
-    def carried(shown: NDArray[np.bool_]) -> _Body:
-        return _Body(CARRY, "carried", _BAG, bag[2], bag[3], bag[4], bag[5], (bag[0], bag[0]), bag[1], shown)
+    def carried(shown: NDArray[np.bool_]) -> Body:
+        return Body(CARRY, "carried", _BAG, bag[2], bag[3], bag[4], bag[5], (bag[0], bag[0]), bag[1], shown)
 
-    skirts = _Body(LOWER, "lower", _SKIRT, 0.5, 0.8, 0.13 * girth, 0.115 * girth, shown=skirt)
-    torso = _Body(UPPER, "upper", _TORSO, 0.225, 0.575, 0.148 * girth, 0.122 * girth)
-    head = _Body(HEAD, "head", _HEADS[pool.hat[outfit[:, CHOICES.index("head front")]]], 0.0, 0.25, 0.118, 0.118)
+    skirts = Body(LOWER, "lower", _SKIRT, 0.5, 0.8, 0.13 * girth, 0.115 * girth, shown=skirt)
+    torso = Body(UPPER, "upper", _TORSO, 0.225, 0.575, 0.148 * girth, 0.122 * girth)
+    head = Body(HEAD, "head", _HEADS[pool.hat[outfit[:, CHOICES.index("head front")]]], 0.0, 0.25, 0.118, 0.118)
     far = -near
     return [
         carried(carries & behind),
@@ -156,7 +155,7 @@ def _bodies(
     ]
 
 
-class _Painter:
+class Painter:
     """Paints bodies onto a block of images."""
 
     def __init__(
@@ -171,10 +170,10 @@ class _Painter:
         self.textures = textures.reshape(3, -1)
         self.base = who * (sum(ROWS.values()) * BINS)
         self.sine, self.cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
-        # the bin at the middle of what the camera sees, in quarters of a bin; azimuth -90 degrees starts bin 0
-        self.turn = np.floor((poses.azimuth / (2 * np.pi) + 0.25) * (4 * BINS)).astype(np.int64)
+        # the bin at the middle of what the camera sees, in sixteenths of one; azimuth -90 degrees starts bin 0
+        self.turn = np.rint((poses.azimuth / (2 * np.pi) + 0.25) * (BINS << _FINE)).astype(np.int64)
 
-    def paint(self, body: _Body) -> None:
+    def paint(self, body: Body) -> None:
         """Paint one body into the images where it is shown."""
         poses, height = self.poses, self.poses.height
         shown = np.ones(len(height), bool) if body.shown is None else body.shown
@@ -182,10 +181,11 @@ class _Painter:
             return
         size = (body.last - body.first) * height  # rows from first to last
         half = np.sqrt((body.across * self.cosine) ** 2 + (body.along * self.sine) ** 2) * height
-        sag = np.maximum(body.across, body.along) * height * poses.slant
+        widest = float(np.max(body.profile))
+        sag = widest * np.maximum(body.across, body.along) * height * poses.slant
         top = poses.top + body.first * height
         reach = np.abs(body.left) + np.maximum(np.abs(body.forward[0]), np.abs(body.forward[1]))
-        wide = float(np.max(body.profile)) * half + reach * height
+        wide = widest * half + reach * height
         # the window of the block that any of its figures may touch
         _, _, rows, columns = self.canvas.shape
         y0, y1 = _window((top - sag)[shown] - 1, (top + size + sag)[shown] + 2, rows)
@@ -201,11 +201,13 @@ class _Painter:
         start, end, left = (np.broadcast_to(_f(v), height.shape)[:, None] for v in (*body.forward, body.left))
         forward = start + (end - start) * inside
         axis = poses.centre[:, None] + (left * self.cosine[:, None] - forward * self.sine[:, None]) * height[:, None]
-        u = (x - _f(axis)[..., None]) / np.maximum(radius, np.float32(0.3))[..., None]
+        thick = np.maximum(radius, np.float32(0.5))
+        u = (x - _f(axis)[..., None]) / thick[..., None]
         facing = np.sqrt(np.maximum(1 - u * u, 0))
         sagged = facing * _f(radius * (poses.slant / size)[:, None])[..., None]
         seen = t[..., None] - sagged
-        cover = np.clip((1 - np.abs(u)) * radius[..., None] + np.float32(0.5), 0, 1)
+        cover = np.clip((1 - np.abs(u)) * thick[..., None] + np.float32(0.5), 0, 1)
+        cover *= np.clip(radius, 0, 1)[..., None]
         rows_long = _f(size)[:, None, None]
         # the top is a flat lid: its far rim is as far above the axis as its near rim is below
         cover *= np.clip((t[..., None] + sagged) * rows_long + np.float32(0.5), 0, 1)
@@ -225,23 +227,21 @@ class _Painter:
             colour *= cover
             target += colour
 
-    def _texels(self, texture: str, u: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _texels(self, texture: str, u: Floats, seen: Floats) -> NDArray[np.int64]:
         names = list(ROWS)
         first = sum(ROWS[name] for name in names[: names.index(texture)])
         n = ROWS[texture]
-        quarter = _ARCSINE.take(((np.clip(u, -1, 1) + 1) * np.float32(512)).astype(np.int64))
-        quarter += self.turn[:, None, None]
-        quarter >>= 2
-        quarter &= BINS - 1
+        column = _ARCSINE.take(((np.clip(u, -1, 1) + 1) * np.float32(1024) + np.float32(0.5)).astype(np.int64))
+        column += self.turn[:, None, None]
+        column >>= _FINE
+        column &= BINS - 1
         row = (np.clip(seen, 0, np.float32(0.9999)) * np.float32(n)).astype(np.int64)
         row *= BINS
-        row += quarter
+        row += column
         row += (self.base + first * BINS)[:, None, None]
         return row
 
-    def _shade(
-        self, u: NDArray[np.float32], facing: NDArray[np.float32], slope: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _shade(self, u: Floats, facing: Floats, slope: Floats) -> tuple[Floats, Floats]:
         """Light on the surface, about 1, and the highlight added to it."""
         light, diffuse = self.poses.light, self.poses.diffuse
         flat = 1 / np.sqrt(1 + slope * slope)  # [b, rows]: how far the normal is horizontal
@@ -261,13 +261,11 @@ class _Painter:
         return shade, gloss
 
 
-def _window(low: NDArray[np.float32], high: NDArray[np.float32], limit: int) -> tuple[int, int]:
+def _window(low: Floats, high: Floats, limit: int) -> tuple[int, int]:
     return max(0, int(np.floor(low.min()))), min(limit, int(np.ceil(high.max())))
 
 
-def _lookup(
-    profile: NDArray[np.float64], step: NDArray[np.int64], half: NDArray[np.float32], size: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _lookup(profile: NDArray[np.float64], step: NDArray[np.int64], half: Floats, size: Floats) -> tuple[Floats, Floats]:
     """Radius in pixels, and how steeply it grows downwards, of each row."""
     steep = np.clip(np.gradient(profile, axis=-1) * (_STEPS - 1), -8, 8)
     if profile.ndim == 1:
@@ -277,5 +275,5 @@ def _lookup(
     return _f(radius * half[:, None]), _f(slope * (half / size)[:, None])
 
 
-def _f(values: NDArray[np.float64] | NDArray[np.float32] | float) -> NDArray[np.float32]:
+def _f(values: Floats | float) -> NDArray[np.float32]:
     return np.asarray(values, np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy.typing import NDArray
 
-from graphreid.data.cameras import NOISE_STARTS, SCENE, Cameras, Occluders
+from graphreid.data.cameras import NOISE_STARTS, SCENE, Occluders
 from graphreid.data.levels import Level
 from graphreid.data.textures import PALETTE
 from graphreid.seeding import generator
@@ -72,7 +72,13 @@ class Frames:
 
 
 def walk(
-    seed: int, identities: NDArray[np.int64], images: int, among: tuple[int, int], where: Cameras, level: Level, role: int
+    seed: int,
+    identities: NDArray[np.int64],
+    images: int,
+    among: tuple[int, int],
+    cameras: int,
+    level: Level,
+    role: int,
 ) -> Views:
     """Each identity walks past some cameras; as it passes, the view of it turns.
 
@@ -81,11 +87,11 @@ def walk(
         identities: who.
         images: of each, over all cameras.
         among: least and greatest number of cameras that see it.
-        where: all cameras.
+        cameras: how many there are.
         level: how far the view of an identity changes from one camera to the next.
         role: of all these images.
     """
-    found = [_walk(generator(seed, _VISIT, k), k, images, among, where, level, role) for k in identities.tolist()]
+    found = [_walk(generator(seed, _VISIT, k), k, images, among, cameras, level, role) for k in identities.tolist()]
     return join(found)
 
 
@@ -96,10 +102,10 @@ def join(views: list[Views]) -> Views:
 
 
 def _walk(
-    rng: np.random.Generator, identity: int, images: int, among: tuple[int, int], where: Cameras, level: Level, role: int
+    rng: np.random.Generator, identity: int, images: int, among: tuple[int, int], cameras: int, level: Level, role: int
 ) -> Views:
     seen_by = int(rng.integers(among[0], among[1] + 1))
-    route = rng.permutation(len(where))[:seen_by]
+    route = rng.permutation(cameras)[:seen_by]
     now = rng.uniform(8, 18) * 3600
     heading = rng.uniform(0, 2 * np.pi)
     parts: list[Views] = []
@@ -135,13 +141,13 @@ def _walk(
     return join(parts)
 
 
-def badly_cut(seed: int, count: int, identities: NDArray[np.int64], where: Cameras, level: Level) -> Views:
-    """`count` junk images of any of `identities`; `number` counts them."""
+def badly_cut(seed: int, count: int, identities: NDArray[np.int64], cameras: int) -> Views:
+    """`count` junk images of any of `identities`, by any of so many `cameras`; `number` counts them."""
     rngs = [generator(seed, _JUNK, i) for i in range(count)]
     draws = np.array([rng.random(6) for rng in rngs]).reshape(count, 6)
     return Views(
         identity=identities[(draws[:, 0] * len(identities)).astype(np.int64)],
-        camera=(draws[:, 1] * len(where)).astype(np.int64),
+        camera=(draws[:, 1] * cameras).astype(np.int64),
         number=np.arange(count),
         track=np.zeros(count, np.int64),
         step=np.zeros(count, np.int64),
@@ -226,4 +232,3 @@ def _things(
         top=upper.astype(np.float32),
         colour=np.ascontiguousarray(colour.T, np.float32),
     )
-

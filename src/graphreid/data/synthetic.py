@@ -23,7 +23,7 @@ from graphreid.data import cameras as optics
 from graphreid.data.figures import Poses, draw
 from graphreid.data.levels import LEVELS, Level
 from graphreid.data.manifest import Manifest, write_manifest
-from graphreid.data.shots import Frames, Views, badly_cut, frame, join, walk
+from graphreid.data.shots import Views, badly_cut, frame, join, walk
 from graphreid.data.textures import girths, outfits, pools
 from graphreid.data.truth import FOLDER, SHARD, Truth, write_shard
 from graphreid.files import whole_folder
@@ -94,7 +94,7 @@ class Studio:
         self.pool = pools(seed)
         self.cameras = optics.cameras(seed, settings.cameras, level)
         self.noise = optics.noise_bank(seed, HEIGHT * WIDTH)
-        self.views = _views(settings, self.cameras, level)
+        self.views = _views(settings, level)
         self.frames = frame(seed, self.views, level, (HEIGHT, WIDTH))
         who, first = np.unique(self.views.identity, return_inverse=True)
         self.outfit: Int64[np.ndarray, "n choices"] = outfits(seed, who, level)[first]
@@ -139,9 +139,7 @@ class Studio:
         names = zip(
             views.role.tolist(), views.identity.tolist(), (views.camera + 1).tolist(), views.number.tolist(), strict=True
         )
-        item = np.array(
-            [f"junk_c{c}_{k:04d}" if role == JUNK else f"{who:04d}_c{c}_{k:02d}" for role, who, c, k in names]
-        )
+        item = np.array([f"junk_c{c}_{k:04d}" if role == JUNK else f"{who:04d}_c{c}_{k:02d}" for role, who, c, k in names])
         track = [f"{name.rsplit('_', 1)[0]}_t{k + 1}" for name, k in zip(item.tolist(), views.track.tolist(), strict=True)]
         track = np.where(views.role == JUNK, item, track)
         sides = np.array(["front", "left", "back", "right"])
@@ -158,9 +156,7 @@ class Studio:
         )
 
 
-def render(
-    out: str | Path, settings: Settings | None = None, *, block: int = 32, compute: Compute | None = None
-) -> Manifest:
+def render(out: str | Path, settings: Settings | None = None, *, block: int = 32, compute: Compute | None = None) -> Manifest:
     """Render a set into the data folder `out`, which appears whole.
 
     Beside manifest.parquet and the images: truth/ (`truth.read_truth`) and synthetic.json, the settings.
@@ -221,16 +217,16 @@ def _write_truth(studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.
         pass
 
 
-def _views(settings: Settings, where: optics.Cameras, level: Level) -> Views:
+def _views(settings: Settings, level: Level) -> Views:
     images, seed = settings.images_per_identity, settings.seed
     most = min(settings.cameras, images // 2)
     among = (min(most, max(2, -(-settings.cameras * 2 // 3))), most)
     train = np.arange(1, settings.identities + 1)
     test = train[-1] + np.arange(1, (settings.test_identities or 0) + 1)
     others = test[-1] + np.arange(1, (settings.distractors or 0) + 1)
-    found = [walk(seed, np.concatenate([train, test]), images, among, where, level, NORMAL)]
+    found = [walk(seed, np.concatenate([train, test]), images, among, settings.cameras, level, NORMAL)]
     if len(others):
-        found.append(walk(seed, others, images // 2, (1, 2), where, level, DISTRACTOR))
+        found.append(walk(seed, others, images // 2, (1, 2), settings.cameras, level, DISTRACTOR))
     if settings.junk:
-        found.append(badly_cut(seed, settings.junk, test, where, level))
+        found.append(badly_cut(seed, settings.junk, test, settings.cameras))
     return join(found)

@@ -47,10 +47,10 @@ class Pools:
         shoes, carried: whole turns. kind: index into CARRIED.
     """
 
-    head: Float32[np.ndarray, "h rows bins 3"]
+    head: Float32[np.ndarray, "h headrows bins 3"]
     wood: Float32[np.ndarray, "h 3"]
     hat: Int64[np.ndarray, " h"]
-    upper: Float32[np.ndarray, "u rows half 3"]
+    upper: Float32[np.ndarray, "u upperrows half 3"]
     sleeve: Float32[np.ndarray, "u sleeverows half 3"]
     lower: Float32[np.ndarray, "l lowerrows half 3"]
     skirt: Bool[np.ndarray, " l"]

@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8
 from numpy.typing import NDArray
 
+from graphreid.types import Text
+
 FOLDER = "truth"
 SHARD = 512
 """Images a file."""
-from graphreid.types import Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
     found = [shard.item for shard in shards]
     names = np.concatenate(found) if found else np.empty(0, str)
     if wanted is not None and not np.isin(wanted, names).all():
-        missing = wanted[~np.isin(wanted, names)][0]
+        missing = str(wanted[~np.isin(wanted, names)][0])
         raise ValueError(f"{Path(root) / FOLDER}: item {missing!r} is not in it: was the set rendered again?")
     if not shards:
         raise ValueError("items is empty: name at least one image")

@@ -5,21 +5,26 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from graphreid.embedders.bot import BoT
+from graphreid.embedders.imported import Imported
 from graphreid.files import whole_file
 
-EMBEDDERS: dict[str, type[BoT]] = {"bot": BoT}
+EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "imported": Imported}
 
 FORMAT = 1
 
 
-def build(name: str, settings: Mapping[str, Any]) -> BoT:
+@overload
+def build(name: Literal["bot"], settings: Mapping[str, Any]) -> BoT: ...
+@overload
+def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
+def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
     """An embedder with these hyper-parameters, the others by default; lists, as JSON has them, become tuples.
 
     Raises:
@@ -52,7 +57,7 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def save_embedder(embedder: BoT, path: str | Path) -> None:
+def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
     """Write what an embedder learned, whole or not at all: tensors, with its fields in the safetensors header.
 
     Raises:
@@ -70,7 +75,7 @@ def save_embedder(embedder: BoT, path: str | Path) -> None:
         save_file(tensors, temporary, header)
 
 
-def load_embedder(path: str | Path) -> BoT:
+def load_embedder(path: str | Path) -> BoT | Imported:
     """The embedder that `save_embedder` wrote.
 
     Raises:

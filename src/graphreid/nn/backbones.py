@@ -1,7 +1,6 @@
 """Backbones by their timm name, and the head that the bag-of-tricks baseline puts on them (Luo et al. 2019)."""
 
 import difflib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from graphreid.nn.torchvision_guard import guard
+from graphreid.nn.weights import read_state
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -203,34 +201,3 @@ def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = Fa
         raise ValueError(f"{path}: {matched}; load what matches with --allow-partial")
     model.load_state_dict({**own, **loaded})
     return matched
-
-
-def read_state(path: str | Path) -> dict[str, Tensor]:
-    """A file's tensors by name; nothing in it is run.
-
-    Raises:
-        ValueError: no such file, or no state dict in it.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
-    if file.suffix == ".safetensors":
-        try:
-            return load_file(file)
-        except SafetensorError as error:
-            raise ValueError(f"{file}: not a readable safetensors file ({error})") from None
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"{file}: holds pickled objects, which would have to be run: where you trust it, load it yourself and"
-            " save its state dict, torch.save(model.state_dict(), 'weights.pth')"
-        ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{file}: not a file of torch ({str(error).splitlines()[0]})") from None
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{file}: no state dict (names to tensors) in it")
-    return {str(name): value for name, value in content.items()}

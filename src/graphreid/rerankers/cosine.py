@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
+from graphreid.protocols import Affinity
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -17,6 +18,8 @@ class Cosine:
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    tail: ClassVar[float] = 0.0
+    least: ClassVar[float] = 0.0
 
     @property
     def setting(self) -> str:
@@ -37,6 +40,9 @@ class Cosine:
 
     def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
         """Distances of every probe to the gallery, in blocks."""
-        pool = Pool(query, gallery, compute=compute)
-        for start, stop in pool.blocks():
-            yield pool.answer(start, pool.distances(start, stop))
+        yield from self.from_affinity(Pool(query, gallery, compute=compute))
+
+    def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
+        """The distances that are given."""
+        for start, stop in affinity.blocks():
+            yield affinity.answer(start, affinity.distances(start, stop))

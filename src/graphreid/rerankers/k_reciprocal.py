@@ -4,21 +4,23 @@ Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Enc
 where it and the authors' published code differ, the code is followed (docs/methods/k-reciprocal.md).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
-from graphreid.protocols import ONLINE, TRANSDUCTIVE
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, Affinity
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 Matrix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 """Compressed rows: start, column, value."""
+Pairs = Callable[[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]], Float32[np.ndarray, " e"]]
+"""Distances of listed pairs."""
 
 CHUNKS = 16
 """Parts that a loop with room per thread is cut into: enough to keep any laptop's cores busy."""
@@ -48,6 +50,8 @@ class KReciprocal:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    tail: ClassVar[float] = 1.0
+    least: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.k1 < 1 or self.k2 < 1:
@@ -71,10 +75,14 @@ class KReciprocal:
 
     def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
         """Distances of every probe to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq. 12)."""
-        pool = Pool(query, gallery, compute=compute)
+        yield from self.from_affinity(Pool(query, gallery, compute=compute))
+
+    def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
+        """The same from any distances, which take the place of the squared Euclidean ones."""
+        pool = affinity
         if self.setting == TRANSDUCTIVE:
             near = pool.neighbors(self._k(len(pool)))
-            encoded = self._expand(self._encode(near, pool), near)
+            encoded = self._expand(self._encode(near, pool.pairs), near)
             yield from self._blend(pool, encoded, pool.nodes, self._by_column(encoded, pool), near.farthest[pool.nodes])
         else:
             yield from self._online(pool)
@@ -82,7 +90,7 @@ class KReciprocal:
     def _k(self, nodes: int) -> int:
         return min(max(self.k1, self.k2 - 1), nodes - 1)
 
-    def _encode(self, near: Neighbors, pool: Pool | Gallery) -> Matrix:
+    def _encode(self, near: Neighbors, pairs: Pairs) -> Matrix:
         """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum is the code's)."""
         from graphreid.compiled import jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
 
@@ -92,7 +100,7 @@ class KReciprocal:
         half = round(self.k1 / 2)  # half to even, as the code's numpy.around
         start, column = jaccard.expanded_sets(lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS)
         row = np.repeat(nodes, np.diff(start))
-        return start, column, _weights(pool.pairs(row, column), start, near.farthest, np.zeros(len(nodes), np.float32))
+        return start, column, _weights(pairs(row, column), start, near.farthest, np.zeros(len(nodes), np.float32))
 
     def _expand(self, encoded: Matrix, near: Neighbors) -> Matrix:
         """Each row the mean of the k2 nearest rows, itself first (Eq. 11)."""
@@ -104,46 +112,46 @@ class KReciprocal:
         lists = np.concatenate([np.arange(n, dtype=np.int32)[:, None], near.index[:, : self.k2 - 1]], axis=1)
         return jaccard.mean_rows(*encoded, lists, n, CHUNKS)
 
-    def _by_column(self, encoded: Matrix, pool: Pool) -> Matrix:
+    def _by_column(self, encoded: Matrix, pool: Affinity) -> Matrix:
         from graphreid.compiled import jaccard  # noqa: PLC0415
 
-        return jaccard.inverted(*encoded, len(pool.gallery), len(encoded[0]) - 1)
+        return jaccard.inverted(*encoded, pool.images, len(encoded[0]) - 1)
 
     def _blend(
-        self, pool: Pool, encoded: Matrix, rows: NDArray[np.int64], by_column: Matrix, farthest: Float32[np.ndarray, " q"]
+        self, pool: Affinity, encoded: Matrix, rows: NDArray[np.int64], by_column: Matrix, farthest: Float32[np.ndarray, " q"]
     ) -> Iterator[DistanceBlock]:
         from graphreid.compiled import jaccard  # noqa: PLC0415
 
         scale = _inverse(farthest)
-        for start, stop in pool.blocks(len(pool.gallery) * 4, what="k-reciprocal distances"):
+        for start, stop in pool.blocks(pool.images * 4, what="k-reciprocal distances"):
             # the squared Euclidean distance is twice the cosine distance, and the row's maximum divides the 2 out
             distance = pool.distances(start, stop)
             jaccard.blend_jaccard(*encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop])
             yield pool.answer(start, distance)
 
-    def _online(self, pool: Pool) -> Iterator[DistanceBlock]:
+    def _online(self, pool: Affinity) -> Iterator[DistanceBlock]:
         """The gallery's side is the gallery's own and kept with it; each probe is encoded by itself."""
-        gallery = pool.gallery
-        near = pool.gallery_neighbors(self._k(len(gallery)))
+        images = pool.images
+        near = pool.gallery_neighbors(self._k(images))
         key = (self.name, self.k1, self.k2)
 
         def encode() -> tuple[Matrix, Matrix, Matrix]:
-            plain = self._encode(near, gallery)
+            plain = self._encode(near, pool.gallery_pairs)
             expanded = self._expand(plain, near)
             return plain, expanded, self._by_column(expanded, pool)
 
-        plain, expanded, by_column = gallery.derived(key, encode)
+        plain, expanded, by_column = pool.derived(key, encode)
         fresh = np.flatnonzero(pool.own < 0)
-        mine = pool.probe_neighbors(min(max(self.k1, self.k2 - 1), len(gallery)))
+        mine = pool.probe_neighbors(min(max(self.k1, self.k2 - 1), images))
         encoded, rows = self._encode_probes(pool, near, mine, plain, fresh)
         # a probe that is in the gallery has its encoding there
         joined = _stacked(expanded, encoded) if len(fresh) < pool.probes else encoded
-        rows = np.where(pool.own >= 0, pool.own, len(gallery) + rows) if len(fresh) < pool.probes else rows
+        rows = np.where(pool.own >= 0, pool.own, images + rows) if len(fresh) < pool.probes else rows
         farthest = np.where(pool.own >= 0, near.farthest[pool.own], mine.farthest)
         yield from self._blend(pool, joined, rows, by_column, farthest)
 
     def _encode_probes(
-        self, pool: Pool, near: Neighbors, mine: Neighbors, plain: Matrix, fresh: NDArray[np.intp]
+        self, pool: Affinity, near: Neighbors, mine: Neighbors, plain: Matrix, fresh: NDArray[np.intp]
     ) -> tuple[Matrix, NDArray[np.int64]]:
         """Encodings of the probes that are not in the gallery, and for every probe its row among them."""
         from graphreid.compiled import jaccard  # noqa: PLC0415
@@ -153,7 +161,7 @@ class KReciprocal:
         # the gallery image's own k1-th distance; where it has fewer others, every probe is near enough
         reach = near.distance[:, self.k1 - 1] if near.k >= self.k1 else np.full(len(lists), np.inf, np.float32)
         mutual = mine.distance[fresh, : self.k1] <= reach[own_lists]
-        back = pool.gallery.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
+        back = pool.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
         none = np.full(len(fresh), -1, np.int32)
         start, column = jaccard.expanded_sets(lists, back, round(self.k1 / 2), mutual, none, own_lists, CHUNKS)
         row = np.repeat(np.arange(len(fresh)), np.diff(start))
@@ -167,7 +175,7 @@ class KReciprocal:
             both = _stacked(_rows(plain, wanted), encoded)
             itself = (len(wanted) + np.arange(len(fresh)))[:, None]
             chosen = np.concatenate([itself, place.reshape(chosen.shape)], axis=1).astype(np.int32)
-            encoded = jaccard.mean_rows(*both, chosen, len(pool.gallery), CHUNKS)
+            encoded = jaccard.mean_rows(*both, chosen, pool.images, CHUNKS)
         return encoded, np.cumsum(pool.own < 0) - 1
 
 

@@ -1,0 +1,117 @@
+"""`graphreid calibrate`, and the file that it leaves in a run."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from graphreid.cli.options import ComputeOptions
+from graphreid.data.features import load_features
+from graphreid.embedders import load_embedder
+from graphreid.evaluation import RULES
+from graphreid.files import whole_file
+from graphreid.gallery import Gallery
+from graphreid.openset import PairCounts, Verdicts
+from graphreid.rerankers.cosine import Cosine
+from graphreid.runs import MODEL, read_config
+from graphreid.types import drop_junk
+
+THRESHOLD = "threshold.json"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which distance on two images are taken for two identities.
+
+    Attributes:
+        distance: 1 - cosine, in [0, 2]; a pair at most this far apart is taken for one identity.
+        false_match_rate: share of the wrong pairs that it lets through, as measured.
+        true_match_rate: share of the right pairs that it lets through, as measured.
+        wrong_pairs: how many there were.
+        right_pairs: how many there were.
+        asked: the false-match rate that was asked for.
+        rule: which pairs counted.
+        model: digest of the run's weights.
+    """
+
+    distance: float
+    false_match_rate: float
+    true_match_rate: float
+    wrong_pairs: int
+    right_pairs: int
+    asked: float
+    rule: str
+    model: str
+
+
+def calibrate(
+    *,
+    model: Annotated[Path, Parameter(help="a run's folder; it gets threshold.json")],
+    query: Annotated[Path, Parameter(help="features of the run, with identities that it was not trained on")],
+    gallery: Annotated[Path, Parameter(help="the same, of the images that they are compared with")],
+    false_match_rate: Annotated[float, Parameter(help="share of the wrong pairs that may pass for right")] = 1e-3,
+    rule: Annotated[
+        Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
+    ] = "market",
+    options: ComputeOptions | None = None,
+) -> None:
+    """Choose the distance up to which two images are taken for one identity, for 'graphreid compare'.
+
+    It is the largest at which at most this share of the wrong pairs passes. Both files must be vectors that 'graphreid
+    embed' made with the run as 'compare' does, that is without --flip or --no-flip.
+    """
+    read_config(model)
+    network, _ = load_embedder(model / MODEL).fitted()
+    probes, wanted = drop_junk(*load_features(query))
+    images, found = drop_junk(*load_features(gallery))
+    for path, features in ((query, probes), (gallery, images)):
+        if features.width != network.neck.num_features:
+            raise ValueError(
+                f"{path}: vectors {features.width} wide, and the run's are {network.neck.num_features}: embed with it"
+            )
+    place = Gallery(images)
+    verdicts = Verdicts(wanted, found, own=place.rows_of(probes.items), rule=RULES[rule])
+    counts = PairCounts(verdicts, comparable=True)
+    with (options or ComputeOptions()).compute() as compute:
+        for block in Cosine().distances(probes, place, compute=compute):
+            counts.add(block)
+    pairs = counts.separation()
+    right, wrong = int(pairs.right.sum()), int(pairs.wrong.sum())
+    if not right:
+        raise ValueError(f"{query}, {gallery}: no pair of one identity counts: whether right ones pass could not be said")
+    point = pairs.at_fmr(false_match_rate)
+    threshold = Threshold(point.threshold, point.false, point.true, wrong, right, false_match_rate, rule, digest(model / MODEL))
+    with whole_file(model / THRESHOLD) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(threshold), indent=1) + "\n")
+    print(
+        f"{model / THRESHOLD}: distance {threshold.distance:.4f} lets {point.false:.4%} of {wrong:,} wrong pairs pass,"
+        f" and {point.true:.1%} of {right:,} right ones"
+    )
+
+
+def read_threshold(run: Path) -> Threshold | None:
+    """The run's threshold, None where it was not calibrated.
+
+    Raises:
+        ValueError: the file is damaged, or was made for other weights.
+    """
+    file = run / THRESHOLD
+    if not file.is_file():
+        return None
+    try:
+        threshold = Threshold(**json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file}: not readable ({error}): calibrate again") from None
+    if threshold.model != digest(run / MODEL):
+        raise ValueError(f"{file}: made for other weights than {run / MODEL}: calibrate again")
+    return threshold
+
+
+def digest(file: Path) -> str:
+    """A name for a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,178 @@
+"""`graphreid fit`."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import numpy as np
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graphreid.cli.options import ComputeOptions
+from graphreid.compute import Compute
+from graphreid.data.features import load_columns, load_features
+from graphreid.evaluation import Report, Rule, evaluate
+from graphreid.gallery import Gallery
+from graphreid.openset import Calibration, PairCounts, Verdicts
+from graphreid.protocols import Learned, Reranker
+from graphreid.rerankers import METHODS, Cosine, KReciprocal
+from graphreid.seeding import generator
+from graphreid.storage import parse, save
+from graphreid.types import NORMAL, Features, Labels, drop_junk
+
+Images = tuple[Features, Labels]
+NO_GAIN = 3
+"""Exit code of --require-gain."""
+
+
+def fit(
+    method: str,
+    *,
+    train: Annotated[Path, Parameter(help="features of the images to learn from, with identities")],
+    out: Annotated[Path, Parameter(help="the fitted method, a .safetensors file")],
+    validation: Annotated[Path | None, Parameter(help="features of other identities, to choose the best epoch by")] = None,
+    validation_share: Annotated[
+        float | None, Parameter(help="without --validation: the share of train's identities to keep for it; 0.2 if not given")
+    ] = None,
+    preset: Annotated[str | None, Parameter(help="a method's settings by name, such as paper")] = None,
+    require_gain: Annotated[
+        bool, Parameter(negative="", help="exit with 3 if the method is not better than its input on validation identities")
+    ] = False,
+    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    options: ComputeOptions | None = None,
+    **settings: str,
+) -> int:
+    """Fit a method that learns, on embeddings with identities.
+
+    Every option of the method can be given as --OPTION VALUE (`--layers 6 --lam auto`), or within METHOD (`cagcn:layers=6`);
+    `graphreid methods` lists them. After each epoch OUT.partial/ holds a checkpoint: the same command goes on with a fit that
+    was interrupted, to the same result.
+
+    Parameters
+    ----------
+    method
+        NAME[:key=value,…], such as cagcn.
+    """
+    chosen = _chosen(method, preset, settings)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"--out is {out}: give the file an ending of .safetensors, by which a fitted method is known")
+    learn, held = _images(train, validation, validation_share, chosen, zero)
+    if held is None and require_gain:
+        raise ValueError("--require-gain needs validation identities: give --validation, or a --validation-share above 0")
+    seen = {str(file): _seen(file) for file in (train, validation) if file is not None}
+    partial = out.with_name(f"{out.name}.partial")
+    with (options or ComputeOptions()).compute() as compute:
+        fitted = chosen.fit(*learn, validation=held, compute=compute, folder=partial)
+        chosen.record_["images_seen_by_the_embedder"] = seen
+        save(fitted, out)
+        shutil.rmtree(partial, ignore_errors=True)
+        facts = chosen.record_
+        print(
+            f"{out}: {facts['images']} images, {facts['identities']} identities, {facts['epochs']} epochs, {facts['seconds']} s"
+        )
+        return 0 if held is None or _compared(fitted, held, compute) or not require_gain else NO_GAIN
+
+
+def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
+    """The method of METHOD text, a preset and options; the later ones win where they differ."""
+    name, _, given = text.partition(":")
+    plain = METHODS[name]() if name in METHODS else None
+    if not isinstance(plain, Learned):
+        learned = (key for key, kind in METHODS.items() if isinstance(kind(), Learned))
+        raise ValueError(f"{name!r} is no method that learns: choose one of {', '.join(learned)}")
+    presets = plain.presets
+    if preset is not None and preset not in presets:
+        raise ValueError(f"{name} has no preset {preset!r}: {'it has ' + ', '.join(presets) if presets else 'it has none'}")
+    pairs = [f"{key}={'none' if value is None else value}" for key, value in presets[preset].items()] if preset else []
+    pairs += [given, *(f"{key.replace('-', '_')}={value}" for key, value in settings.items())]
+    return cast(Learned, parse(f"{name}:{','.join(filter(None, pairs))}"))
+
+
+def _images(
+    train: Path, validation: Path | None, share: float | None, method: Learned, zero: Literal["refuse", "keep"]
+) -> tuple[Images, Images | None]:
+    """What to learn from, and what to validate on: another file, or identities of the same one."""
+    if validation is not None and share is not None:
+        raise ValueError("--validation and --validation-share exclude each other: give one of them")
+    features, labels = drop_junk(*load_features(train, zero=zero))
+    if validation is not None:
+        return (features, labels), drop_junk(*load_features(validation, zero=zero))
+    share = 0.2 if share is None else share
+    if not 0 <= share < 1:
+        raise ValueError(f"--validation-share is {share}: it must be at least 0 and less than 1")
+    if not share:
+        return (features, labels), None
+    names = np.unique(labels.identity[labels.role == NORMAL])
+    count = round(share * len(names))
+    if count < 2 or len(names) - count < 2:
+        raise ValueError(
+            f"a validation share of {share:g} of {len(names)} identities is {count}: at least 2 must be on either side"
+        )
+    seed = int(getattr(method, "seed", 0))
+    kept = generator(seed, 0, 0, 2).permutation(names)[:count]
+    away = np.isin(labels.identity, kept) & (labels.role == NORMAL)
+    return (features.take(~away), labels.take(~away)), (features.take(away), labels.take(away))
+
+
+def _seen(file: Path) -> int | None:
+    """How many images are of identities that the embedder was trained on; None where the file does not say."""
+    column = load_columns(file).get("seen")
+    if column is None:
+        return None
+    count = int(np.isin(np.char.lower(column.astype(str)), ("true", "1", "1.0")).sum())
+    if count:
+        print(
+            f"warning: {file}: the embedder was trained on the identities of {count} of {len(column)} images, which are closer"
+            " together than new ones' (graphreid train --holdout-identities 0.25, then embed --split fit)",
+            file=sys.stderr,
+        )
+    return count
+
+
+def _compared(method: Reranker, held: Images, compute: Compute) -> bool:
+    """Show the method beside its input and k-reciprocal on validation identities; is it better than its input?"""
+    features, labels = held
+    rows = (("input (cosine)", Cosine()), (str(getattr(method, "name", "method")), method), ("k-reciprocal", KReciprocal()))
+    reports = [evaluate(each, features, Gallery(features), labels, labels, name=name, compute=compute) for name, each in rows]
+    table = Table("validation identities", "mAP", "rank-1", "mAP less the input's", box=SIMPLE_HEAD, pad_edge=False)
+    for report in reports:
+        low, high = report.interval()
+        numbers = f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]", f"{report.cmc(1):.3f}", _gain(report, reports[0])
+        table.add_row(*map(escape, (report.method, *numbers)))
+    (Console() if sys.stdout.isatty() else Console(width=160)).print(table)
+    print(f"{reports[0].queries} probes, each among the other images; same identity and camera removed. Intervals: 95 %.")
+    calibration = _calibration(method, held, compute)
+    if calibration is not None:
+        print(f"link probabilities: calibration error {calibration.error:.3f}, Brier score {calibration.brier:.3f}")
+    if _facts(method).get("best_lam") == 0:
+        print("the best weight of the predicted distance is lam = 0 on validation identities: the input's own order")
+    gained = reports[1].difference(reports[0])[0] > 0
+    if not gained:
+        print(f"{reports[1].method} is not better than its input on validation identities: use the input")
+    return gained
+
+
+def _gain(report: Report, first: Report) -> str:
+    if report is first:
+        return "-"
+    apart, (low, high) = report.difference(first)
+    return f"{apart:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _facts(method: Reranker) -> dict[str, Any]:
+    record: dict[str, Any] = getattr(method, "record_", {})
+    return record.get("validation", {})
+
+
+def _calibration(method: Reranker, held: Images, compute: Compute) -> Calibration | None:
+    features, labels = held
+    gallery = Gallery(features)
+    verdicts = Verdicts(labels, labels, own=gallery.rows_of(features.items), rule=Rule())
+    counts = PairCounts(verdicts, comparable=True)
+    for block in method.distances(features, gallery, compute=compute):
+        counts.add(block)
+    return counts.separation().calibration

@@ -1,0 +1,1 @@
+"""Graphs of neighbours: which images are nodes, and what joins them."""

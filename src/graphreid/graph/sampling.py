@@ -1,0 +1,66 @@
+"""Samplers: which gallery images become the nodes of a probe's graph.
+
+Nodes are gallery rows, int32 [q, k], in the order in which they were taken; -1 where a sampler finds fewer than k.
+"""
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+CHUNKS = 16
+"""Parts that a loop with room per thread is cut into: enough to keep any laptop's cores busy."""
+
+
+def plain(near: Int32[np.ndarray, "q k1"], k: int) -> Int32[np.ndarray, "q k"]:
+    """The k nearest images of each probe.
+
+    Args:
+        near: gallery rows, nearest first, at least k of them where there are as many.
+        k: nodes of a graph.
+    """
+    return _padded(near[:, :k], k)
+
+
+def hard(
+    near: Int32[np.ndarray, "q k1"],
+    lists: Int32[np.ndarray, "g w"],
+    own: Int64[np.ndarray, " q"],
+    *,
+    k2: int,
+    k: int,
+) -> Int32[np.ndarray, "q k"]:
+    """The two-hop hard gallery sampler: the k1 nearest images of each probe, then their k2 nearest in turn, until there are k.
+
+    Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021, Eq. 1.
+
+    Args:
+        near: N(p, k1), gallery rows, nearest first, without the probe itself.
+        lists: N(g, w) of every gallery image; w is k2 + 1 where a probe may be in the gallery, for it is passed over.
+        own: the gallery row that a probe itself is, or -1.
+        k2: second-hop neighbours of each first-hop image; 0 for none.
+        k: nodes of a graph, at most.
+    """
+    from graphreid.compiled import sampling  # noqa: PLC0415  # the GPU path must import without numba
+
+    return sampling.two_hops(np.ascontiguousarray(near), np.ascontiguousarray(lists), own, k2, k, CHUNKS)
+
+
+def recall(
+    nodes: Int32[np.ndarray, "q k"],
+    probe_identity: Int64[np.ndarray, " q"],
+    gallery_identity: Int64[np.ndarray, " g"],
+    own: Int64[np.ndarray, " q"],
+) -> float:
+    """The share of a probe's gallery images of its identity that were sampled: the mean over probes that have any, in [0, 1].
+
+    Same camera or not; a probe itself (row own) does not count.
+    """
+    names, count = np.unique(gallery_identity, return_counts=True)
+    at = np.minimum(np.searchsorted(names, probe_identity), len(names) - 1)
+    there = np.where(names[at] == probe_identity, count[at], 0) - (own >= 0)
+    found = ((nodes >= 0) & (gallery_identity[nodes] == probe_identity[:, None])).sum(axis=1)
+    return float(np.mean(found[there > 0] / there[there > 0]))
+
+
+def _padded(rows: Int32[np.ndarray, "q m"], k: int) -> Int32[np.ndarray, "q k"]:
+    missing = k - rows.shape[1]
+    return rows if missing <= 0 else np.pad(rows, ((0, 0), (0, missing)), constant_values=-1)

@@ -1,0 +1,147 @@
+"""Validation of methods that give link probabilities: leave-one-out on identities of their own, by the common re-ID rule."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.evaluation import Judge, Rule
+from graphreid.gallery import Gallery, Pool
+from graphreid.graph.pairs import GRAPHS, Judging, answers, slices
+from graphreid.seeding import generator
+from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
+
+LAMS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
+"""Weights of the predicted distance that lam="auto" chooses from; 0 is the input's own order."""
+UNCALIBRATED = (1.0, 0.0)
+"""Slope and offset of a network's own logits."""
+Auto = Literal["auto"]
+PROBES = 2000
+"""Probes of a validation, at most; more would cost minutes in each epoch and hardly move the mean."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What validation identities decided after a fit.
+
+    Attributes:
+        calibration: slope and offset of the logit.
+        lam: weight of the predicted distance.
+        record: the mAP of the input and of the method, in [0, 1], the weight that would be best, and the mAP with each.
+    """
+
+    calibration: list[float]
+    lam: float
+    record: dict[str, Any]
+
+
+class Validation:
+    """Images of identities that are not fitted on: each in turn is the probe, the others are its gallery.
+
+    Args:
+        features: the images, and `labels` theirs; junk is left out.
+        fitted: the labels that are fitted on.
+        seed: of the choice of PROBES probes, where there are more.
+        compute: for the searches.
+
+    Attributes:
+        pool: probes and gallery.
+
+    Raises:
+        ValueError: lengths that differ, or an identity is in both sets.
+    """
+
+    def __init__(self, features: Features, labels: Labels, fitted: Labels, *, seed: int, compute: Compute) -> None:
+        features, self.labels = drop_junk(features, labels)
+        both = np.intersect1d(_identities(self.labels), _identities(fitted))
+        if len(both):
+            raise ValueError(
+                f"{len(both)} identities are in both train and validation: validate on others than those fitted on"
+            )
+        self.probes = np.arange(len(features))
+        if len(features) > PROBES:
+            self.probes = np.sort(generator(seed, 0, 0, 6).choice(len(features), PROBES, replace=False))
+        self.pool = Pool(features.take(self.probes), Gallery(features), compute=compute)
+
+    def _calibration(self, judging: Judging) -> list[float]:
+        """Slope and offset of the logits that fit best which nodes show their probe's identity."""
+        logits: list[NDArray[np.float32]] = []
+        right: list[NDArray[np.bool_]] = []
+        for part in slices(0, self.pool.probes, GRAPHS):
+            nodes, logit, _ = judging.judge(part)
+            real = nodes >= 0
+            logits.append(logit[real])
+            right.append(self._right(part, nodes)[real])
+        return [*platt(np.concatenate(logits).astype(np.float64), np.concatenate(right))]
+
+    def _right(self, part: slice, nodes: Int32[np.ndarray, "b n"]) -> Bool[np.ndarray, "b n"]:
+        """Which nodes (gallery rows) show the identity of their probe, in whatever camera."""
+        identity = self.labels.identity[self.probes[part], None]
+        return (self.labels.identity[nodes] == identity) & (self.labels.role[nodes] == NORMAL)
+
+    def scores(self, blocks: Iterable[DistanceBlock], lams: Sequence[float]) -> list[float]:
+        """The mAP of d_o + lam (1 - probability) for each lam.
+
+        Args:
+            blocks: d_o with the probabilities, which is what a method gives with lam 0.
+            lams: the weights.
+
+        Raises:
+            ValueError: no probe has a positive.
+        """
+        query = self.labels.take(self.probes)
+        judges = [Judge(query, self.labels, own=self.pool.own, rule=Rule()) for _ in lams]
+        for block in blocks:
+            probability = np.float32(0) if block.probability is None else block.probability
+            for judge, each in zip(judges, lams, strict=True):
+                judge.add(DistanceBlock(block.start, block.distance + np.float32(each) * (1 - probability)))
+        return [judge.report("", "online", 0.0).mean_ap() for judge in judges]
+
+    def best(self, judging: Judging, lam: float | Auto) -> float:
+        """The mAP of a network in training, with the best weight where it is to be chosen."""
+        return max(self.scores(answers(judging, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)))
+
+    def settle(self, judging: Judging, lam: float | Auto, *, calibrate: bool) -> Settled:
+        """Calibration first, then the weight, where they are to be chosen."""
+        calibration = self._calibration(judging) if calibrate else [*UNCALIBRATED]
+        lams = LAMS if lam == "auto" else tuple(sorted({0.0, lam}))
+        scores = [round(score, 5) for score in self.scores(answers(judging, 0.0, calibration, "validation"), lams)]
+        best = lams[int(np.argmax(scores))]
+        chosen = best if lam == "auto" else lam
+        record = {"input": scores[0], "mAP": scores[lams.index(chosen)], "lam": chosen, "best_lam": best}
+        record |= {"probes": len(self.probes), "mAP_of_lam": [[*pair] for pair in zip(lams, scores, strict=True)]}
+        return Settled(calibration, chosen, record)
+
+
+def _identities(labels: Labels) -> Int64[np.ndarray, " m"]:
+    return np.unique(labels.identity[labels.role == NORMAL])
+
+
+def platt(logit: Float64[np.ndarray, " m"], right: Bool[np.ndarray, " m"]) -> tuple[float, float]:
+    """Slope and offset with which sigmoid(slope logit + offset) fits best what is right: logistic regression (Platt 1999).
+
+    Returns:
+        (slope, offset); (1, 0) where all are right, or none.
+    """
+    from scipy.optimize import minimize  # noqa: PLC0415  # start-up would pay for it
+    from scipy.special import expit  # noqa: PLC0415
+
+    if right.all() or not right.any():
+        return 1.0, 0.0
+    sign = np.where(right, 1.0, -1.0)
+    columns = np.stack([logit, np.ones(len(logit))], axis=1) * sign[:, None]
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = columns @ weights
+        apart = weights - (1.0, 0.0)
+        # where one threshold parts all, the slope would grow without end
+        held = 1e-6 * float(apart @ apart)
+        slope = -(columns * expit(-margin)[:, None]).mean(axis=0) + 2e-6 * apart
+        return float(np.logaddexp(0, -margin).mean()) + held, slope
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
+    return float(slope), float(offset)

@@ -1,0 +1,144 @@
+"""Diffusion: similarity that flows from a probe's nearest images through the graph of mutual neighbours.
+
+Iscen, Tolias, Avrithis, Furon, Chum: Efficient Diffusion on Region Manifolds, CVPR 2017 (equations are that paper's), each
+image diffused beforehand as in Yang, Hinami, Matsui, Ly, Satoh: Efficient Image Retrieval via Decoupling Diffusion into Online
+and Offline Processing, AAAI 2019, whose published code is followed (docs/methods/diffusion.md).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+
+from graphreid.compute import Compute
+from graphreid.gallery import Gallery, Pool
+from graphreid.graph import rows
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, need_cosine
+from graphreid.types import DistanceBlock, Features, Labels, Neighbors
+
+TOLERANCE = 1e-6
+"""Residual at which conjugate gradients stop, as in the published code."""
+TINY = 1e-12
+"""Added to every node's degree, as in the published code."""
+
+
+@dataclass
+class Diffusion:
+    """Diffusion on the graph of mutual nearest neighbours.
+
+    An image that nothing flows to keeps the cosine distance, in [0, 2]; one that something flows to has minus its score, which
+    is below 0 and so before all of those.
+
+    Attributes:
+        kq: gallery images that a probe starts from (it is no node itself).
+        kd: neighbours of an image that it may be linked with, itself counted (50: itself and 49), if both list each other.
+        gamma: exponent of max(0, cosine) in the weight of a link.
+        alpha: share that flows on, in (0, 1).
+        truncation: nodes that an image's own diffusion reaches: the first of a breadth-first walk on the graph.
+        iterations: conjugate gradient steps at most.
+        setting: "online", one probe against the gallery's graph (score: (1 - alpha)(I - alpha S)^-1 y), or "transductive", one
+            graph of probes and gallery (score: the cosine of the two images' rows of (I - alpha S)^-1).
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    kq: int = 10
+    kd: int = 50
+    gamma: float = 3.0
+    alpha: float = 0.99
+    truncation: int = 500
+    iterations: int = 20
+    setting: str = ONLINE
+
+    name: ClassVar[str] = "diffusion"
+    settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
+    needs: ClassVar[str] = "vectors"
+    uses_camera: ClassVar[bool] = False
+    tail: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.kq, self.kd, self.truncation, self.iterations) < 1:
+            raise ValueError(
+                f"kq is {self.kq}, kd {self.kd}, truncation {self.truncation} and iterations {self.iterations}: "
+                "all must be at least 1"
+            )
+        if self.gamma < 0 or not 0 < self.alpha < 1:
+            raise ValueError(f"gamma is {self.gamma} and alpha is {self.alpha}: at least 0, and between 0 and 1, are needed")
+        if self.setting not in self.settings:
+            raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
+
+    @property
+    def least(self) -> float:
+        """Minus the largest score: the length of y, or a cosine."""
+        return -1.0 if self.setting == TRANSDUCTIVE else -math.sqrt(self.kq)
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        compute: Compute | None = None,
+    ) -> "Diffusion":
+        """Nothing is learned."""
+        del train, labels, validation, compute
+        return self
+
+    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
+        """Distances of every probe to the gallery, in blocks."""
+        pool = Pool(query, gallery, compute=compute)
+        need_cosine(pool, self.name)
+        images = pool.images
+        if self.setting == TRANSDUCTIVE:
+            spread = self._spread(pool.neighbors(self.kd - 1))
+            rows.to_unit_length(spread)
+            start, right = spread, rows.transposed(spread, len(pool), rows=images)
+            at, scale = pool.nodes, np.float32(1)
+        else:
+            # the linear system is symmetric: the rows of the probe's images, weighed and summed, are its solution (Eq. 7)
+            near = pool.gallery_neighbors(self.kd - 1)
+            key = (self.name, self.kd, self.gamma, self.alpha, self.truncation, self.iterations)
+            right = pool.derived(key, lambda: self._spread(near))
+            first = pool.probe_neighbors(self.kq)
+            start = rows.listed(first.index, self._weight(first.distance))
+            at, scale = np.arange(pool.probes), np.float32(1 - self.alpha)
+        held = rows.size(right) + (rows.size(start) if self.setting == TRANSDUCTIVE else 0)
+        for begin, end in pool.blocks(images * 4, fixed_bytes=held, what="diffusion distances"):
+            score = np.zeros((end - begin, images), np.float32)
+            rows.add_product(start, at[begin:end], right, score)
+            distance = pool.distances(begin, end)
+            np.multiply(score, -scale, out=distance, where=score > 0)
+            yield pool.answer(begin, distance)
+
+    def _weight(self, distance: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
+        """max(0, cosine)^gamma (Eq. 1)."""
+        return (np.maximum(1 - distance, 0) ** np.float32(self.gamma)).astype(np.float32)
+
+    def _spread(self, near: Neighbors) -> rows.Matrix:
+        """The rows of (I - alpha S)^-1, each cut to the nodes that a walk reaches first."""
+        from graphreid.compiled import diffusion, jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
+
+        lists = np.ascontiguousarray(near.index)
+        weight = self._weight(near.distance)
+        mutual = (jaccard.back_rank(lists) < lists.shape[1]) & (weight > 0)
+        start, column, value = rows.listed(np.where(mutual, lists, np.int32(-1)), weight)
+        normal = _normalised(start, column, value)
+        begin = np.zeros(len(lists) + 1, np.int64)
+        np.cumsum(diffusion.reached(start, column, self.truncation, rows.CHUNKS), out=begin[1:])
+        spread = begin, np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
+        most = max(lists.shape[1], 1)
+        cut = self.alpha, self.iterations, TOLERANCE
+        diffusion.inverse_rows(start, column, normal, begin, most, *cut, spread[1], spread[2], rows.CHUNKS)
+        return spread
+
+
+def _normalised(start: NDArray[np.int64], column: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.float64]:
+    """S = D^-1/2 A D^-1/2, D the sums of A's rows (Eq. 3)."""
+    row = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    degree = np.bincount(row, value, minlength=len(start) - 1) + TINY
+    return value / np.sqrt(degree[row] * degree[column])

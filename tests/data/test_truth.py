@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphreid.data.truth import FOLDER, SHARD, Truth, read_truth, write_shard
+
+
+def some(count: int, first: int = 0) -> Truth:
+    rng = np.random.default_rng(first)
+    return Truth(
+        item=np.array([f"item{first + i}" for i in range(count)]),
+        mask=rng.integers(0, 6, (count, 8, 4), np.uint8),
+        azimuth=rng.uniform(0, 360, count).astype(np.float32),
+        outfit=rng.integers(-1, 9, (count, 8)).astype(np.int16),
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / FOLDER).mkdir()
+    for number in range(3):
+        write_shard(some(5, 5 * number), tmp_path, number)
+    return tmp_path
+
+
+def test_all_in_order(root: Path) -> None:
+    truth = read_truth(root)
+    assert truth.item.tolist() == [f"item{i}" for i in range(15)]
+    np.testing.assert_array_equal(truth.mask[5:10], some(5, 5).mask)
+    np.testing.assert_array_equal(truth.foreground, truth.mask > 0)
+    assert len(truth) == 15
+
+
+def test_by_item_in_the_order_asked_for(root: Path) -> None:
+    truth, whole = read_truth(root, ["item11", "item2", "item7", "item2"]), read_truth(root)
+    assert truth.item.tolist() == ["item11", "item2", "item7", "item2"]
+    for name in ("mask", "azimuth", "outfit"):
+        np.testing.assert_array_equal(getattr(truth, name), getattr(whole, name)[[11, 2, 7, 2]])
+
+
+def test_bad_input_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="item 'nobody' is not in it"):
+        read_truth(root, ["item1", "nobody"])
+    with pytest.raises(ValueError, match="items is empty"):
+        read_truth(root, [])
+    with pytest.raises(ValueError, match="no ground truth there"):
+        read_truth(tmp_path / "elsewhere")
+    (root / FOLDER / "00001.npz").write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match=r"00001\.npz: not a readable file"):
+        read_truth(root)
+
+
+def test_shards_are_of_a_size() -> None:
+    assert SHARD > 0

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from graphreid.gallery import Gallery, Pool
+from graphreid.graph.pairs import Candidates
+from graphreid.graph.sampling import hard, plain, recall
+from graphreid.types import Features
+from tests.references import cagcn as slow
+from tests.support import blobs, cosine_distances
+
+
+def candidates(seed: int, k1: int, k2: int, images: int = 50, inside: bool = False):
+    query, gallery = blobs(seed, probes=9, images=images)
+    if inside:
+        query = gallery.take(np.arange(9))
+    pool = Pool(query, Gallery(gallery))
+    every = cosine_distances(query, gallery)
+    return Candidates.of(pool, k1, k2), every[:9, 9:], every[9:, 9:]
+
+
+@pytest.mark.parametrize(("k1", "k2", "k"), [(10, 5, 25), (7, 3, 12), (20, 6, 15), (3, 2, 40), (60, 20, 100), (5, 0, 5)])
+@pytest.mark.parametrize("inside", [False, True], ids=["new probes", "probes of the gallery"])
+@pytest.mark.parametrize("seed", range(3))
+def test_hard_samples_equal_equation_1(seed: int, k1: int, k2: int, k: int, inside: bool):
+    given, to_gallery, among = candidates(seed, k1, k2, inside=inside)
+    got = hard(given.near, given.lists, given.own, k2=k2, k=k)
+    assert got.shape == (9, k)
+    for probe in range(9):
+        expected = slow.hard_samples(to_gallery[probe], among, k1, k2, k, probe if inside else -1)
+        assert got[probe, : len(expected)].tolist() == expected
+        assert (got[probe, len(expected) :] == -1).all()
+        assert not inside or probe not in got[probe]
+
+
+def test_no_second_hop_and_k_of_k1_is_the_plain_sampler():
+    given, *_ = candidates(0, 12, 5)
+    got = hard(given.near, given.lists, given.own, k2=0, k=12)
+    np.testing.assert_array_equal(got, plain(given.near, 12))
+
+
+def test_a_first_hop_longer_than_the_graph_is_cut():
+    given, *_ = candidates(0, 20, 5)
+    np.testing.assert_array_equal(hard(given.near, given.lists, given.own, k2=5, k=8), given.near[:, :8])
+
+
+def test_a_plain_sample_larger_than_the_gallery_is_padded():
+    given, *_ = candidates(0, 40, 5, images=30)
+    got = plain(given.near, 40)
+    assert got.shape == (9, 40)
+    assert (np.sort(got[:, :30]) == np.arange(30)).all()
+    assert (got[:, 30:] == -1).all()
+
+
+def test_a_probe_gets_the_same_graph_alone_and_in_company():
+    given, *_ = candidates(1, 10, 6)
+    together = hard(given.near, given.lists, given.own, k2=6, k=30)
+    for probe in range(9):
+        part = given.take(np.array([probe]))
+        np.testing.assert_array_equal(hard(part.near, part.lists, part.own, k2=6, k=30)[0], together[probe])
+
+
+def test_lists_of_a_gallery_that_holds_the_probes_equal_those_searched_for():
+    query, gallery = blobs(4)
+    joined = Features(np.concatenate([gallery.vectors, query.vectors]), np.concatenate([gallery.items, query.items]))
+    kept = Candidates.of(Pool(query, Gallery(joined)), 15, 7)
+    both = Candidates.of(Pool(Features(query.vectors[:1], ["new"]), Gallery(joined)), 15, 7)
+    np.testing.assert_array_equal(kept.near, Pool(query, Gallery(joined)).probe_neighbors(15).index)
+    np.testing.assert_array_equal(kept.lists, both.lists)
+
+
+def test_recall_counts_images_of_the_identity_but_not_the_probe_itself():
+    nodes = np.array([[0, 2, 3, -1], [5, 2, -1, -1], [3, 4, -1, -1]], np.int32)
+    gallery = np.array([7, 7, 8, 9, 7, 8])
+    # probe 0 is image 4 of identity 7 and finds one of the two others; probe 1 finds two of two; probe 2 has none to find
+    assert recall(nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])) == pytest.approx((1 / 2 + 2 / 2) / 2)
+    assert recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(0.5)
