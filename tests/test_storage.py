@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.rerankers import AQE, DBA, ECN, Cosine, KReciprocal
+from graphreid.rerankers.chain import chained
 from graphreid.storage import load, parse, save
 
 
@@ -24,6 +25,10 @@ def test_methods_are_named_with_options() -> None:
         ("k-reciprocal:setting=both", "setting is 'both'"),
         ("cosine:a=1", "it has none"),
         ("no.safetensors", "no.safetensors: no such file"),
+        ("ecn:method=both", "method of ecn is 'both': choose one of rankdist, origdist"),
+        ("aqe+cosin", "'cosin' is not known"),
+        ("aqe+", "'' is not known"),
+        ("k-reciprocal+aqe", r"k-reciprocal\+aqe: aqe needs vectors, and k-reciprocal gives distances"),
     ],
 )
 def test_what_can_not_be_parsed_is_refused(text: str, says: str) -> None:
@@ -36,6 +41,21 @@ def test_a_saved_method_keeps_its_options_and_takes_others(tmp_path: Path) -> No
     save(KReciprocal(k1=7), file)
     assert load(file) == KReciprocal(k1=7)
     assert parse(f"{file}:k2=2") == KReciprocal(k1=7, k2=2)
+
+
+def test_methods_one_after_the_other(tmp_path: Path) -> None:
+    assert parse("aqe+k-reciprocal:k1=20,k2=3") == chained(AQE(), KReciprocal(k1=20, k2=3))
+    assert parse("dba:n=5+aqe+ecn") == chained(chained(DBA(n=5), AQE()), ECN())
+    (tmp_path / "a+b").mkdir()
+    file = tmp_path / "a+b" / "m.safetensors"
+    save(KReciprocal(k1=7), file)
+    assert parse(f"{file}:k2=2") == KReciprocal(k1=7, k2=2)  # a plus in a path
+    assert parse(f"aqe+{file}+ecn") == chained(chained(AQE(), KReciprocal(k1=7)), ECN())
+    other = tmp_path / "m.safetensors"
+    save(KReciprocal(k1=7), other)
+    assert parse(f"{other}:k2=2+ecn") == chained(KReciprocal(k1=7, k2=2), ECN())
+    with pytest.raises(ValueError, match="a chain is no file"):
+        save(parse("aqe+ecn"), tmp_path / "chain.safetensors")
 
 
 def test_files_that_are_no_methods_are_refused(tmp_path: Path) -> None:

@@ -284,7 +284,9 @@ def fingerprint(method: Any) -> tuple[str, str]:
     """Names a method with its options, and what it has learned; values derived from a gallery are kept under it."""
     learned = hashlib.blake2b(digest_size=16)
     for key, value in sorted(vars(method).items()):
-        if key.endswith("_"):
+        if isinstance(value, Reranker):
+            learned.update(repr(fingerprint(value)).encode())
+        elif key.endswith("_"):
             tensors: dict[str, Any] = value if isinstance(value, dict) else {"": value}
             for name, part in sorted(tensors.items()):
                 is_tensor = isinstance(part, torch.Tensor)

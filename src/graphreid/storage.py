@@ -80,12 +80,26 @@ def parse(text: str) -> Reranker:
     Raises:
         ValueError: unknown method or option, a value that is none, or methods that can't follow one another.
     """
-    if Path(text.partition(":")[0]).is_file():
-        return _parse_one(text)
-    method, *others = map(_parse_one, text.split("+"))
+    method, *others = map(_parse_one, _split(text))
     for other in others:
         method = chained(method, other)
     return method
+
+
+def _split(text: str) -> list[str]:
+    pieces, out = text.split("+"), list[str]()
+    while pieces:
+        # the path of a file may hold a plus
+        wide = [take for take in range(2, len(pieces) + 1) if _is_path("+".join(pieces[:take]), take - 1)]
+        take = max(wide, default=1)
+        out.append("+".join(pieces[:take]))
+        del pieces[:take]
+    return out
+
+
+def _is_path(text: str, pluses: int) -> bool:
+    path = text.partition(":")[0]
+    return path.count("+") == pluses and Path(path).is_file()
 
 
 def _parse_one(text: str) -> Reranker:

@@ -2,6 +2,7 @@ import builtins
 import os
 import pickle
 import subprocess
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def test_weights_beside_what_training_programs_keep(tmp_path: Path, new: bool) -
         "rank1": np.float32(0.9),
         "best": np.float64(0.95),
         "cmc": np.array([0.9, 0.95]),
+        "args": Namespace(lr=0.1, out=Path("logs")),
         "scheduler": {"milestones": Counter([20, 40]), "gamma": 0.1},
         "optimizer": torch.optim.Adam(nn.Linear(2, 2).parameters()).state_dict(),
     }

@@ -171,7 +171,7 @@ def _fast_reid(state: State) -> Reading:
     if old:
         assumed["stem_pool"] = "ceil; fast-reid before August 2020 padded"
     if power is None:
-        # bagtricks pools by average. AGW has non-local blocks, and since 1.0 a fixed power of 3, which leaves no weight
+        # bagtricks pools by average. AGW has non-local blocks, and in later versions a fixed power of 3, which leaves no weight
         why = "AGW, since it has non-local blocks" if any(mixers) else "bagtricks; AGW and SBS take gem"
         assumed["pooling"] = f"{'gem' if any(mixers) else 'avg'}, as {why}"
     anatomy = Anatomy(
@@ -232,7 +232,7 @@ def _layumi(state: State) -> Reading:
         spelling=(("model.", "backbone.body."), (block, "neck.")),
         dropped=("model.fc.", "classifier.classifier."),
         assumed={
-            "feature": "after classifier.add_block, as in its test.py since 2019; before that it was the one before",
+            "feature": "after classifier.add_block, as in its test.py of today; older ones took the pooled vector before",
             **_unsaid(stride=2),
         },
     )

@@ -17,7 +17,7 @@ _NESTS = ("state_dict", "model")
 
 
 class _Beside:
-    """A number or an array of NumPy beside the weights, such as torchreid's rank-1: it is passed over, unread."""
+    """A value beside the weights, such as torchreid's rank-1 (a number of NumPy) or options: it is passed over, unread."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -27,6 +27,9 @@ class _Beside:
 
 
 _PASSED_OVER = [
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
     "numpy.dtype",
     "numpy.ndarray",
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
