@@ -22,8 +22,8 @@ SETS = {
         "Synthetic, default level",
         "Drawn toy figures ([what they show](../synthetic.md)).",
         "graphreid data render --out synthetic",
-        "graphreid train --data synthetic --out RUN",
-        ((" --epochs 60", "-long", "50 % more epochs"),),
+        "graphreid train --data synthetic --out RUN --epochs 60",
+        (("", "-long", "50 % more epochs, 90"), ("", "-short", "the preset's own 40 epochs, as in `make demo`")),
     ),
     "omniglot": (
         "Omniglot",
@@ -71,7 +71,8 @@ def page() -> str:
         judge = f"graphreid evaluate --query query.npz --gallery gallery.npz {methods} --json r.json"
         parts.append(f"## {title}\n\n{about}\n\n```text\n{load}\n{train}\n{embed}\n{judge}\n```\n\n{table(name)}")
         for more, suffix, what in others:
-            parts.append(f"With {what} (`{train.removeprefix('graphreid ')}{more}`):\n\n{table(name + suffix)}")
+            how = f" (`{more.strip()}`)" if more else ""
+            parts.append(f"With {what}{how}:\n\n{table(name + suffix)}")
         both = [json.loads((RECORDS / f"{name}{each}.json").read_text())["methods"]["cosine"]["mAP"] for each in ("", "-long")]
         parts.append(f"Half as many epochs again add {both[1] - both[0]:+.4f} mAP to the network by itself (cosine).\n")
     return "\n".join(parts)

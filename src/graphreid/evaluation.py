@@ -324,9 +324,7 @@ def _nobody(probes: int, same_camera: int) -> str:
             f"no probe can be judged: {same_camera} of {probes} probes have images of their identity in the gallery, but only "
             "from their own camera, which the rule removes; if the cameras mean nothing, use --rule no-camera"
         )
-    return (
-        f"no probe can be judged: none of the {probes} has an image of its identity in the gallery; check the identities"
-    )
+    return f"no probe can be judged: none of the {probes} has an image of its identity in the gallery; check the identities"
 
 
 def _interval(
