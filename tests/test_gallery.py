@@ -107,3 +107,15 @@ def test_what_can_not_be_added_or_removed_is_refused() -> None:
         gallery.remove(images.items)
     with pytest.raises(ValueError, match="16 wide and the gallery's 3"):
         Pool(query, Gallery(Features(np.ones((4, 3), np.float32))))
+
+
+def test_distances_among_the_images_of_a_list() -> None:
+    query, images = blobs(3)
+    lists = np.array([[3, 1, 7], [0, 59, 5]], np.int32)
+    for metric in ("cosine", "euclidean"):
+        pool = Pool(query, Gallery(images, metric=metric))
+        one, other = np.repeat(lists, 3, axis=1).reshape(-1), np.tile(lists, (1, 3)).reshape(-1)
+        want = pool.gallery_pairs(one, other).reshape(2, 3, 3)
+        np.testing.assert_allclose(pool.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6)
+        assert (pool.images, pool.metric, pool.beneath, pool.corrections(online=True)) == (60, metric, pool, None)
+        assert pool.derived("key", lambda: 3) == pool.gallery.derived("key", lambda: 4) == 3

@@ -13,10 +13,12 @@ from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
 from graphreid.compute import Compute
-from graphreid.neighbors import Metric, block_distances, pair_distances, search
+from graphreid.neighbors import Metric, block_distances, nearest_in, pair_distances, search
 from graphreid.types import DistanceBlock, Features, Neighbors, Text
 
 T = TypeVar("T")
+AT_ONCE = 32
+"""Probes whose distances to all images are kept until they are asked for."""
 SAME = 1e-4
 """Two unit vectors farther apart than this in any entry are not one image embedded twice."""
 
@@ -155,6 +157,7 @@ class Pool:
         self._new = np.flatnonzero(self.own < 0)
         self.nodes = self.own.copy()
         self.nodes[self._new] = len(gallery) + np.arange(len(self._new))
+        self._made: NDArray[np.float32] | None = None
         self._check_same(query)
 
     def __len__(self) -> int:
@@ -190,13 +193,18 @@ class Pool:
         """The vector of each node."""
         if not len(self._new):
             return self.gallery.vectors
-        return np.concatenate([self.gallery.vectors, self.vectors[self._new]])
+        return np.concatenate([self.gallery.vectors, self._fresh])
+
+    @cached_property
+    def _fresh(self) -> NDArray[np.float32]:
+        """The vectors of the nodes that are not in the gallery."""
+        return self.vectors if len(self._new) == self.probes else self.vectors[self._new]
 
     def neighbors(self, k: int) -> Neighbors:
         """Each node's k nearest others in the union, probes among them ([n, k]): the transductive view."""
         if not len(self._new):
             return self.gallery.neighbors(k, compute=self.compute)
-        return search(self.union, k, metric=self.gallery.metric, compute=self.compute)
+        return search(self.gallery.vectors, k, more=self._fresh, metric=self.metric, compute=self.compute)
 
     def gallery_neighbors(self, k: int) -> Neighbors:
         """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
@@ -204,22 +212,25 @@ class Pool:
 
     def probe_neighbors(self, k: int) -> Neighbors:
         """Each probe's k nearest gallery images, itself left out ([q, k]): the online view of the probes' side."""
-        return search(
-            self.gallery.vectors,
-            k,
-            queries=self.vectors,
-            own=self.own,
-            metric=self.gallery.metric,
-            compute=self.compute,
-        )
+        images = self.gallery.vectors
+        few = min(AT_ONCE, self.compute.rows(len(images) * 8, what="distances"))
+        if self.metric == "cosine" and self.probes <= few:
+            # a few probes: one product gives their neighbours and their distances
+            self._made = self.distances(0, self.probes)
+            return nearest_in(self._made, images, k, queries=self.vectors, own=self.own, compute=self.compute)
+        return search(images, k, queries=self.vectors, own=self.own, metric=self.metric, compute=self.compute)
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
         """Distances of the probes start .. stop-1 to the gallery."""
-        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.gallery.metric, self.compute)
+        made, self._made = self._made, None
+        if made is not None and (start, stop) == (0, self.probes):
+            return made
+        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.metric, self.compute)
 
     def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
-        return pair_distances(self.union, nodes, self.union, others, self.gallery.metric, self.compute)
+        images = self.gallery.vectors
+        return pair_distances(images, nodes, images, others, self.metric, self.compute, more=self._fresh)
 
     def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
@@ -253,7 +264,7 @@ class Pool:
 
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
         """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
-        rows = self.compute.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=512, what=what)
+        rows = self.compute.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what)
         starts = range(0, self.probes, rows)
         for start in self.compute.track(what, starts, len(starts)):
             yield start, min(start + rows, self.probes)

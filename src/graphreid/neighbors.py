@@ -77,6 +77,23 @@ def search(
     return out
 
 
+def nearest_in(
+    distance: Float32[np.ndarray, "m n"],
+    base: Float32[np.ndarray, "n d"],
+    k: int,
+    *,
+    queries: Float32[np.ndarray, "m d"],
+    own: Int64[np.ndarray, " m"],
+    compute: Compute,
+) -> Neighbors:
+    """What `search` gives for "cosine", from distances that `block_distances` has given; these are left as they are."""
+    k = min(k, len(base) - 1 if (own >= 0).any() else len(base))
+    with compute.limits():
+        searcher = _Searcher((base, base[:0]), "cosine", compute)
+        searcher.bound += 2.0**-22  # 1 - s was rounded
+        return Neighbors(*searcher.block(queries, own, k, torch.from_numpy(distance).to(compute.device).neg()))
+
+
 def _by_tiles(
     base: Rows, queries: NDArray[np.float32] | None, own: NDArray[np.int64], metric: Metric, compute: Compute, out: Neighbors
 ) -> NDArray[np.intp]:
@@ -179,15 +196,22 @@ def pair_distances(
     columns: Int32[np.ndarray, " e"],
     metric: Metric,
     compute: Compute,
+    *,
+    more: Float32[np.ndarray, "f d"] | None = None,
 ) -> Float32[np.ndarray, " e"]:
-    """Distances of `left[rows[e]]` to `right[columns[e]]`, to the last bit of float32."""
+    """Distances of `left[rows[e]]` to `right[columns[e]]`, to the last bit of float32.
+
+    With `more`, its rows follow those of `left`, and those of `right`: both are then one set in two arrays.
+    """
+    more = left[:0] if more is None else more
     if torch.device(compute.device).type == "cpu":
         from graphreid.compiled import pairs  # noqa: PLC0415
 
-        return pairs.flat((left, left[:0]), rows, (right, right[:0]), columns, metric == "euclidean")
+        return pairs.flat((left, more), rows, (right, more), columns, metric == "euclidean")
     out = np.empty(len(rows), np.float32)
     step = compute.rows(left.shape[1] * 24, most=2**20, what="pair distances")
-    one, other = torch.from_numpy(left).to(compute.device), torch.from_numpy(right).to(compute.device)
+    one, other = (torch.from_numpy(np.concatenate([side, more]) if len(more) else side) for side in (left, right))
+    one, other = one.to(compute.device), other.to(compute.device)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         near = torch.from_numpy(columns[part]).to(compute.device).long()[:, None]
@@ -214,15 +238,20 @@ class _Searcher:
         self.bound = base[0].shape[1] * 2.0**-24 * longest * 1.01 + 1e-7
 
     def block(
-        self, queries: NDArray[np.float32], own: NDArray[np.int64], k: int
+        self,
+        queries: NDArray[np.float32],
+        own: NDArray[np.int64],
+        k: int,
+        score: Float[torch.Tensor, "b n"] | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """Index, distance and farthest of a block; `score` grows as distance falls."""
+        """Index, distance and farthest of a block; `score` grows as distance falls, and is changed if it is given."""
         left = torch.from_numpy(queries).to(self.compute.device)
-        products = [left @ part.T for part in self.parts]
-        score = products[0] if len(products) == 1 else torch.cat(products, dim=1)
-        del products
-        if self.half_squares is not None:
-            score -= self.half_squares
+        if score is None:
+            products = [left @ part.T for part in self.parts]
+            score = products[0] if len(products) == 1 else torch.cat(products, dim=1)
+            del products
+            if self.half_squares is not None:
+                score -= self.half_squares
         lowest = score.topk(min(LOWEST, score.shape[1]), largest=False).indices.to(torch.int32).cpu().numpy()
         farthest = self._listed(queries, lowest).max(axis=1)
         rows = np.flatnonzero(own >= 0)

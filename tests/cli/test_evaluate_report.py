@@ -81,3 +81,19 @@ def test_what_can_not_be_is_said_in_one_line(
     assert says in error
     assert error.count("\n") == 1
     assert not (folder / "r.html").exists()
+
+
+def test_a_chain_that_gives_distances_has_no_map_of_its_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(25), 4)
+    centres = rng.standard_normal((25, 8))
+    for name in ("query", "gallery"):
+        vectors = (centres[identity] + 0.3 * rng.standard_normal((100, 8))).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", vectors=vectors, identity=identity)
+    files = ["--query", str(tmp_path / "query.npz"), "--gallery", str(tmp_path / "gallery.npz")]
+    page = tmp_path / "r.html"
+    methods = ["--method", "cosine", "--method", "aqe", "--method", "aqe+k-reciprocal:k1=8"]
+    assert main(["evaluate", *files, *methods, "--report", str(page)]) == 0
+    text = page.read_text()
+    assert "after aqe" in text
+    assert "after aqe+k-reciprocal" not in text

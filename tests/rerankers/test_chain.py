@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool
+from graphreid.gallery import Gallery
 from graphreid.graph import reranked
-from graphreid.graph.reranked import Reranked
-from graphreid.protocols import Affinity, Reranker, Transforms
+from graphreid.protocols import Reranker, Transforms
 from graphreid.rerankers import AQE, DBA, ECN, CAJaccard, Chain, Cosine, GNNReranking, KReciprocal, RandomWalk
 from graphreid.rerankers.chain import chained, gives_vectors
 from graphreid.storage import parse
@@ -150,12 +149,6 @@ def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
     before = len(vars(kept)["_derived"])
     all_distances(transformed, query, kept)
     assert len(vars(kept)["_derived"]) == before
-
-
-def test_both_kinds_are_affinities() -> None:
-    query, gallery = blobs(5)
-    assert isinstance(Pool(query, Gallery(gallery)), Affinity)
-    assert isinstance(Reranked(RandomWalk(), query, Gallery(gallery), compute=Compute()), Affinity)
 
 
 def test_a_method_that_changes_nothing_leaves_the_second_alone() -> None:

@@ -123,6 +123,19 @@ def _set_of(
 
 
 @njit(cache=True, parallel=True)
+def known_values(start: I64, column: I32, lists: I32, values: F32) -> F32:
+    """The value that row i's own list has at each of its columns, NaN where the list does not have it. float32 [e]."""
+    out = np.full(column.shape[0], np.nan, np.float32)
+    for i in prange(lists.shape[0]):
+        for e in range(start[i], start[i + 1]):
+            for a in range(lists.shape[1]):
+                if lists[i, a] == column[e]:
+                    out[e] = values[i, a]
+                    break
+    return out
+
+
+@njit(cache=True, parallel=True)
 def mean_rows(start: I64, column: I32, value: F32, lists: I32, width: int, chunks: int) -> Matrix:
     """Row i of the result is the mean of the rows lists[i] (-1 is left out of the sum, not of the count). Columns < width."""
     m, k = lists.shape

@@ -27,6 +27,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 EDGE = 1024
 """Rows and columns of a tile: two of them fit the cache of a core, and the product is as fast as with larger ones."""
+QUEUED = 4096
+"""Tiles that wait for a thread; each takes a kilobyte there."""
 FEW = 256
 """Fewer probes than this are not worth rounding the whole base."""
 
@@ -169,10 +171,16 @@ class Search:
             work, jobs = self._pair, [(a, a + ahead) for ahead in blocks for a in blocks[: len(blocks) - ahead]]
         else:
             work, jobs = self._row, [(a, 0) for a in blocks]
+        lost = np.zeros(self.left.count, np.bool_)
+
+        def steps() -> Iterator[None]:
+            yield from _spread(work, jobs, self.threads)
+            yield self._settle(lost, index, near, far)
+
         with _threads(self.threads):
-            for _ in track(_spread(work, jobs, self.threads), len(jobs)):
+            for _ in track(steps(), len(jobs) + 1):
                 pass
-            return self._settle(index, near, far)
+        return lost
 
     def _pair(self, job: tuple[int, int]) -> None:
         a, b = job
@@ -207,9 +215,11 @@ class Search:
             tile.sub_(self.left.half_squares[top:bottom, None]).sub_(self.right.half_squares[start:stop])
         return tile.view(torch.int16 if self.right.kind == "bfloat16" else torch.int32).numpy()
 
-    def _settle(self, index: NDArray[np.int32], near: NDArray[np.float32], far: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _settle(
+        self, lost: NDArray[np.bool_], index: NDArray[np.int32], near: NDArray[np.float32], far: NDArray[np.float32]
+    ) -> None:
         m, k = self.left.count, self.k
-        lost = candidates.finish(self.top) | candidates.finish(self.low)
+        lost[:] = candidates.finish(self.top) | candidates.finish(self.low)
         order, place = np.arange(m, dtype=np.int32), np.empty(0, np.int32)
         if self.alone:
             order = nearest.walk(self.top.column, self.top.size, k)
@@ -219,7 +229,6 @@ class Search:
         first = np.empty((m, k), np.float32)
         nearest.first_distances(*sides, self.top, lost, order, place, first)
         nearest.settle(*sides, self.top, self.low, lost, first, index, near, far)
-        return lost
 
 
 def _spread(work: Callable[[tuple[int, int]], None], jobs: list[tuple[int, int]], threads: int) -> Iterator[None]:
@@ -228,7 +237,8 @@ def _spread(work: Callable[[tuple[int, int]], None], jobs: list[tuple[int, int]]
         yield from map(work, jobs)
         return
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(work, jobs)
+        for start in range(0, len(jobs), QUEUED):
+            yield from pool.map(work, jobs[start : start + QUEUED])
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from graphreid.report import figures, lists, tables
 from graphreid.report import map as maps
 from graphreid.report.examine import MOST_CAMERAS, Details
 from graphreid.report.thumbnails import Find, Thumbnails, thumbnails
+from graphreid.rerankers.chain import gives_vectors
 from graphreid.types import Features, Labels
 
 FOLDER = Path(__file__).parent
@@ -230,7 +231,7 @@ def _maps(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute, 
     before = maps.layout(sample.vectors(subject.query, subject.gallery.features), seed=seed)
     drawn = [("the embeddings", figures.embedding_map(0, before, sample.identity, sample.probe))]
     for name, method in methods.items():
-        if not isinstance(method, Transforms):
+        if not (isinstance(method, Transforms) and gives_vectors(method)):
             continue
         probes, images = method.transform(subject.query, subject.gallery, compute=compute)
         after = maps.layout(sample.vectors(probes, images), seed=seed, start=before)

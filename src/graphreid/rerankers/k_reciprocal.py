@@ -99,8 +99,11 @@ class KReciprocal:
         nodes = np.arange(len(lists), dtype=np.int32)
         half = round(self.k1 / 2)  # half to even, as the code's numpy.around
         start, column = jaccard.expanded_sets(lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS)
-        row = np.repeat(nodes, np.diff(start))
-        return start, column, _weights(pairs(row, column), start, near.farthest, np.zeros(len(nodes), np.float32))
+        # most members are in the anchor's own list, with their distances
+        distance = jaccard.known_values(start, column, near.index, near.distance)
+        others = np.flatnonzero(np.isnan(distance))
+        distance[others] = pairs(np.repeat(nodes, np.diff(start))[others], column[others])
+        return start, column, _weights(distance, start, near.farthest, np.zeros(len(nodes), np.float32))
 
     def _expand(self, encoded: Matrix, near: Neighbors) -> Matrix:
         """Each row the mean of the k2 nearest rows, itself first (Eq. 11)."""
