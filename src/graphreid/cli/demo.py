@@ -11,6 +11,8 @@ from graphreid.protocols import Learned
 from graphreid.rerankers import METHODS
 
 STAMP = "demo.json"
+FULL = {"render": [], "train": ["--epochs", "40"], "fit": []}
+"""40 epochs take about three minutes on two processor cores."""
 HOLDOUT = ["--holdout-identities", "0.25"]
 QUICK = {"render": ["--identities", "60"], "train": ["--epochs", "3"], "fit": ["--epochs", "1"]}
 """A set and a training just large enough to pass through every command."""
@@ -29,7 +31,7 @@ def demo(
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
     _settle(out, {"quick": quick, "seed": seed})
-    data, run, extra = out / "data", out / "run", QUICK if quick else {"render": [], "train": [], "fit": []}
+    data, run, extra = out / "data", out / "run", QUICK if quick else FULL
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
     learned = {name: out / f"{name}.safetensors" for name, kind in METHODS.items() if isinstance(kind(), Learned)}
     train = ["train", "--data", data, "--model", "bot", "--preset", "small", "--out", run, "--seed", seed, *HOLDOUT]
