@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 	$(BIN)/pyright
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.run --shape market
+	$(BIN)/python -m benchmarks.market
 
 clean:
 	rm -rf demo .venv build dist src/*.egg-info
