@@ -24,7 +24,9 @@ lint: $(INSTALLED)
 	$(BIN)/pyright
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.market
+	$(BIN)/python -m benchmarks.run --shape market
+	$(BIN)/python -m benchmarks.online
+	$(BIN)/python -m benchmarks.table
 
 clean:
 	rm -rf demo .venv build dist src/*.egg-info

@@ -115,7 +115,7 @@ class Embeddings:
         own = self.shape.noise * np.exp(SPREAD * rng.standard_normal((n, 1), dtype=np.float32))
         few = centre + self.cameras[camera] + own * rng.standard_normal((n, self.shape.rank), dtype=np.float32)
         rest = np.float32(REST * np.sqrt(self.shape.rank / self.shape.width))
-        return few.astype(np.float32) @ self.basis + rest * rng.standard_normal((n, self.shape.width), dtype=np.float32)
+        return np.asarray(few @ self.basis + rest * rng.standard_normal((n, self.shape.width), dtype=np.float32), np.float32)
 
 
 def write(shape: Shape, seed: int, out: Path) -> None:

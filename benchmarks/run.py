@@ -24,6 +24,7 @@ from graphreid.compute import Compute, parse_memory
 from graphreid.experiments.code import code, environment
 from graphreid.files import whole_file
 
+ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "records"
 DATA = Path(tempfile.gettempdir()) / "graphreid-benchmarks"
 USUAL = {
@@ -34,15 +35,21 @@ USUAL = {
         "k-reciprocal",
         "k-reciprocal:setting=online",
         "ecn",
+        "ecn:setting=online",
         "gnn-reranking",
+        "gnn-reranking:setting=online",
         "aqe",
         "dba",
         "diffusion",
+        "diffusion:setting=transductive",
         "random-walk",
         "ca-jaccard",
+        "ca-jaccard:setting=online",
+        "aqe+k-reciprocal",
+        "dba+k-reciprocal",
     ),
     "msmt17": ("cosine", "k-reciprocal"),
-    "500k": ("cosine", "k-reciprocal"),
+    "500k": ("k-reciprocal",),
     "tiny": ("search:k=5", "cosine", "k-reciprocal"),
 }
 
@@ -54,7 +61,7 @@ def worker(*words: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
     )
     if done.returncode:
         raise SystemExit(f"benchmarks.worker {' '.join(words)} failed:\n{done.stderr[-2000:]}")

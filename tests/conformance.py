@@ -20,6 +20,11 @@ from tests.support import all_distances, labelled
 
 SMALL: dict[str, dict[str, Any]] = {
     "cagcn": {"k1": 8, "k2": 4, "k": 12, "links": 4, "layers": 2, "width": 8, "attention_width": 4, "epochs": 1},
+    "ec-gcn": {"k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
+    "fa-ec-gcn": {"fa_k": 4, "fa_epochs": 2, "k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
+    "fa-gcn": {"k": 4, "epochs": 2},
+    "ffgnn": {"k": 12, "reciprocal": 4, "tau": 5, "epochs": 1},
+    "hrnet": {"nodes": 12, "k": 4, "identities": 4, "images": 3, "epochs": 2},
     "sggnn": {"k": 12, "width": 8, "epochs": 1},
 }
 """Options that make a method quick enough to be fitted here."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import baselines
+from benchmarks import baselines, table
 from graphreid.cli import app, main
 from graphreid.rerankers import METHODS
 from tests.conftest import ROOT
@@ -25,7 +25,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     for name in app:
         if name.startswith("-"):
             continue
-        inner = [word for word in app[name] if not word.startswith("-")] if name == "data" else []
+        inner = [word for word in app[name] if not word.startswith("-")] if name in ("data", "gallery") else []
         yield from ((name, word) for word in inner) if inner else [(name,)]
 
 
@@ -96,6 +96,8 @@ def test_every_method_has_a_page_and_a_line_in_the_readme() -> None:
 def test_numbers_are_those_of_the_records() -> None:
     assert baselines.page() == baselines.PAGE.read_text(), "run: python -m benchmarks.baselines"
     assert baselines.filled(README) == README, "run: python -m benchmarks.baselines"
+    assert table.page() == table.PAGE.read_text(), "run: python -m benchmarks.table"
+    assert table.filled(README) == README, "run: python -m benchmarks.table"
 
 
 def test_links_lead_somewhere() -> None:

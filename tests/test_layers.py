@@ -15,11 +15,17 @@ LAYERS = (
     ("evaluation", "openset", "graph", "nn"),
     ("training", "runs"),
     ("embedders", "rerankers", "storage"),
-    ("report", "experiments"),
+    ("report", "experiments", "living"),
     ("cli", "service", "viewer"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-MAY_MEET_SIBLINGS = {"rerankers/__init__.py", "rerankers/chain.py", "rerankers/fa_ec_gcn.py", "embedders/__init__.py"}
+MAY_MEET_SIBLINGS = {
+    "rerankers/__init__.py",
+    "rerankers/chain.py",
+    "rerankers/fa_ec_gcn.py",
+    "embedders/__init__.py",
+    "embedders/hrnet.py",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

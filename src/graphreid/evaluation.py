@@ -3,6 +3,7 @@
 The numbers are counted on unsorted blocks of distances (`compiled/counting.py`), so nothing of size (probes, gallery) is held.
 """
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -220,7 +221,9 @@ class Judge:
 
     def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule) -> None:
         self.rule, self.identity = rule, query.identity
-        self._judged = _judged(query, gallery, own, rule)
+        self._judged = judged(query, gallery, own, rule)
+        if not len(self._judged.positives.column):
+            raise ValueError(_nobody(query, gallery, own, rule))
         self._ranks: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]] = []
 
     def add(self, block: DistanceBlock) -> None:
@@ -261,26 +264,44 @@ class Judge:
 
 
 @dataclass(frozen=True, eq=False)
-class _Columns:
+class Columns:
     """Gallery columns of each probe: those of probe i stand at start[i] .. start[i+1]."""
 
     column: NDArray[np.int64]
     start: NDArray[np.int64]
 
     def of(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of the probes start .. stop-1, and where each probe's begin and end in them."""
         begins = self.start[start : stop + 1]
         return self.column[begins[0] : begins[-1]], begins - begins[0]
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    positives: _Columns
-    removed: _Columns
+class Pairs:
+    """The gallery images that the rule says something about.
+
+    Attributes:
+        positives: each probe's right ones, those that count.
+        removed: each probe's own image, and what the rule takes away for its camera.
+        junk: int64 [j], images that count for nobody.
+    """
+
+    positives: Columns
+    removed: Columns
     junk: NDArray[np.int64]
 
 
-def _judged(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> _Judged:
-    """For each probe its positives, and the images that do not count."""
+def judged(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> Pairs:
+    """For each probe its positives, and the images that do not count.
+
+    Args:
+        query, gallery: labels of the probes and of the gallery.
+        own: int64 [q], the gallery row that is the probe itself, or -1.
+        rule: who counts as right.
+
+    Raises:
+        ValueError: cameras on one side only, and the rule needs them.
+    """
     if rule.camera == "remove" and (query.camera is None) != (gallery.camera is None):
         side = "probes" if query.camera is None else "gallery"
         raise ValueError(f"the {side} have no cameras and the other side has: give both or neither, or use --rule no-camera")
@@ -299,26 +320,26 @@ def _judged(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) 
     here = np.zeros(len(probe), bool)
     if rule.camera == "remove" and query.camera is not None and gallery.camera is not None:
         here = gallery.camera[column] == query.camera[probe]
-    found = np.bincount(probe[right & ~here], minlength=q) > 0
-    if not found.any():
-        raise ValueError(_nobody(q, int((np.bincount(probe[right], minlength=q) > 0).sum())))
     selves = np.flatnonzero((own >= 0) & (gallery.role[own] != JUNK))
     dropped = np.concatenate([probe[counts & here], selves])
     dropped_column = np.concatenate([column[counts & here], own[selves]])
-    return _Judged(
+    return Pairs(
         positives=_grouped(probe[right & ~here], column[right & ~here], q),
         removed=_grouped(dropped, dropped_column, q),
         junk=np.flatnonzero(gallery.role == JUNK),
     )
 
 
-def _grouped(probe: NDArray[np.int64], column: NDArray[np.int64], q: int) -> _Columns:
+def _grouped(probe: NDArray[np.int64], column: NDArray[np.int64], q: int) -> Columns:
     start = np.zeros(q + 1, np.int64)
     np.cumsum(np.bincount(probe, minlength=q), out=start[1:])
-    return _Columns(column[np.argsort(probe, kind="stable")], start)
+    return Columns(column[np.argsort(probe, kind="stable")], start)
 
 
-def _nobody(probes: int, same_camera: int) -> str:
+def _nobody(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> str:
+    probes = len(query)
+    anywhere = judged(query, gallery, own, dataclasses.replace(rule, camera="keep")).positives
+    same_camera = int((np.diff(anywhere.start) > 0).sum())
     if same_camera:
         return (
             f"no probe can be judged: {same_camera} of {probes} probes have images of their identity in the gallery, but only "

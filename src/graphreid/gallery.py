@@ -40,13 +40,26 @@ class Gallery:
         features: the images.
         metric: "cosine" (vectors are normalised, here and once) or "euclidean" (they are taken as they are).
         version: counts the snapshots of one gallery.
+        vectors: the images' vectors as the metric wants them, where they are known from an earlier snapshot.
+
+    Attributes:
+        lists: where neighbour lists come from that are kept elsewhere; a search takes its place where it is None or gives None.
     """
 
-    def __init__(self, features: Features, *, metric: Metric = "cosine", version: int = 0) -> None:
+    def __init__(
+        self,
+        features: Features,
+        *,
+        metric: Metric = "cosine",
+        version: int = 0,
+        vectors: Float32[np.ndarray, "n d"] | None = None,
+    ) -> None:
         self.features = features
         self.metric: Metric = metric
         self.version = version
-        self.vectors = normalise(features.vectors) if metric == "cosine" else features.vectors
+        known = features.vectors if metric == "euclidean" else vectors
+        self.vectors = normalise(features.vectors) if known is None else known
+        self.lists: Callable[[int, Compute | None], Neighbors | None] | None = None
         self._neighbors: Neighbors | None = None
         self._derived: dict[Hashable, Any] = {}
         self._per_image: dict[Hashable, NDArray[Any]] = {}
@@ -65,7 +78,8 @@ class Gallery:
     def neighbors(self, k: int, *, compute: Compute | None = None) -> Neighbors:
         """Each image's k nearest others in the gallery ([g, min(k, g - 1)]), kept for the largest k asked so far."""
         if self._neighbors is None or (self._neighbors.k < min(k, len(self) - 1)):
-            self._neighbors = search(self.vectors, k, metric=self.metric, compute=compute)
+            kept = None if self.lists is None else self.lists(k, compute)
+            self._neighbors = search(self.vectors, k, metric=self.metric, compute=compute) if kept is None else kept
         return self._neighbors.first(k)
 
     def pairs(
@@ -113,7 +127,9 @@ class Gallery:
             camera,
             self.features.zero,
         )
-        after = Gallery(joined, metric=self.metric, version=self.version + 1)
+        cosine = self.metric == "cosine"
+        vectors = np.concatenate([self.vectors, normalise(features.vectors)]) if cosine else joined.vectors
+        after = Gallery(joined, metric=self.metric, version=self.version + 1, vectors=vectors)
         after._per_image = dict(self._per_image)
         return after
 
@@ -129,7 +145,8 @@ class Gallery:
         keep = np.setdiff1d(np.arange(len(self)), rows)
         if not len(keep):
             raise ValueError("a gallery can't be empty: one image must stay")
-        after = Gallery(self.features.take(keep), metric=self.metric, version=self.version + 1)
+        vectors = self.vectors[keep] if self.metric == "cosine" else None
+        after = Gallery(self.features.take(keep), metric=self.metric, version=self.version + 1, vectors=vectors)
         after._per_image = {key: value[keep[keep < len(value)]] for key, value in self._per_image.items()}
         return after
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int64, UInt32
 from numpy.typing import NDArray
 
-from graphreid.evaluation import Rule
+from graphreid.evaluation import Rule, judged
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Labels
 
 RIGHT, WRONG, IGNORED = 1, 0, -1
@@ -37,22 +37,18 @@ class Verdicts:
     """
 
     def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule) -> None:
-        self.query, self.gallery, self.own, self.rule = query, gallery, own, rule
+        self.query, self.gallery, self.own = query, gallery, own
         distracts = gallery.role == DISTRACTOR
         self._distracts = distracts if rule.distractor is None else distracts | (gallery.identity == rule.distractor)
-        self._junk = gallery.role == JUNK
+        self._pairs = judged(query, gallery, own, rule)
 
     def block(self, start: int, stop: int) -> Int8[np.ndarray, "b g"]:
         """RIGHT, WRONG or IGNORED for the probes start .. stop-1 and every gallery image."""
-        query, gallery, rows = self.query, self.gallery, np.arange(start, stop)
-        same = query.identity[rows, None] == gallery.identity
-        normal = (query.role[rows] == NORMAL)[:, None]
-        verdict = np.where(same & normal & ~self._distracts, np.int8(RIGHT), np.int8(WRONG))
-        if self.rule.camera == "remove" and query.camera is not None and gallery.camera is not None:
-            verdict[same & (query.camera[rows, None] == gallery.camera)] = IGNORED
-        verdict[:, self._junk] = IGNORED
-        selves = np.flatnonzero(self.own[rows] >= 0)
-        verdict[selves, self.own[rows[selves]]] = IGNORED
+        verdict = np.full((stop - start, len(self.gallery)), WRONG, np.int8)
+        for columns, value in ((self._pairs.positives, RIGHT), (self._pairs.removed, IGNORED)):
+            column, starts = columns.of(start, stop)
+            verdict[np.repeat(np.arange(stop - start), np.diff(starts)), column] = value
+        verdict[:, self._pairs.junk] = IGNORED
         return verdict
 
     def unknown(self) -> Bool[np.ndarray, " q"]:

@@ -44,11 +44,14 @@ class Reranker(Protocol):
         setting: the one in use; by default as published.
         needs: "affinity" (any distances will do) or "vectors" (coordinates are needed).
         uses_camera: whether `Features.camera` has an influence.
+        comparable: whether distances of different probes may be held against one threshold (those that are scaled by
+            probe may not; a link probability always may).
     """
 
     settings: ClassVar[frozenset[str]]
     needs: ClassVar[str]
     uses_camera: ClassVar[bool]
+    comparable: ClassVar[bool]
 
     @property
     def setting(self) -> str:
@@ -193,7 +196,10 @@ class FromAffinity(Protocol):
 
 @runtime_checkable
 class Transforms(Protocol):
-    """A re-ranker that gives new vectors; in A+B the other method runs on them."""
+    """A re-ranker that gives new vectors; in A+B the other method runs on them.
+
+    Where it has an attribute `metric`, that is what the distance of two of them is; else it is what it was.
+    """
 
     def transform(self, query: Features, gallery: Gallery, *, compute: Compute = ...) -> tuple[Features, Features]:
         """The probes' and the gallery's new vectors, with their items and cameras."""
@@ -271,6 +277,15 @@ class Explains(Protocol):
         Raises:
             ValueError: not one probe.
         """
+        ...
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A re-ranker whose graphs can be shown for a few images, each of which hears the others."""
+
+    def heard(self, features: Features, *, compute: Compute | None = None) -> dict[str, Float32[np.ndarray, "n n"]]:
+        """How much image i hears of image j, by what the graph is called."""
         ...
 
 

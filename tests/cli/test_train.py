@@ -9,6 +9,9 @@ from graphreid import training
 from graphreid.cli import main
 from graphreid.data.features import load_columns, load_features
 from graphreid.data.manifest import Manifest, write_manifest
+from graphreid.gallery import Gallery
+from graphreid.rerankers.hrnet import HRNet
+from graphreid.storage import parse
 from tests.embedders.test_bot import draw
 
 SMALL = ("--set", "channels=[8,8,16,16]", "--set", "batch_identities=3", "--set", "batch_images=2", "--set", "precision=fp32")
@@ -199,3 +202,55 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_an_embedding_of_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run("embed", data=data, model=tmp_path, split="query", out=tmp_path / "q.npz") == 2
     assert "no training run" in capsys.readouterr().err
+
+
+def test_hrnet_is_trained_with_its_graphs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, twice = tmp_path / "run", tmp_path / "twice"
+    more = ("--model", "hrnet", "--set", "k=4", "--set", "nodes=8", "--set", "layers=1", "--no-flip")
+    assert train(data, out, *more) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["embedder"] == "hrnet"
+    assert config["graphs"]["k"] == 4
+    assert config["fields"]["neck"] is False
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert {"identity", "triplet", "individual", "constraint", "pairwise"} <= set(lines[0])
+    graphs = parse(str(out / "hrnet.safetensors"))
+    assert isinstance(graphs, HRNet)
+    assert graphs.record_["images"] == 30
+    # interrupted after an epoch, it goes on to the same network and graphs
+    with pytest.MonkeyPatch.context() as patch:
+        closed = training._State.close  # pyright: ignore[reportPrivateUsage]
+
+        def stop(self: training._State, record: dict[str, int | float]) -> None:  # pyright: ignore[reportPrivateUsage]
+            closed(self, record)
+            raise ValueError("stopped")
+
+        patch.setattr(training._State, "close", stop)  # pyright: ignore[reportPrivateUsage]
+        assert train(data, twice, *more) != 0
+    assert not (twice / "hrnet.safetensors").exists()
+    assert train(data, twice, *more) == 0
+    for name in ("model.safetensors", "hrnet.safetensors"):
+        one, other = load_file(out / name), load_file(twice / name)
+        assert all((one[key] == other[key]).all() for key in one)
+    capsys.readouterr()
+    assert train(data, out, *more[:-1], "--set", "k=5") != 0
+    assert "graphs.k was 4, is 5" in capsys.readouterr().err
+    # its vectors are those before the batch norm, and the graphs take them
+    for split in ("query", "gallery"):
+        assert run("embed", data=data, model=out, split=split, out=tmp_path / f"{split}.npz") == 0
+    query, gallery = (load_features(tmp_path / f"{split}.npz")[0] for split in ("query", "gallery"))
+    assert (query.vectors >= 0).all()
+    assert np.isfinite(next(iter(graphs.distances(query, Gallery(gallery)))).distance).all()
+
+
+def test_the_paper_presets_of_hrnet_are_the_papers(tmp_path: Path):
+    from graphreid.cli.train import _graphs  # pyright: ignore[reportPrivateUsage]
+    from graphreid.embedders.hrnet import SETTINGS
+
+    graphs, left = _graphs("paper", {"k": 12, "rate": 1.0, "constraint": 0.2})
+    assert left == {"rate": 1.0}
+    assert (graphs.k, graphs.constraint, graphs.attention, graphs.readout) == (12, 0.2, "all", "linear")
+    paper = SETTINGS["paper"]
+    assert (paper["batch_identities"], paper["batch_images"], paper["epochs"], paper["milestones"]) == (11, 6, 200, (40, 120))
+    with pytest.raises(ValueError, match=r"option 'k=0'|k is 0"):
+        _graphs("small", {"k": 0})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.data.images import Images, decode, verify
+from graphreid.data.images import Images, Resample, decode, verify
 
 
 def jpeg(width: int = 40, height: int = 60) -> bytes:
@@ -65,3 +65,15 @@ def test_images_take_rows_and_refuse_other_lengths():
     assert taken.camera.tolist() == [2]
     with pytest.raises(ValueError, match="2 image paths, 1 items"):
         Images([Path("a"), Path("b")], np.array(["x"]))
+
+
+def test_the_interpolation_is_the_one_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (24, 12, 3), np.uint8))
+    picture.save(tmp_path / "a.png")
+    settings: list[tuple[Resample, Image.Resampling]] = [
+        ("bilinear", Image.Resampling.BILINEAR),
+        ("bicubic", Image.Resampling.BICUBIC),
+    ]
+    for name, method in settings:
+        np.testing.assert_array_equal(decode(tmp_path / "a.png", 32, 16, name), np.asarray(picture.resize((16, 32), method)))

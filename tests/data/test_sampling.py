@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphreid.data.sampling import pk_batches
+from graphreid.data.sampling import near_batches, pk_batches
 
 IDENTITY = np.repeat([7, 3, 11, 5, 2, 9], [8, 3, 12, 4, 9, 1])
 
@@ -51,3 +51,29 @@ def test_what_is_refused():
         pk_batches(IDENTITY, identities=7, images=2, seed=0, epoch=0)
     with pytest.raises(ValueError, match="at least 2 x 2"):
         pk_batches(IDENTITY, identities=1, images=4, seed=0, epoch=0)
+
+
+def test_near_batches_hold_identities_that_look_alike() -> None:
+    rng = np.random.default_rng(0)
+    # twelve identities on a circle, the fifth of them with three images only
+    identity = np.concatenate([np.repeat(np.arange(12), 5), [30, 30, 30]])
+    angle = identity / 12 * 2 * np.pi + 0.01 * rng.standard_normal(len(identity))
+    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    batches = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
+    assert len(batches) == len(identity) // 12
+    for batch in batches:
+        names = identity[batch].reshape(3, 4)
+        assert (names == names[:, :1]).all()
+        assert len(set(names[:, 0].tolist())) == 3
+        # 30 stands where 6 does; six of the eleven or twelve others are near
+        apart = np.abs((names[1:, 0] - names[0, 0] + 6) % 12 - 6)
+        assert (apart <= 3).all()
+        whole = [rows for rows in batch.reshape(3, 4) if identity[rows[0]] != 30]
+        assert all(len(set(rows.tolist())) == 4 for rows in whole)
+    again = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
+    other = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=1)
+    assert all((one == two).all() for one, two in zip(batches, again, strict=True))
+    assert not all((one == two).all() for one, two in zip(batches, other, strict=True))
+    # fewer identities than a batch wants: all there are
+    few = near_batches(identity[:15], vectors[:15], identities=5, images=4, seed=0, epoch=0)
+    assert [len(batch) for batch in few] == [12]

@@ -35,6 +35,7 @@ class Sharpened:
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {"half": {"keep": 0.5, "lam": 3.0}}
     fits: ClassVar[list[int]] = []
 

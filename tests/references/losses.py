@@ -46,3 +46,16 @@ def focal_loss(logits: Array, targets: Array, alpha: float | None, gamma: float)
         a_t = 1.0 if alpha is None else alpha if target else 1 - alpha
         terms.append(-a_t * (1 - p_t) ** gamma * np.log(p_t))
     return float(np.mean(terms))
+
+
+def supervised_contrastive(features: Array, labels: NDArray[np.int64], temperature: float, include_self: bool) -> float:
+    """Eqs. 5-6 of FA-GCN on vectors of unit length; without the image itself, the mean over those with a partner."""
+    z = features / np.linalg.norm(features, axis=1, keepdims=True)
+    terms: list[float] = []
+    for i in range(len(z)):
+        others = [a for a in range(len(z)) if include_self or a != i]
+        partners = [j for j in others if labels[j] == labels[i]]
+        total = np.log(sum(np.exp(z[i] @ z[a] / temperature) for a in others))
+        if partners:
+            terms.append(-sum(z[i] @ z[j] / temperature - total for j in partners) / len(partners))
+    return float(np.mean(terms)) if terms else 0.0

@@ -1,6 +1,5 @@
 """`graphreid embed`."""
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ from graphreid.cli.options import ComputeOptions
 from graphreid.data.loading import Pixels
 from graphreid.data.manifest import Manifest, read_manifest
 from graphreid.data.writer import FeatureWriter
-from graphreid.embedders import load_embedder
+from graphreid.embedders import load_embedder, name_of
 from graphreid.runs import MODEL, Identities, complete, read_config, read_identities
 
 Split = Literal["train", "fit", "validation", "query", "gallery"]
@@ -50,8 +49,9 @@ def embed(
             kept = Pixels(manifest.images(rows), *size, compute=compute, hold=False, on_error="skip").kept
             print(f"{len(rows) - len(kept)} of {len(rows)} images can't be read and are left out")
             rows = rows[kept]
-        stamp = f"{_digest(model / MODEL)} flip={embedder.flip_average}"
-        writer = FeatureWriter(out, len(rows), network.neck.num_features, _columns(manifest, rows, identities), stamp=stamp)
+        stamp = name_of(model / MODEL, flip=embedder.flip_average)
+        columns = _columns(manifest, rows, identities)
+        writer = FeatureWriter(out, len(rows), network.neck.num_features, columns, stamp=stamp, embedder=stamp)
         if writer.done:
             print(f"{out}: going on after {writer.done} of {len(rows)} images")
         for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, compute=compute):
@@ -90,8 +90,3 @@ def _columns(manifest: Manifest, rows: NDArray[np.intp], identities: Identities)
     if "track" in manifest.extra:
         columns["track"] = manifest.extra["track"][rows]
     return columns
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graphreid.embedders import load_embedder
+from graphreid.embedders.imported import Imported
 from graphreid.files import whole_file, whole_folder
 from graphreid.nn.export import (
     TOLERANCE,
@@ -49,7 +50,10 @@ def export(
         raise ValueError(f"--tolerance is {tolerance}: it must be positive")
     embedder = load_embedder(run / MODEL)
     network, size = embedder.fitted()
-    extractor = Extractor(network, flip_average=embedder.flip_average if flip is None else flip)
+    flips = embedder.flip_average if flip is None else flip
+    extractor = Extractor(
+        network, flip_average=flips, resample=embedder.resample if isinstance(embedder, Imported) else "bilinear"
+    )
     batches = parity_pixels(size)
     wanted = [torch_vectors(extractor, pixels) for pixels in batches]
 

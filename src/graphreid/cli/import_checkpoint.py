@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from graphreid.cli.calibrate import digest
+from graphreid.data.images import Resample
 from graphreid.data.manifest import read_manifest
 from graphreid.embedders import save_embedder
 from graphreid.embedders.imported import Imported
@@ -37,6 +38,7 @@ def import_checkpoint(
     pooling: Annotated[Pooling | None, Parameter(help="of the last maps, where the file does not say it")] = None,
     gem_power: Annotated[float | None, Parameter(help="of --pooling gem, where the file has none")] = None,
     feature: Annotated[Feature | None, Parameter(help="the vector after the neck, or the pooled one before it")] = None,
+    resample: Annotated[Resample | None, Parameter(help="how images are resized, if not as in the toolkit")] = None,
     flip: Annotated[bool | None, Parameter(help="average with the mirror image's vector, if not as the toolkit does")] = None,
     trained_on: Annotated[Path | None, Parameter(help="the data folder whose train split it was trained on")] = None,
     allow_partial: Annotated[bool, Parameter(negative="", help="take it although not all weights match")] = False,
@@ -55,6 +57,7 @@ def import_checkpoint(
         "pooling": pooling,
         "gem_power": gem_power,
         "feature": feature,
+        "resample": resample,
     }
     changes = {key: value for key, value in given.items() if value is not None}
     if (height is None) != (width is None):

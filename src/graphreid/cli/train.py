@@ -1,10 +1,11 @@
 """`graphreid train`."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from cyclopts import Parameter
@@ -14,14 +15,21 @@ from graphreid.cli.options import ComputeOptions
 from graphreid.data.manifest import Manifest, read_manifest
 from graphreid.embedders import build, save_embedder
 from graphreid.embedders.bot import PRESETS, BoT
-from graphreid.runs import LOG, MODEL, begin, complete, split_identities
+from graphreid.embedders.hrnet import FILE, GRAPHS, OWN, SETTINGS
+from graphreid.nn.relations import RelationObjective
+from graphreid.rerankers.hrnet import HRNet
+from graphreid.runs import LOG, MODEL, Identities, begin, complete, split_identities
+from graphreid.storage import options as options_of
+from graphreid.storage import parse, save
 
 
 def train(
     *,
     data: Annotated[Path, Parameter(help="the data folder; its train split is used")],
     out: Annotated[Path, Parameter(help="the run's folder; one that was interrupted is gone on with")],
-    model: Annotated[Literal["bot"], Parameter(help="what to train")] = "bot",
+    model: Annotated[
+        Literal["bot", "hrnet"], Parameter(help="what to train; hrnet is bot together with the graphs of the re-ranker hrnet")
+    ] = "bot",
     preset: Annotated[
         Literal["small", "paper", "ffgnn", "hrnet"],
         Parameter(help="settings: small (minutes on a CPU), or a paper's (they want a GPU and ImageNet weights)"),
@@ -46,13 +54,17 @@ def train(
     """Train an embedder on a data folder's train split.
 
     RUN gets config.json, identities.json (who was trained on, who was kept away), model.safetensors, checkpoint/ and log.jsonl
-    (a line an epoch). The same command goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
+    (a line an epoch), and with --model hrnet the re-ranker hrnet.safetensors, whose options --set takes too. The same command
+    goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
     """
-    changes: dict[str, Any] = dict(PRESETS[preset]) | _settings(set_)
+    given, graphs = _settings(set_), None
+    if model == "hrnet":
+        graphs, given = _graphs(preset, given)
+    changes: dict[str, Any] = dict(PRESETS[preset] if graphs is None else SETTINGS[preset]) | given
     changes |= {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
-    embedder = build(model, changes)
+    embedder = build("bot", changes)
     manifest = read_manifest(data)
     rows = manifest.rows("train")
     rows = rows[manifest.role[rows] == "normal"]
@@ -65,6 +77,7 @@ def train(
         "holdout_identities": holdout_identities,
         "on_error": on_error,
         "fields": embedder.fields(),
+        **({} if graphs is None else {"graphs": {key: getattr(graphs, key) for key in _known()}}),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
     with processes.first_goes_ahead():
@@ -75,13 +88,54 @@ def train(
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
     _say(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
     with (options or ComputeOptions()).compute() as compute:
-        embedder.fit(manifest.images(rows), manifest.labels(rows), compute=compute, run=out, on_error=on_error)
+        embedder.fit(
+            manifest.images(rows),
+            manifest.labels(rows),
+            compute=compute,
+            run=out,
+            on_error=on_error,
+            beside=graphs and graphs.objective,
+        )
     if processes.first():
+        if graphs is not None:
+            _save(graphs, embedder, len(rows), identities, out / FILE)
         save_embedder(embedder, out / MODEL)
     _say(_closing(embedder, out))
 
 
 _STILL = {"flip": False, "flip_average": False}
+
+
+def _known() -> list[str]:
+    """The re-ranker's options that a run can have."""
+    return [key for key in options_of(HRNet) if key not in OWN]
+
+
+def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
+    """The re-ranker that is trained along, and what is left of the settings; of a name that both have it is the network's."""
+    both = {entry.name for entry in dataclasses.fields(BoT)}
+    own = {key: value for key, value in given.items() if key in _known() and key not in both}
+    name = GRAPHS[preset]
+    changes = {} if name is None else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
+    text = ",".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in (changes | own).items()
+    )
+    return cast(HRNet, parse(f"hrnet:{text}")), {key: value for key, value in given.items() if key not in own}
+
+
+def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:
+    """Write the re-ranker that was trained along."""
+    objective = cast(RelationObjective, embedder.beside_)
+    graphs.learned(objective.relations)
+    history = embedder.history_
+    graphs.record_ = {
+        "images": images,
+        "identities": len(identities.backbone),
+        "epochs": len(history),
+        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
+        "with_the_embedder": True,
+    }
+    save(graphs, file)
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ COLUMNS = ("identity", "camera", "item", "path", "role", "track", "seen", "visib
 """What may stand beside the vectors, n values each (visibility: n rows); arrays of other names are left alone."""
 VECTORS = "vectors"
 VECTORS_FILE, ITEMS_FILE = "vectors.npy", "items.parquet"
+EMBEDDER, EMBEDDER_FILE = "embedder", "embedder.txt"
+"""Text that names what made the vectors, where it is known: vectors of two embedders can't be compared."""
 _CHUNK = 1 << 22
 
 Columns = Mapping[str, NDArray[Any]]
@@ -73,13 +75,29 @@ def load_columns(path: str | Path) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def save_features(path: str | Path, vectors: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+def load_embedder_name(path: str | Path) -> str | None:
+    """What made the vectors of a features file; None where it does not say.
+
+    Raises:
+        ValueError: no such file, or damaged.
+    """
+    file = Path(path, EMBEDDER_FILE)
+    if Path(path).is_dir():
+        return file.read_text(encoding="utf-8").strip() or None if file.is_file() else None
+    named = read_npz(path, (EMBEDDER,)).get(EMBEDDER)
+    return None if named is None or named.ndim else str(named)
+
+
+def save_features(
+    path: str | Path, vectors: ArrayLike, columns: Mapping[str, ArrayLike], *, embedder: str | None = None
+) -> None:
     """Write a features file, whole or not at all: `x.npz`, or a folder where the name has another ending (or "/").
 
     Args:
         path: the file or folder; a folder must not exist yet.
         vectors: [n, d] numbers, saved as float32.
         columns: any of COLUMNS, n values each.
+        embedder: what made the vectors, where it is known.
 
     Raises:
         ValueError: an unknown column, a length that differs, values that are neither numbers nor text, or `path` cannot
@@ -92,11 +110,12 @@ def save_features(path: str | Path, vectors: ArrayLike, columns: Mapping[str, Ar
     plain = plain_columns(columns, len(array))
     if is_npz(path):
         with whole_file(path) as temporary:
-            write_npz(temporary, {VECTORS: array, **plain})
+            write_npz(temporary, {VECTORS: array, **plain, **named(embedder)})
     else:
         with whole_folder(path) as folder:
             np.save(folder / VECTORS_FILE, array)
             write_items(folder, plain)
+            write_embedder(folder, embedder)
 
 
 def is_npz(path: str | Path) -> bool:
@@ -137,6 +156,17 @@ def write_items(folder: Path, columns: Columns) -> None:
         for name, column in columns.items()
     }
     pq.write_table(pa.table(table), folder / ITEMS_FILE)
+
+
+def named(embedder: str | None) -> dict[str, NDArray[Any]]:
+    """The array of an .npz file that names what made the vectors; none where it is not known."""
+    return {} if embedder is None else {EMBEDDER: np.array(embedder)}
+
+
+def write_embedder(folder: Path, embedder: str | None) -> None:
+    """Write FOLDER/embedder.txt, where the embedder is known."""
+    if embedder is not None:
+        (folder / EMBEDDER_FILE).write_text(embedder + "\n", encoding="utf-8")
 
 
 def _features(path: str | Path, vectors: NDArray[Any], columns: Columns, zero: Zero) -> Features:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +16,9 @@ from graphreid.types import Text
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for files that are broken in one way or another."""
+
+Resample = Literal["bilinear", "bicubic"]
+"""How an image is brought to a size, by Pillow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +52,10 @@ class Images:
         return Images([self.paths[row] for row in chosen.tolist()], self.items[chosen], camera)
 
 
-def decode(path: Path, height: int | None = None, width: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """One image as RGB, turned as its EXIF tag says, resized (bilinear, with antialiasing) where a size is given.
+def decode(
+    path: Path, height: int | None = None, width: int | None = None, resample: Resample = "bilinear"
+) -> UInt8[np.ndarray, "h w 3"]:
+    """One image as RGB, turned as its EXIF tag says, resized (with antialiasing) where a size is given.
 
     Raises:
         ValueError: the file is missing or is no image that can be decoded; the message names it.
@@ -58,7 +64,7 @@ def decode(path: Path, height: int | None = None, width: int | None = None) -> U
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
             if height is not None and width is not None and image.size != (width, height):
-                image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+                image = image.resize((width, height), Image.Resampling[resample.upper()], reducing_gap=2.0)
             return np.asarray(image)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such image: restore it, or take its row out of the manifest") from None

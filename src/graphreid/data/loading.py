@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.compute import GIB, Compute
-from graphreid.data.images import Images, decode
+from graphreid.data.images import Images, Resample, decode
 
 OnError = Literal["stop", "skip"]
 Rows = NDArray[np.intp]
@@ -41,6 +41,7 @@ class Pixels:
         width: in pixels.
         compute: its memory bounds what is held (half of it), its threads decode, its progress is told.
         hold: decode all now and hold them, if they fit.
+        resample: how they are resized.
         on_error: "stop" at a file that can't be read, or "skip" it; to skip, every file is decoded now.
 
     Raises:
@@ -55,9 +56,11 @@ class Pixels:
         *,
         compute: Compute | None = None,
         hold: bool = True,
+        resample: Resample = "bilinear",
         on_error: OnError = "stop",
     ) -> None:
         self.height, self.width = height, width
+        self._resample: Resample = resample
         self._compute = compute or Compute()
         self._threads = self._compute.threads or os.cpu_count() or 1
         room = HELD if self._compute.memory is None else self._compute.memory // 2
@@ -105,7 +108,7 @@ class Pixels:
                 yield batch
 
     def _one(self, row: np.intp) -> UInt8[np.ndarray, "h w 3"]:
-        return decode(self.images.paths[int(row)], self.height, self.width)
+        return decode(self.images.paths[int(row)], self.height, self.width, self._resample)
 
     def _try(self, row: np.intp) -> UInt8[np.ndarray, "h w 3"] | None:
         try:

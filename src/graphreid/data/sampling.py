@@ -1,7 +1,7 @@
 """P x K sampling: batches of P identities with K images of each."""
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from graphreid.seeding import generator
@@ -51,4 +51,44 @@ def pk_batches(
         chosen = draw.choice(left, identities, replace=False)
         batches.append(np.concatenate([groups[row].pop() for row in chosen.tolist()]))
         left = left[[bool(groups[row]) for row in left.tolist()]]
+    return batches
+
+
+def near_batches(
+    identity: Int64[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n d"],
+    *,
+    identities: int,
+    images: int,
+    seed: int,
+    epoch: int,
+) -> list[NDArray[np.intp]]:
+    """As many batches as images fill, each of identities that are hard to tell apart.
+
+    A batch is an identity drawn at random and P - 1 of the 2 P whose mean vectors have the largest products with its own, K
+    images of each; an identity with fewer than K gives some of them more than once.
+
+    Args:
+        identity: of each image. vectors: theirs, of unit length.
+        identities: P. images: K.
+        seed: of the draw.
+        epoch: its number; every epoch draws anew, whatever was drawn before.
+
+    Returns:
+        Rows of `identity`, P * K in each array; an identity's images stand together.
+    """
+    draw = generator(seed, epoch)
+    names, inverse = np.unique(identity, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
+    centres = np.stack([vectors[each].mean(axis=0) for each in rows])
+    batches: list[NDArray[np.intp]] = []
+    count = max(1, len(identity) // (identities * images))
+    firsts = np.concatenate([draw.permutation(len(names)) for _ in range(-(-count // len(names)))])[:count]
+    for first in firsts.tolist():
+        likeness = centres @ centres[first]
+        likeness[first] = -np.inf
+        near = np.argsort(-likeness, kind="stable")[: min(2 * identities, len(names) - 1)]
+        chosen = [first, *draw.choice(near, min(identities - 1, len(near)), replace=False).tolist()]
+        batches.append(np.concatenate([draw.choice(rows[one], images, replace=len(rows[one]) < images) for one in chosen]))
     return batches

@@ -13,7 +13,16 @@ from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
 from graphreid.data.arrays import write_npz
-from graphreid.data.features import VECTORS, VECTORS_FILE, Columns, is_npz, plain_columns, write_items
+from graphreid.data.features import (
+    VECTORS,
+    VECTORS_FILE,
+    Columns,
+    is_npz,
+    named,
+    plain_columns,
+    write_embedder,
+    write_items,
+)
 from graphreid.files import whole_file
 
 _PROGRESS = "progress.json"
@@ -32,7 +41,14 @@ class FeatureWriter:
     discarded: bool
 
     def __init__(
-        self, path: str | Path, rows: int, width: int, columns: Mapping[str, ArrayLike] | None = None, *, stamp: str
+        self,
+        path: str | Path,
+        rows: int,
+        width: int,
+        columns: Mapping[str, ArrayLike] | None = None,
+        *,
+        stamp: str,
+        embedder: str | None = None,
     ) -> None:
         """Begin, or go on where an interrupted writer of the same file stopped.
 
@@ -42,6 +58,7 @@ class FeatureWriter:
             width: d, entries of a vector.
             columns: what stands beside the vectors (`features.COLUMNS`), n values each.
             stamp: text that identifies what is written: model, data and options. Rows of another stamp are discarded.
+            embedder: names what makes the vectors, in the file.
 
         Raises:
             ValueError: `path` cannot be written, or columns that `save_features` would refuse.
@@ -50,7 +67,7 @@ class FeatureWriter:
             raise ValueError(f"{path}: {rows} rows of width {width} is no features file: both must be positive")
         self._target = Path(path)
         self._npz = is_npz(path)
-        self._rows, self._width = rows, width
+        self._rows, self._width, self._embedder = rows, width, embedder
         self._columns = plain_columns(columns or {}, rows)
         if self._target.is_dir() and (self._npz or any(self._target.iterdir())):
             raise ValueError(f"{path} exists already: remove it, or choose another --out")
@@ -101,10 +118,11 @@ class FeatureWriter:
         try:
             if self._npz:
                 with whole_file(self._target) as temporary:
-                    write_npz(temporary, {VECTORS: self._folder / VECTORS_FILE, **self._columns})
+                    write_npz(temporary, {VECTORS: self._folder / VECTORS_FILE, **self._columns, **named(self._embedder)})
                 shutil.rmtree(self._folder)
             else:
                 write_items(self._folder, self._columns)
+                write_embedder(self._folder, self._embedder)
                 self._folder.replace(self._target)
                 (self._target / _PROGRESS).unlink()
         except OSError as error:

@@ -1,6 +1,7 @@
 """The embedders: one method, one file. What is not in EMBEDDERS can't be named on the command line, nor loaded."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,3 +98,10 @@ def load_embedder(path: str | Path) -> BoT | Imported:
     embedder = build(header["embedder"], json.loads(header["fields"]))
     embedder.restore(tensors, json.loads(header["facts"]))
     return embedder
+
+
+def name_of(file: Path, *, flip: bool) -> str:
+    """Names an embedder by the content of its file, for the vectors that it makes."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return f"{digest} flip={flip}"

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -23,6 +23,7 @@ from graphreid.data.augment import Padding, erase, flip, pad_crop
 from graphreid.data.images import Images
 from graphreid.data.loading import OnError, Pixels, Rows, median_aspect, size_of_aspect
 from graphreid.data.sampling import pk_batches
+from graphreid.nn import extraction
 from graphreid.nn.backbones import PIXEL_MEAN, BNNeck, Matched, backbone, channels_last, load_weights
 from graphreid.nn.losses import batch_hard_triplet, center_loss, identity_loss
 from graphreid.nn.precision import Precision, bf16
@@ -71,10 +72,11 @@ PRESETS: dict[str, Mapping[str, Any]] = {
 }
 """Settings by name; a preset lists what differs from the paper's."""
 
+Beside = Callable[[int, int], nn.Module]
+"""From a vector's width and the number of classes to a module that gives more losses: of (f_t [b, d], classes [b])."""
+
 SHOWN, EPOCHS = 160_000, 16
 """Where the number of epochs follows from the data: images shown in all, at least; and epochs, at least."""
-_INFERENCE_BYTES = 400
-"""Memory of a pixel on its way through a backbone without gradients: ResNet-50 takes about 300."""
 
 
 @final
@@ -106,6 +108,7 @@ class BoT:
         center_rate: step of the centers, which have an update of their own.
         flip: mirror half of the training images. Wrong for characters and text.
         flip_average: a vector is the mean of the image's and its mirror image's.
+        neck: vectors are f_i, after the batch norm; or else f_t, before it.
         pad: pixels by which training images are padded before a random crop, that is, moved at most.
         padding: "zeros" or "edge".
         erasing: probability that a rectangle of a training image is blanked.
@@ -142,6 +145,7 @@ class BoT:
     center_rate: int | float = 0.5
     flip: bool = True
     flip_average: bool = True
+    neck: bool = True
     pad: int = 10
     padding: Padding = "zeros"
     erasing: int | float = 0.5
@@ -155,6 +159,7 @@ class BoT:
     history_: History = field(default_factory=list[dict[str, int | float]], init=False, repr=False)
     matched_: Matched | None = field(default=None, init=False, repr=False)
     skipped_: int = field(default=0, init=False, repr=False)
+    beside_: nn.Module | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.height is None) != (self.width is None):
@@ -188,6 +193,7 @@ class BoT:
         compute: Compute | None = None,
         run: Path | None = None,
         on_error: OnError = "stop",
+        beside: Beside | None = None,
     ) -> "BoT":
         """Train on labelled images, forgetting what was learned before; returns itself.
 
@@ -197,6 +203,7 @@ class BoT:
             compute: device, memory for pixels, threads, progress.
             run: a folder for checkpoint/ and log.jsonl; where it has a checkpoint, training goes on from there.
             on_error: "stop" at an image that can't be read, or "skip" it.
+            beside: makes a module that is trained together with the network, by losses of its own; it is left in `beside_`.
 
         Raises:
             ValueError: too few identities, an image that can't be read, weights that don't match, a loss that isn't finite.
@@ -218,12 +225,13 @@ class BoT:
         identity = labels.identity[rows[pixels.kept]]
         names, target = np.unique(identity, return_inverse=True)
         with seeded(self.seed):
-            network = BNNeck(self._backbone(), len(names))
+            network = BNNeck(self._backbone(), len(names), pooled=not self.neck)
+            self.beside_ = None if beside is None else beside(network.neck.num_features, len(names))
             if self.weights is not None:
                 self.matched_ = load_weights(network.backbone, self.weights, allow_partial=self.allow_partial)
-            objective = _Objective(self, network, bf16=bf16(self.precision, compute.device))
+            objective = _Objective(self, network, self.beside_, bf16=bf16(self.precision, compute.device))
         channels_last(objective.to(compute.device))
-        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         epochs = self.epochs or max(EPOCHS, math.ceil(SHOWN / len(pixels)))
         self.history_ = optimise(
@@ -236,7 +244,7 @@ class BoT:
             schedule=self._schedule(epochs),
             accumulate=self.accumulate,
             folder=run,
-            stamp=_stamp({**self.fields(), "bf16": objective.bf16}, pixels.images, identity),
+            stamp=_stamp({**self.fields(), "bf16": objective.bf16, "beside": repr(self.beside_)}, pixels.images, identity),
             compute=compute,
         )
         self.network_ = network.eval()
@@ -254,34 +262,14 @@ class BoT:
     def blocks(
         self, images: Images, *, start: int = 0, batch: int | None = None, compute: Compute | None = None
     ) -> Iterator[Float32[np.ndarray, "b d"]]:
-        """The vectors of images start .. n-1, a block at a time; nothing of all images' size is held.
-
-        Args:
-            images: the images.
-            start: the first one wanted.
-            batch: images in a block; None for what the memory allows, at most 256.
-            compute: device, memory, threads, progress.
+        """The vectors of images start .. n-1, a block at a time (see `extraction.blocks`).
 
         Raises:
             ValueError: not fitted, or an image that can't be read.
         """
-        compute = compute or Compute()
-        network, (height, width) = self.fitted()
-        network = channels_last(network.to(compute.device)).eval()
-        size = batch or compute.rows(height * width * _INFERENCE_BYTES, most=256, what="an image in the network")
-        lists = [np.arange(row, min(row + size, len(images))) for row in range(start, len(images), size)]
-        pixels = Pixels(images, height, width, compute=compute, hold=False)
-        done = start
-        for raw in pixels.batches(lists):
-            with compute.limits(), torch.inference_mode():
-                block = _tensor(raw, compute.device)
-                vectors: Tensor = network(block)[1]
-                if self.flip_average:
-                    vectors = (vectors + network(block.flip(3))[1]) / 2
-            yield vectors.cpu().numpy()
-            done += len(raw)
-            if compute.progress:
-                compute.progress("embedding", done, len(images))
+        network, size = self.fitted()
+        extractor = extraction.Extractor(network, flip_average=self.flip_average)
+        yield from extraction.blocks(extractor, images, size, start=start, batch=batch, compute=compute)
 
     def fitted(self) -> tuple[BNNeck, tuple[int, int]]:
         """The network and its images' (height, width).
@@ -306,7 +294,7 @@ class BoT:
         """
         self.size_ = (int(facts["size"][0]), int(facts["size"][1]))
         with seeded(self.seed):  # what is drawn here is replaced
-            network = BNNeck(self._backbone(), len(tensors.get("classifier.weight", ())))
+            network = BNNeck(self._backbone(), len(tensors.get("classifier.weight", ())), pooled=not self.neck)
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
@@ -335,9 +323,9 @@ class _Objective(nn.Module):
 
     centers: Tensor
 
-    def __init__(self, settings: BoT, network: BNNeck, *, bf16: bool) -> None:
+    def __init__(self, settings: BoT, network: BNNeck, beside: nn.Module | None = None, *, bf16: bool) -> None:
         super().__init__()
-        self.settings, self.network, self.bf16 = settings, network, bf16
+        self.settings, self.network, self.beside, self.bf16 = settings, network, beside, bf16
         classes, width = network.classifier.weight.shape
         self.register_buffer("centers", torch.randn(classes, width))
 
@@ -355,7 +343,7 @@ class _Objective(nn.Module):
             # the centers' own gradient step, SGD at 0.5 on the unweighted loss: 2/B times the summed differences
             pull = (pooled.detach() - self.centers[target]) * (2 * settings.center_rate / len(target))
             self.centers.index_add_(0, target, pull)
-        return parts
+        return parts if self.beside is None else {**parts, **self.beside(pooled, target)}
 
 
 class _Epoch:
@@ -380,16 +368,12 @@ class _Epoch:
         fill = torch.tensor(PIXEL_MEAN, device=self.device).view(1, 3, 1, 1)
         for step, (rows, raw) in enumerate(zip(self.lists, self.pixels.batches(self.lists), strict=True)):
             draw = generator(settings.seed, self.epoch, step * processes.count() + processes.rank(), 1)
-            batch = _tensor(raw, self.device)
+            batch = extraction.to_tensor(raw, self.device)
             if settings.flip:
                 batch = flip(batch, draw)
             batch = pad_crop(batch, draw, settings.pad, settings.padding)
             batch = erase(batch, draw, settings.erasing, fill)
             yield batch, torch.from_numpy(self.target[rows]).to(self.device)
-
-
-def _tensor(raw: Any, device: str) -> Tensor:
-    return torch.from_numpy(raw).permute(0, 3, 1, 2).to(device).float().div_(255)
 
 
 def _stamp(settings: Mapping[str, Any], images: Images, identity: Int64[np.ndarray, " n"]) -> str:

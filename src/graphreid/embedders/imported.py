@@ -62,7 +62,7 @@ class Imported(Anatomy):
             ValueError: there is no network yet, or an image that can't be read.
         """
         network, size = self.fitted()
-        extractor = Extractor(network, flip_average=self.flip_average)
+        extractor = Extractor(network, flip_average=self.flip_average, resample=self.resample)
         yield from blocks(extractor, images, size, start=start, batch=batch, compute=compute)
 
     def fitted(self) -> tuple[Foreign, tuple[int, int]]:

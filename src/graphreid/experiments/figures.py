@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphreid.data.images import decode
+from graphreid.experiments import selection
 from graphreid.experiments.recipe import SETS
 from graphreid.experiments.records import report_of
 from graphreid.experiments.run import Result, orders
@@ -14,7 +15,11 @@ from graphreid.experiments.selection import Bench
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.openset import Verdicts
+from graphreid.protocols import Hears, Transforms
+from graphreid.report import heat
+from graphreid.report import map as tsne
 from graphreid.report.lists import Case, groups
+from graphreid.storage import parse
 
 KINDS = ("Most improved", "Most harmed")
 CASES = 3
@@ -35,10 +40,20 @@ def require() -> None:
 
 
 def curve(table: Mapping[str, Any], file: Path) -> None:
-    """Draw a table of kind "curve" as SVG: mAP with its interval, the other metrics, and the first row's mAP."""
+    """Draw a table of kind "curve" as SVG, an axis a panel: mAP with its interval, other metrics, and the first row's mAP."""
     plt = _pyplot()
     points = sorted((row for row in table["rows"] if row["at"] is not None and row["ours"]), key=lambda row: row["at"])
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    names = list(dict.fromkeys(row["axis"] for row in table["rows"] if row in points))
+    figure, panels = plt.subplots(1, len(names), figsize=(6 * len(names), 4), layout="constrained", squeeze=False)
+    for name, axes in zip(names, panels[0], strict=True):
+        _curve(table, [row for row in points if row["axis"] == name], axes)
+        axes.set(xlabel=name, ylabel=f"%, {table['data']}")
+        axes.legend(fontsize=7)
+    _save(figure, file)
+    plt.close(figure)
+
+
+def _curve(table: Mapping[str, Any], points: Sequence[Mapping[str, Any]], axes: Any) -> None:
     places = [row["at"] for row in points]
     low, high = ([100 * row["ours"]["mAP_interval"][side] for row in points] for side in (0, 1))
     axes.fill_between(places, low, high, alpha=0.2, linewidth=0)
@@ -49,15 +64,67 @@ def curve(table: Mapping[str, Any], file: Path) -> None:
     if table["same_data"]:
         given = [(row["at"], row["paper_percent"].get(table["data"], {}).get("mAP")) for row in points]
         shown = [(at, value) for at, value in given if value is not None]
-        axes.plot(
-            [at for at, _ in shown],
-            [value for _, value in shown],
-            "x",
-            color="black",
-            label=f"mAP, paper, {SETS[table['data']]}",
-        )
-    axes.set(xlabel=table["axis"], ylabel=f"%, {table['data']}")
-    axes.legend(fontsize=7)
+        label = f"mAP, paper, {SETS[table['data']]}"
+        axes.plot([at for at, _ in shown], [value for _, value in shown], "x", color="black", label=label)
+
+
+def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, float]:
+    """Draw what some images of the gallery hear of each other in the graphs of the last row's method.
+
+    Returns:
+        For each graph the mean weight of two images of one identity, in multiples of that of any two.
+
+    Raises:
+        ValueError: the gallery has fewer than two identities.
+    """
+    plt = _pyplot()
+    gallery = bench.inputs.part("gallery")
+    rows, fit = heat.batch(gallery.labels), results[-1].records[0]["configuration"]["fit"]
+    if rows is None:
+        raise ValueError(f"{bench.inputs.name}: the gallery has fewer than two identities, too few for heat maps")
+    method = parse(str(selection.fitted(bench, fit).file))
+    graphs = method.heard(gallery.features.take(rows), compute=bench.compute) if isinstance(method, Hears) else {}
+    figure, panels = plt.subplots(
+        1, max(len(graphs), 1), figsize=(4 * max(len(graphs), 1), 4), layout="constrained", squeeze=False
+    )
+    identity = gallery.labels.identity[rows]
+    for axes, (name, weights) in zip(panels[0], graphs.items(), strict=True):
+        heat.draw(axes, weights, identity)
+        axes.set_title(name, fontsize=9)
+    _save(figure, file)
+    plt.close(figure)
+    return {name: heat.within(weights, identity) for name, weights in graphs.items()}
+
+
+def maps(results: Sequence[Result], bench: Bench, file: Path) -> None:
+    """Draw t-SNE of some identities' images, by the embeddings and by the new vectors of the last row's method.
+
+    The second layout starts from the first, so that the same image can be found in both.
+
+    Raises:
+        ValueError: openTSNE is missing, or there are too few identities.
+    """
+    if importlib.util.find_spec("openTSNE") is None:
+        raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
+    query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
+    images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
+    chosen = tsne.sample(query.features, query.labels, images, gallery.labels)
+    if chosen is None:
+        raise ValueError(f"{bench.inputs.name}: fewer than {tsne.IDENTITIES} identities with {tsne.FEWEST} images for a map")
+    method = parse(str(selection.fitted(bench, fit).file))
+    spaces = [(query.features, gallery.features)]
+    if isinstance(method, Transforms):
+        spaces.append(method.transform(query.features, images, compute=bench.compute))
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, len(spaces), figsize=(5 * len(spaces), 5), layout="constrained", squeeze=False)
+    start = None
+    for axes, space, result in zip(panels[0], spaces, (results[0], results[-1]), strict=False):
+        start = tsne.layout(chosen.vectors(*space), start=start)
+        for mark, size, some in (("o", 10, ~chosen.probe), ("*", 40, chosen.probe)):
+            colours = chosen.identity[some] / tsne.IDENTITIES
+            axes.scatter(*start[some].T, s=size, marker=mark, c=colours, cmap="tab20", vmin=0, vmax=1, linewidths=0)
+        axes.set_title(result.row.name, fontsize=9)
+        axes.set_axis_off()
     _save(figure, file)
     plt.close(figure)
 

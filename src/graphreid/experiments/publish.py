@@ -43,6 +43,15 @@ def publish(
         files = _pictures(bench) if pictures else {}
         table["figure"] = base.name + (".png" if files else ".svg")
         figures.draw_lists(table["lists"], base.parent / table["figure"], files)
+    if recipe.kind == "heatmaps" and results[-1].records:
+        table["figure"] = f"{base.name}.svg"
+        shares = figures.heatmaps(results, bench, base.with_suffix(".svg"))
+        table["notes"] += [
+            f"{name}: two images of one identity weigh {share:.1f} times as much as any two." for name, share in shares.items()
+        ]
+    if recipe.kind == "map" and results[-1].records:
+        table["figure"] = f"{base.name}.svg"
+        figures.maps(results, bench, base.with_suffix(".svg"))
     before = _keys(base.with_suffix(".json"))
     for key in _keys_of(table):
         with whole_file(out / RECORDS / f"{key}.json") as temporary:

@@ -36,7 +36,7 @@ class Row:
         fit: the METHOD text that is fitted, or None where nothing is learned.
         grid: options of `method` that are chosen on validation identities, each with its values.
         headline: fitted with every seed; the others with one.
-        at: the place on a curve's axis.
+        at: the place on a curve's axis. axis: that axis; rows of another axis make a curve of their own.
         measure: what to measure of the method beside its ranking; its name is the column's.
         paper: what the paper prints.
     """
@@ -46,7 +46,8 @@ class Row:
     fit: str | None = None
     grid: Grid | None = None
     headline: bool = False
-    at: float | None = None
+    at: int | float | None = None
+    axis: str = ""
     measure: Measure | None = None
     paper: Numbers = field(default_factory=dict[str, Mapping[str, float]])
 
@@ -82,10 +83,12 @@ class Recipe:
         source: where it stands in the paper.
         title: what it shows.
         rows: the first is what all others are compared with.
-        kind: "table", "curve" (rows have `at`) or "lists" (the first images of some probes, by the first and the last row).
+        kind: "table", "curve" (rows have `at`), "lists" (the first images of some probes, by the first and the last row),
+            "heatmaps" (what images and pairs hear in the last row's graphs) or "map" (t-SNE of twenty identities, by the first
+            row's vectors and by the last row's).
         columns: metrics to show.
         claims: what the paper says of it.
-        axis: name of a curve's axis.
+        axis: name of a curve's axis, where its rows name none.
         notes: what a reader should know of the paper's numbers or of our reading.
     """
 
@@ -93,7 +96,7 @@ class Recipe:
     source: str
     title: str
     rows: tuple[Row, ...]
-    kind: Literal["table", "curve", "lists"] = "table"
+    kind: Literal["table", "curve", "lists", "heatmaps", "map"] = "table"
     columns: tuple[str, ...] = ("mAP", "rank-1", "rank-5", "rank-10")
     claims: tuple[Claim, ...] = ()
     axis: str = ""

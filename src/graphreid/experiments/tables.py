@@ -54,7 +54,13 @@ def build(recipe: Recipe, results: Sequence[Result], inputs: Inputs, *, command:
 
 
 def _row(recipe: Recipe, result: Result, first: Sequence[Record]) -> Table:
-    row: Table = {"name": result.row.name, "at": result.row.at, "paper_percent": result.row.paper, "ours": None}
+    row: Table = {
+        "name": result.row.name,
+        "at": result.row.at,
+        "axis": result.row.axis or recipe.axis,
+        "paper_percent": result.row.paper,
+        "ours": None,
+    }
     if not result.records:
         return row | {"absent": result.absent}
     records = result.records

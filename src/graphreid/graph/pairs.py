@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool, normalise
+from graphreid.neighbors import Metric
 from graphreid.protocols import Explanation
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
@@ -57,6 +58,7 @@ class Lesson:
         noise: expected length of the noise; 0 for none.
         seed: of the noise and of the order of the probes.
         compute: for the searches.
+        metric: what the distance of two vectors is; for "euclidean" they are taken as they are.
 
     Attributes:
         pool: probes and gallery of the epoch begun last.
@@ -69,8 +71,20 @@ class Lesson:
     pool: Pool
     candidates: Candidates
 
-    def __init__(self, train: Features, labels: Labels, *, k1: int, k2: int, noise: float, seed: int, compute: Compute) -> None:
+    def __init__(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        k1: int,
+        k2: int,
+        noise: float,
+        seed: int,
+        compute: Compute,
+        metric: Metric = "cosine",
+    ) -> None:
         self.train, self.labels = drop_junk(train, labels)
+        self.metric: Metric = metric
         self.k1, self.k2, self.noise, self.seed, self.compute = k1, k2, noise, seed, compute
         self.probes = np.flatnonzero(self.labels.role == NORMAL)
         _, count = np.unique(self.labels.identity[self.probes], return_counts=True)
@@ -82,7 +96,7 @@ class Lesson:
         """Begin an epoch: its images, and each probe once, in a new order, in batches of `size`."""
         if self._begun < 0 or self.noise:
             features = self._loosened(epoch) if self.noise else self.train
-            self.pool = Pool(features, Gallery(features), compute=self.compute)
+            self.pool = Pool(features, Gallery(features, metric=self.metric), compute=self.compute)
             self.candidates = Candidates.of(self.pool, self.k1, self.k2)
         self._begun = epoch
         mixed = generator(self.seed, epoch, 0, 4).permutation(self.probes)
@@ -109,7 +123,7 @@ class Lesson:
     def _loosened(self, epoch: int) -> Features:
         drawn = generator(self.seed, epoch, 0, 5).standard_normal(self.train.vectors.shape, np.float32)
         drawn *= np.float32(self.noise / np.sqrt(self.train.width))
-        drawn += normalise(self.train.vectors)
+        drawn += normalise(self.train.vectors) if self.metric == "cosine" else self.train.vectors
         return Features(drawn, self.train.items, self.train.camera, self.train.zero)
 
 
@@ -124,9 +138,9 @@ def fused(
 ) -> DistanceBlock:
     """d_o + lam (1 - probability) of the probes start .. stop-1 (Ji et al. 2021, Eq. 5); unsampled images have probability 0.
 
-    So the tail is the base distance plus lam, in the base order, and distances of different probes compare.
+    So the tail is the base distance plus lam, in the base order; d_o is `original`.
     """
-    distance = pool.distances(start, stop)
+    distance = original(pool, start, stop)
     probability = np.zeros_like(distance)
     row, column = np.nonzero(nodes >= 0)
     probability[row, nodes[row, column]] = linked[row, column]
@@ -134,8 +148,31 @@ def fused(
     return pool.answer(start, distance, probability)
 
 
-Judged = tuple[Int32[np.ndarray, "b n"], Float32[np.ndarray, "b n"], Float32[np.ndarray, "b n n"]]
-"""Nodes (gallery rows, -1 is padding), logits and adjacency of some probes' graphs."""
+def original(pool: Pool, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+    """d_o of the probes start .. stop-1: 1 - cosine as it is, so that distances of different probes compare.
+
+    A Euclidean distance has no scale of its own: each probe's are mapped to [0, 1] over the gallery, so that lam keeps its
+    meaning. They compare within a probe alone; between probes the probability does.
+    """
+    distance = pool.distances(start, stop)
+    if pool.metric == "cosine":
+        return distance
+    rows = np.flatnonzero(pool.own[start:stop] >= 0)
+    itself = rows, pool.own[start:stop][rows]
+    distance[itself] = np.inf
+    least = distance.min(axis=1, keepdims=True)
+    distance[itself] = -np.inf
+    span = distance.max(axis=1, keepdims=True) - least
+    distance[itself] = 0
+    usable = np.isfinite(span) & (span > 0)
+    distance -= np.where(usable, least, 0)
+    distance *= np.where(usable, 1 / np.where(usable, span, 1), 0).astype(np.float32)
+    return distance
+
+
+Judged = tuple[Int32[np.ndarray, "b n"], Float32[np.ndarray, "b n"], Float32[np.ndarray, "b m m"]]
+"""Nodes (gallery rows, -1 is padding), logits and adjacency of some probes' graphs; no method must give the adjacency (m = 0)
+but for an explanation (m = n)."""
 
 
 @runtime_checkable

@@ -3,8 +3,10 @@
 Nodes are gallery rows, int32 [q, k], in the order in which they were taken; -1 where a sampler finds fewer than k.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 
 CHUNKS = 16
 """Parts that a loop with room per thread is cut into: enough to keep any laptop's cores busy."""
@@ -42,6 +44,34 @@ def hard(
     from graphreid.compiled import sampling  # noqa: PLC0415  # the GPU path must import without numba
 
     return sampling.two_hops(np.ascontiguousarray(near), np.ascontiguousarray(lists), own, k2, k, CHUNKS)
+
+
+def random_probability(
+    near: Int32[np.ndarray, "q m"],
+    positive: Bool[np.ndarray, "q m"],
+    k1: int,
+    draws: Sequence[np.random.Generator],
+) -> Int32[np.ndarray, "q k"]:
+    """k1 of each probe's m nearest images, drawn without replacement, in their order; as likely right ones as wrong ones.
+
+    An image is drawn with probability 1/2 by the number of right ones if it is right, and of wrong ones if it is wrong (EC-GCN,
+    Eq. 9); once the right ones are drawn, the wrong ones fill up, and the other way round.
+
+    Args:
+        near: gallery rows, nearest first.
+        positive: which of them show the probe's identity.
+        k1: images of a probe; all m where there are not more.
+        draws: a generator a probe, so that a probe's draw does not depend on the others.
+    """
+    if near.shape[1] <= k1:
+        return near
+    right = positive.sum(axis=1, keepdims=True)
+    share = np.where(positive, right, near.shape[1] - right)  # the factor 1/2 is common to all
+    # the k1 largest of log P + Gumbel noise are k1 draws without replacement
+    noise = np.stack([draw.gumbel(size=near.shape[1]) for draw in draws])
+    keys = noise - np.log(share)
+    drawn = np.sort(np.argpartition(-keys, k1 - 1, axis=1)[:, :k1], axis=1)
+    return np.take_along_axis(near, drawn, 1)
 
 
 def recall(

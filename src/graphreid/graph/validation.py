@@ -12,6 +12,7 @@ from graphreid.compute import Compute
 from graphreid.evaluation import Judge, Rule
 from graphreid.gallery import Gallery, Pool
 from graphreid.graph.pairs import GRAPHS, Judging, answers, slices
+from graphreid.neighbors import Metric
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
 
@@ -47,6 +48,7 @@ class Validation:
         fitted: the labels that are fitted on.
         seed: of the choice of PROBES probes, where there are more.
         compute: for the searches.
+        metric: what the distance of two vectors is.
 
     Attributes:
         pool: probes and gallery.
@@ -55,7 +57,16 @@ class Validation:
         ValueError: lengths that differ, or an identity is in both sets.
     """
 
-    def __init__(self, features: Features, labels: Labels, fitted: Labels, *, seed: int, compute: Compute) -> None:
+    def __init__(
+        self,
+        features: Features,
+        labels: Labels,
+        fitted: Labels,
+        *,
+        seed: int,
+        compute: Compute,
+        metric: Metric = "cosine",
+    ) -> None:
         features, self.labels = drop_junk(features, labels)
         both = np.intersect1d(_identities(self.labels), _identities(fitted))
         if len(both):
@@ -65,9 +76,9 @@ class Validation:
         self.probes = np.arange(len(features))
         if len(features) > PROBES:
             self.probes = np.sort(generator(seed, 0, 0, 6).choice(len(features), PROBES, replace=False))
-        self.pool = Pool(features.take(self.probes), Gallery(features), compute=compute)
+        self.pool = Pool(features.take(self.probes), Gallery(features, metric=metric), compute=compute)
 
-    def _calibration(self, judging: Judging) -> list[float]:
+    def calibration(self, judging: Judging) -> list[float]:
         """Slope and offset of the logits that fit best which nodes show their probe's identity."""
         logits: list[NDArray[np.float32]] = []
         right: list[NDArray[np.bool_]] = []
@@ -101,13 +112,30 @@ class Validation:
                 judge.add(DistanceBlock(block.start, block.distance + np.float32(each) * (1 - probability)))
         return [judge.report("", "online", 0.0).mean_ap() for judge in judges]
 
+    def score(self, blocks: Iterable[DistanceBlock]) -> float:
+        """The mAP of distances as they are.
+
+        Raises:
+            ValueError: no probe has a positive.
+        """
+        judge = Judge(self.labels.take(self.probes), self.labels, own=self.pool.own, rule=Rule())
+        for block in blocks:
+            judge.add(block)
+        return judge.report("", "online", 0.0).mean_ap()
+
+    def record(self, score: float) -> dict[str, Any]:
+        """A method's mAP beside its input's, for what is kept of a fit."""
+        pool = self.pool
+        plain = self.score(pool.answer(start, pool.distances(start, stop)) for start, stop in pool.blocks())
+        return {"input": round(plain, 5), "mAP": round(score, 5), "probes": len(self.probes)}
+
     def best(self, judging: Judging, lam: float | Auto) -> float:
         """The mAP of a network in training, with the best weight where it is to be chosen."""
         return max(self.scores(answers(judging, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)))
 
     def settle(self, judging: Judging, lam: float | Auto, *, calibrate: bool) -> Settled:
         """Calibration first, then the weight, where they are to be chosen."""
-        calibration = self._calibration(judging) if calibrate else [*UNCALIBRATED]
+        calibration = self.calibration(judging) if calibrate else [*UNCALIBRATED]
         lams = LAMS if lam == "auto" else tuple(sorted({0.0, lam}))
         scores = [round(score, 5) for score in self.scores(answers(judging, 0.0, calibration, "validation"), lams)]
         best = lams[int(np.argmax(scores))]

@@ -130,14 +130,16 @@ class BNNeck(nn.Module):
     Args:
         model: a `backbone`.
         classes: identities to tell apart in training.
+        pooled: retrieval sees f_t: outside training it stands in f_i's place.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, classes: int) -> None:
+    def __init__(self, model: nn.Module, classes: int, *, pooled: bool = False) -> None:
         super().__init__()
         width = width_of(model)
+        self.pooled = pooled
         self.backbone = model
         self.neck = nn.BatchNorm1d(width)
         self.neck.bias.requires_grad_(False)
@@ -151,7 +153,7 @@ class BNNeck(nn.Module):
         normal = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         pooled = self.backbone(normal).float()
         with torch.autocast(pixels.device.type, enabled=False):
-            return pooled, self.neck(pooled)
+            return pooled, pooled if self.pooled and not self.training else self.neck(pooled)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> No
     except torch.onnx.OnnxExporterError as error:
         raise ValueError(f"torch can't write this network as ONNX: {str(error).splitlines()[0]}") from None
     notes = {
-        "pixels": "RGB in [0, 1], resized (bilinear, with antialiasing) to height x width",
+        "pixels": f"RGB in [0, 1], resized ({extractor.resample}, with antialiasing) to height x width",
+        "resample": extractor.resample,
         "height": str(size[0]),
         "width": str(size[1]),
         "vectors": "not normalised; compare by cosine",

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from graphreid.compute import Compute
-from graphreid.data.images import Images
+from graphreid.data.images import Images, Resample
 from graphreid.data.loading import Pixels
 from graphreid.nn.backbones import channels_last
 
@@ -22,11 +22,13 @@ class Extractor(nn.Module):
     Args:
         network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]).
         flip_average: a vector is the mean of the image's and its mirror image's.
+        resample: how images are brought to the network's size.
     """
 
-    def __init__(self, network: nn.Module, *, flip_average: bool) -> None:
+    def __init__(self, network: nn.Module, *, flip_average: bool, resample: Resample = "bilinear") -> None:
         super().__init__()
         self.network, self.flip_average = network, flip_average
+        self.resample: Resample = resample
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
         """The vectors, not normalised."""
@@ -59,10 +61,11 @@ def blocks(
     compute = compute or Compute()
     height, width = size
     extractor = channels_last(extractor.to(compute.device)).eval()
+    pixels = Pixels(images, height, width, compute=compute, hold=False, resample=extractor.resample)
     count = batch or compute.rows(height * width * _INFERENCE_BYTES, most=256, what="an image in the network")
     lists = [np.arange(row, min(row + count, len(images))) for row in range(start, len(images), count)]
     done = start
-    for raw in Pixels(images, height, width, compute=compute, hold=False).batches(lists):
+    for raw in pixels.batches(lists):
         with compute.limits(), torch.inference_mode():
             vectors: Tensor = extractor(to_tensor(raw, compute.device))
         yield vectors.float().cpu().numpy()

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graphreid.data.images import Resample
 from graphreid.nn.backbones import PIXEL_MEAN, PIXEL_STD, backbone
 from graphreid.nn.osnet import KINDS, WIDTHS, OSNet
 
@@ -43,6 +44,7 @@ class Anatomy:
         pixel_scale: pixels are given as RGB in [0, pixel_scale], 1 or 255.
         pixel_mean: what is taken off, on that scale.
         pixel_std: what is divided by.
+        resample: how images are brought to their size.
         height: of the images in pixels.
         width: of the images in pixels.
     """
@@ -63,6 +65,7 @@ class Anatomy:
     pixel_scale: int = 1
     pixel_mean: tuple[float, ...] = PIXEL_MEAN
     pixel_std: tuple[float, ...] = PIXEL_STD
+    resample: Resample = "bilinear"
     height: int = 256
     width: int = 128
 

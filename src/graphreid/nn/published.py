@@ -178,6 +178,7 @@ def _fast_reid(state: State) -> Reading:
         layout="fast-reid",
         **resnet,
         stem_pool="ceil",
+        resample="bicubic",
         nonlocal_blocks=mixers,
         nonlocal_width=next((int(body[name].shape[0]) for name in body if re.match(r"NL_\d\.\d+\.g\.weight", name)), 1),
         pooling="avg" if power is None and not any(mixers) else "gem",
@@ -228,7 +229,9 @@ def _layumi(state: State) -> Reading:
     head = ("linear", "norm") if f"{block}1.running_mean" in state else ("linear",)
     return Reading(
         title=f"layumi, {resnet['backbone']}",
-        anatomy=Anatomy(layout="layumi", **resnet, last_stride=2, head=head, head_width=int(linear.shape[0])),
+        anatomy=Anatomy(
+            layout="layumi", **resnet, last_stride=2, head=head, head_width=int(linear.shape[0]), resample="bicubic"
+        ),
         spelling=(("model.", "backbone.body."), (block, "neck.")),
         dropped=("model.fc.", "classifier.classifier."),
         assumed={

@@ -13,7 +13,6 @@ from graphreid.gallery import Gallery
 from graphreid.openset import PairCounts, Separation, Verdicts
 from graphreid.protocols import Reranker
 from graphreid.ranking import first
-from graphreid.rerankers import Cosine
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels
 
 TOP = 50
@@ -112,8 +111,7 @@ def examine(
         rule: who counts as right; the common re-ID rule if None.
         top: how many of each probe's first images to keep.
         name: what to call the method.
-        comparable: whether distances of different probes can be compared with one threshold; if None what the method declares
-            (an attribute `comparable`), and where it declares nothing only those of the vectors themselves (`Cosine`).
+        comparable: whether distances of different probes can be compared with one threshold; if None what the method declares.
         compute: where and with how much.
 
     Raises:
@@ -126,7 +124,7 @@ def examine(
         )
     own, rule = gallery.rows_of(query.items), rule or Rule()
     judge = Judge(query_labels, gallery_labels, own=own, rule=rule)
-    declared = getattr(method, "comparable", isinstance(method, Cosine)) if comparable is None else comparable
+    declared = method.comparable if comparable is None else comparable
     watch = Watch(query_labels, gallery_labels, own=own, rule=rule, comparable=declared)
     orders: list[Int32[np.ndarray, "b top"]] = []
     spent, start = 0.0, time.perf_counter()

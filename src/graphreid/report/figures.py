@@ -6,10 +6,11 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from graphreid.evaluation import Report
 from graphreid.openset import Point, Separation
+from graphreid.report import heat
 
 SERIES = 9
 """Colours of methods in style.css, --s0 to --s8; beyond them lines are dashed."""
@@ -131,6 +132,13 @@ def embedding_map(
     for spine in axes.spines.values():
         spine.set_visible(False)
     return _svg(figure, "t-SNE map of the embeddings of twenty identities", number)
+
+
+def heat_map(number: int, what: str, weights: Float32[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> str:
+    """How much images hear of each other; `number` tells the page's heat maps apart."""
+    figure, axes = _figure(330, 300)
+    heat.draw(axes, weights, identity)
+    return _svg(figure, f"heat map of {what}", number)
 
 
 def _figure(width: int, height: int) -> tuple[Any, Any]:

@@ -12,8 +12,8 @@ from graphreid.evaluation import Report
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.openset import Verdicts
-from graphreid.protocols import Reranker, Transforms
-from graphreid.report import figures, lists, tables
+from graphreid.protocols import Hears, Reranker, Transforms
+from graphreid.report import figures, heat, lists, tables
 from graphreid.report import map as maps
 from graphreid.report.examine import MOST_CAMERAS, Details
 from graphreid.report.thumbnails import Find, Thumbnails, thumbnails
@@ -109,6 +109,7 @@ def write_report(
         "shown": lists.SHOWN,
         "card": [*card, *_picture_facts(pictures)],
         "map": _maps(subject, methods or {}, compute, seed),
+        "heat": _heat(subject, methods or {}, compute),
         **_measured(subject, details, camera_names or {}),
     }
     _render(path, content)
@@ -236,6 +237,20 @@ def _maps(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute, 
         probes, images = method.transform(subject.query, subject.gallery, compute=compute)
         after = maps.layout(sample.vectors(probes, images), seed=seed, start=before)
         drawn.append((f"after {name}", figures.embedding_map(len(drawn), after, sample.identity, sample.probe)))
+    return drawn
+
+
+def _heat(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute) -> list[tuple[str, str, float]]:
+    """(What it shows, drawing, `heat.within`) of each graph of the methods that can show theirs."""
+    rows = heat.batch(subject.gallery_labels)
+    drawn: list[tuple[str, str, float]] = []
+    for name, method in methods.items():
+        if rows is None or not isinstance(method, Hears):
+            continue
+        identity = subject.gallery_labels.identity[rows]
+        for graph, weights in method.heard(subject.gallery.features.take(rows), compute=compute).items():
+            what = f"{name}: {graph}"
+            drawn.append((what, figures.heat_map(len(drawn), what, weights, identity), heat.within(weights, identity)))
     return drawn
 
 

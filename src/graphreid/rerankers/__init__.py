@@ -8,8 +8,13 @@ from graphreid.rerankers.chain import Chain
 from graphreid.rerankers.cosine import Cosine
 from graphreid.rerankers.dba import DBA
 from graphreid.rerankers.diffusion import Diffusion
+from graphreid.rerankers.ec_gcn import ECGCN
 from graphreid.rerankers.ecn import ECN
+from graphreid.rerankers.fa_ec_gcn import FAECGCN
+from graphreid.rerankers.fa_gcn import FAGCN
+from graphreid.rerankers.ffgnn import FFGNN
 from graphreid.rerankers.gnn_reranking import GNNReranking
+from graphreid.rerankers.hrnet import HRNet
 from graphreid.rerankers.k_reciprocal import KReciprocal
 from graphreid.rerankers.random_walk import RandomWalk
 from graphreid.rerankers.sggnn import SGGNN
@@ -21,8 +26,13 @@ METHODS: dict[str, type[Reranker]] = {
     "cagcn": CAGCN,
     "dba": DBA,
     "diffusion": Diffusion,
+    "ec-gcn": ECGCN,
     "ecn": ECN,
+    "fa-ec-gcn": FAECGCN,
+    "fa-gcn": FAGCN,
+    "ffgnn": FFGNN,
     "gnn-reranking": GNNReranking,
+    "hrnet": HRNet,
     "k-reciprocal": KReciprocal,
     "random-walk": RandomWalk,
     "sggnn": SGGNN,
@@ -32,7 +42,11 @@ __all__ = [
     "AQE",
     "CAGCN",
     "DBA",
+    "ECGCN",
     "ECN",
+    "FAECGCN",
+    "FAGCN",
+    "FFGNN",
     "METHODS",
     "SGGNN",
     "CAJaccard",
@@ -40,6 +54,7 @@ __all__ = [
     "Cosine",
     "Diffusion",
     "GNNReranking",
+    "HRNet",
     "KReciprocal",
     "RandomWalk",
 ]

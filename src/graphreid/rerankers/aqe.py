@@ -40,6 +40,7 @@ class AQE:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.n < 0 or self.alpha < 0:

@@ -50,6 +50,7 @@ class CAJaccard:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = True
+    comparable: ClassVar[bool] = False
     tail: ClassVar[float] = 1.0
     least: ClassVar[float] = 0.0
 

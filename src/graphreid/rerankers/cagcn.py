@@ -189,6 +189,7 @@ class CAGCN:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
             "layers": 9,

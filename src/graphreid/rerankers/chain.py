@@ -61,6 +61,11 @@ class Chain:
         return self.first.uses_camera or self.second.uses_camera
 
     @property
+    def comparable(self) -> bool:
+        """Where those of the second method are."""
+        return self.second.comparable
+
+    @property
     def tail(self) -> float:
         """The second's, which gives the distances."""
         return _rescoring(self.second).tail
@@ -110,7 +115,7 @@ class Chain:
         probes, images = method.transform(query, gallery, compute=compute)
         if images is gallery.features:
             return probes, gallery
-        make = lambda: Gallery(images, metric=gallery.metric)  # noqa: E731
+        make = lambda: Gallery(images, metric=getattr(method, "metric", gallery.metric))  # noqa: E731
         # an online method's new gallery is the gallery's own, and so are its lists: they stay with it
         online = self.first.setting == ONLINE
         return probes, gallery.derived((fingerprint(method), "gallery"), make) if online else make()

@@ -18,6 +18,7 @@ class Cosine:
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = True
     tail: ClassVar[float] = 0.0
     least: ClassVar[float] = 0.0
 

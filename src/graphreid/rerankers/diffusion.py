@@ -59,6 +59,7 @@ class Diffusion:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     tail: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ class ECN:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if min(self.k, self.t, self.q) < 1:

@@ -49,6 +49,7 @@ class GNNReranking:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if min(self.k1, self.k2) < 1 or self.layers < 0:

@@ -50,6 +50,7 @@ class KReciprocal:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     tail: ClassVar[float] = 1.0
     least: ClassVar[float] = 0.0
 

@@ -43,6 +43,7 @@ class RandomWalk:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     tail: ClassVar[float] = 0.0
     least: ClassVar[float] = 0.0
 

@@ -122,6 +122,7 @@ class SGGNN:
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __post_init__(self) -> None:

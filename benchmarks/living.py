@@ -1,0 +1,257 @@
+"""A gallery on disk while it grows: how fast it takes images, how fast it answers, and what a kill costs it.
+
+python -m benchmarks.living speed      100,000 images of width 512, into benchmarks/records/living.json
+python -m benchmarks.living kill       20 times kill -9 at a random moment of adding: what was acknowledged must be there
+python -m benchmarks.living load       a service on this machine, searched while images are added to it
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cyclopts
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.generate import BLOCK, Embeddings, Part, Shape, part
+from benchmarks.run import RECORDS
+from graphreid import memory
+from graphreid.compute import Compute
+from graphreid.experiments.code import code, environment
+from graphreid.files import whole_file
+from graphreid.gallery import Gallery
+from graphreid.living import Config, LivingGallery, online
+from graphreid.rerankers import CAGCN
+from graphreid.storage import parse
+from graphreid.types import Features, Labels
+
+app = cyclopts.App(help=__doc__)
+FIRST = 5
+"""Answers that are not counted."""
+ADDER = """
+import sys, numpy as np
+from graphreid.living import LivingGallery
+from graphreid.types import Features
+living, name = LivingGallery(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+step = 0
+while True:
+    items = np.array([f"{name}-{step}-{row}" for row in range(20)])
+    living.add(Features(np.random.default_rng(step).standard_normal((20, 64)).astype(np.float32), items))
+    print(f"added {step}", flush=True)
+    if step % 25 == 24: living.keep_lists()
+    step += 1
+"""
+
+
+@app.command
+def speed(*, gallery: int = 100_000, width: int = 512, probes: int = 300, seed: int = 0, out: Path | None = None) -> None:
+    """Measure on one core, and write a record."""
+    compute, load = Compute(threads=1), os.getloadavg()[0]
+    query, images = (_vectors(gallery, width, probes, seed, which) for which in ("query", "gallery"))
+    items = np.array([f"i{row}" for row in range(gallery)])
+    made: dict[str, Any] = {"gallery": gallery, "width": width, "probes": probes, "seed": seed, "load": load}
+    with tempfile.TemporaryDirectory() as folder:
+        living = LivingGallery.create(Path(folder, "g"), Config(width), compute=compute)
+        first = gallery - 1000
+        start = time.perf_counter()
+        for begin in range(0, first, 10_000):
+            rows = slice(begin, min(begin + 10_000, first))
+            living.add(Features(images[0][rows], items[rows]))
+        made["add_per_second_in_batches"] = first / (time.perf_counter() - start)
+        made["lists_built_seconds"] = _seconds(living.keep_lists)
+        made["one_by_one"] = _one_by_one(living, images[0], items, first)
+        living.keep_lists()
+        made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(living.folder, compute))
+        made["removed_100_with_lists_seconds"] = _seconds(lambda: _without(living, items[:100]))
+        cagcn = _fitted(width, seed, Path(folder, "cagcn.safetensors"))
+        made["methods"] = {
+            name: _answers(living, text, query[0], compute)
+            for name, text in (("cosine", "cosine"), ("k-reciprocal", "k-reciprocal"), ("cagcn", cagcn))
+        }
+        made["peak_mb"] = memory.peak() / 2**20
+    made |= {"code": code(["graphreid.living", "graphreid.neighbors"]), "environment": environment(compute)}
+    RECORDS.mkdir(exist_ok=True)
+    with whole_file(out or RECORDS / "living.json") as temporary:
+        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    print(json.dumps({key: value for key, value in made.items() if key not in ("code", "environment")}, indent=1))
+
+
+@app.command
+def kill(*, times: int = 20, seed: int = 0) -> None:
+    """Kill a process at random moments of adding, and look for what it said it had added."""
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        place = LivingGallery.create(Path(folder, "g"), Config(64, k=10, margin=5)).folder
+        held = 0
+        for time_ in range(times):
+            command = [sys.executable, "-c", ADDER, str(place), f"run{time_}"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as adder:
+                assert adder.stdout is not None
+                adder.stdout.readline()
+                # in the midst of an add, or, every fourth time, of making the lists
+                lists = time_ % 4 == 3
+                said = [adder.stdout.readline() for _ in range(25 if lists else int(rng.integers(0, 25)))]
+                time.sleep(float(rng.uniform(0, 1.0 if lists else 0.02)))
+                os.kill(adder.pid, signal.SIGKILL)
+                said += adder.stdout.readlines()
+            steps = sum(line.startswith("added ") and line.endswith("\n") for line in said)
+            snapshot = LivingGallery(place).snapshot()
+            there = set() if snapshot.gallery is None else set(snapshot.gallery.features.items.tolist())
+            lost = {f"run{time_}-{step}-{row}" for step in range(steps) for row in range(20)} - there
+            grown = len(snapshot) - held
+            held = len(snapshot)
+            torn = grown not in (20 * steps, 20 * (steps + 1))
+            wrong = snapshot.gallery is not None and _differs(snapshot.gallery)
+            right = f"whole adds {not torn}, lists right {not wrong}"
+            print(f"kill {time_ + 1}: {steps} adds acknowledged, {len(lost)} images lost, {right}", flush=True)
+            if lost or torn or wrong:
+                raise SystemExit(1)
+
+
+@app.command
+def load(*, gallery: int = 10_000, width: int = 256, seconds: float = 20, method: str = "cosine", seed: int = 0) -> None:
+    """Search a service from two threads while a third adds to it."""
+    query, images = (_vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery"))
+    with tempfile.TemporaryDirectory() as folder:
+        living = LivingGallery.create(Path(folder, "g"), Config(width))
+        living.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
+        living.keep_lists()
+        serve = [sys.executable, "-c", "from graphreid.cli import main; main()", "serve"]
+        command = [*serve, str(living.folder), "--port", "0", "--method", method]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            address = server.stdout.readline().split(" at ")[1].split()[0]
+            try:
+                print(_loaded(address, query, seconds))
+            finally:
+                server.send_signal(signal.SIGINT)
+                server.wait()
+
+
+def _loaded(address: str, query: NDArray[np.float32], seconds: float) -> str:
+    times: dict[str, list[float]] = {"search": [], "add": []}
+    wrong: list[str] = []
+    _until(address)
+    end = time.monotonic() + seconds
+
+    def ask(kind: str, send: Callable[[httpx2.Client, int], httpx2.Response], pause: float) -> None:
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            step = 0
+            while time.monotonic() < end:
+                start = time.perf_counter()
+                response = send(client, step)
+                times[kind].append(time.perf_counter() - start)
+                if response.status_code >= 300:
+                    wrong.append(response.text)
+                step += 1
+                time.sleep(pause)
+
+    def search(client: httpx2.Client, step: int) -> httpx2.Response:
+        return client.post("/search", json={"vector": query[step % len(query)].tolist(), "top": 10})
+
+    def add(client: httpx2.Client, step: int) -> httpx2.Response:
+        vector = query[step % len(query)] + np.float32(0.01)
+        return client.post("/items", json={"items": [{"item": f"new{step}", "vector": vector.tolist()}]})
+
+    threads = [threading.Thread(target=ask, args=("search", search, 0.0)) for _ in range(2)]
+    threads.append(threading.Thread(target=ask, args=("add", add, 0.1)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    peak = httpx2.get(f"{address}metrics").text.split("\ngraphreid_peak_memory_bytes ")[1].split()[0]
+    said = [f"{kind}: {len(each)}, {_quantiles(each)}" for kind, each in times.items()]
+    return "\n".join([*said, f"peak memory {int(peak) / 2**20:.0f} MB", f"refused or failed: {len(wrong)} {wrong[:1]}"])
+
+
+def _until(address: str) -> None:
+    """Wait for the service to answer."""
+    for _ in range(600):
+        try:
+            httpx2.get(f"{address}health")
+        except httpx2.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("the service does not answer")
+
+
+def _vectors(gallery: int, width: int, probes: int, seed: int, which: Any) -> tuple[NDArray[np.float32], Part]:
+    shape = Shape(probes + FIRST, gallery, gallery, max(gallery // 25, 1), 6, width=width, rank=min(160, width))
+    rows = part(shape, seed, which)
+    embeddings = Embeddings(shape, seed, which, rows)
+    return np.concatenate([embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)]), rows
+
+
+def _one_by_one(living: LivingGallery, vectors: NDArray[np.float32], items: Any, first: int) -> dict[str, Any]:
+    """Add images one at a time: until it is acknowledged, and until the lists hold it."""
+    added: list[float] = []
+    listed: list[float] = []
+    for row in range(first, first + 50):
+        one = slice(row, row + 1)
+        added.append(_seconds(lambda one=one: living.add(Features(vectors[one], items[one]))))
+        listed.append(_seconds(lambda: living.snapshot().searchable().neighbors(living.config.k)))
+    return {"acknowledged": _quantiles(added), "then_listed": _quantiles(listed)}
+
+
+def _answers(living: LivingGallery, text: str, query: NDArray[np.float32], compute: Compute) -> dict[str, str]:
+    """Seconds from a vector to all distances of the gallery as it is."""
+    method = online(parse(text), text)
+    times: list[float] = []
+    for row in range(len(query)):
+        probe = Features(query[row : row + 1])
+        times.append(_seconds(lambda probe=probe: _asked(living, method, probe, compute)))
+    return {"first": f"{times[0]:.3f} s", "then": _quantiles(times[FIRST:])}
+
+
+def _asked(living: LivingGallery, method: Any, probe: Features, compute: Compute) -> None:
+    for _ in method.distances(probe, living.snapshot().searchable(), compute=compute):
+        pass
+
+
+def _fitted(width: int, seed: int, file: Path) -> str:
+    """A CAGCN of full size, fitted for a moment: what it learned is not what is measured."""
+    from graphreid.storage import save  # noqa: PLC0415
+
+    vectors, rows = _vectors(600, width, 1, seed, "gallery")
+    save(CAGCN(epochs=1, width=min(256, width)).fit(Features(vectors), Labels(rows.identity, rows.camera)), file)
+    return str(file)
+
+
+def _fresh(folder: Path, compute: Compute) -> None:
+    LivingGallery(folder, compute=compute).snapshot().searchable().neighbors(50)
+
+
+def _without(living: LivingGallery, items: Any) -> None:
+    living.remove(items)
+    living.snapshot().searchable().neighbors(50)
+
+
+def _differs(gallery: Gallery) -> bool:
+    near, want = gallery.neighbors(10), Gallery(gallery.features).neighbors(10)
+    return not np.allclose(near.distance, want.distance, atol=1e-6)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _quantiles(times: list[float]) -> str:
+    middle, late = np.percentile(np.array(times) * 1e3, (50, 99))
+    return f"p50 {middle:.1f} ms, p99 {late:.1f} ms"
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,296 @@
+"""`graphreid gallery`: a gallery on disk that grows while it is searched."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from graphreid.cli.options import ComputeOptions
+from graphreid.data.features import load_features
+from graphreid.data.images import Images
+from graphreid.embedders import load_embedder, name_of
+from graphreid.runs import MODEL, complete, read_config
+from graphreid.storage import parse
+from graphreid.types import Features, drop_junk
+
+if TYPE_CHECKING:
+    from graphreid.living import Answer, LivingGallery
+
+Folder = Annotated[Path, Parameter(help="the gallery's folder")]
+Embedder = Annotated[str | None, Parameter(help="names what made the vectors, where the features file does not say")]
+SHOWN = 5
+"""Items that a line names before it says how many more there are."""
+
+
+def create(
+    gallery: Folder,
+    /,
+    *,
+    features: Annotated[tuple[Path, ...], Parameter(help="features files of the first images", negative="")] = (),
+    width: Annotated[int | None, Parameter(help="entries of a vector, for a gallery that starts empty")] = None,
+    images: Annotated[Path | None, Parameter(help="the folder that the images' paths start from, for thumbnails")] = None,
+    embedder: Embedder = None,
+    metric: Annotated[Literal["cosine", "euclidean"], Parameter(help="what a distance is")] = "cosine",
+    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    k: Annotated[int, Parameter(help="neighbours of each image that are always at hand")] = 70,
+    margin: Annotated[int, Parameter(help="neighbours beyond these, so that removing images seldom leaves too few")] = 26,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Make a gallery on disk.
+
+    It is there whole or not at all. What made the vectors is noted, and vectors that something else made are refused later.
+    """
+    from graphreid.data.features import load_embedder_name, load_vectors  # noqa: PLC0415
+    from graphreid.files import whole_folder  # noqa: PLC0415
+    from graphreid.living import Config, LivingGallery, require  # noqa: PLC0415
+
+    require()
+    if (width is None) == (not features):
+        raise ValueError(
+            "give --features FILE for the first images, or --width for a gallery that starts empty: one of the two"
+        )
+    if images is not None and not images.is_dir():
+        raise ValueError(f"{images}: no such folder: --images is where the images' paths start from")
+    if features:
+        width = load_vectors(features[0], zero=zero).width
+        embedder = embedder or load_embedder_name(features[0])
+    root = None if images is None else str(images.resolve())
+    config = Config(width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin)
+    with (options or ComputeOptions()).compute() as compute, whole_folder(gallery) as made:
+        living = LivingGallery.create(made, config, compute=compute)
+        lines = [_added(living, file, embedder) for file in features]
+        living.keep_lists(compute=compute)
+        lines.append(f"{gallery}: {len(living.snapshot()):,} images, vectors {config.width} wide")
+    print("\n".join(lines))
+
+
+def add(
+    gallery: Folder,
+    /,
+    *,
+    features: Annotated[tuple[Path, ...], Parameter(help="features files", negative="")],
+    embedder: Embedder = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Add the images of features files to a gallery.
+
+    Each file is added whole or not at all, and what a line says is added is on disk. Items must be new.
+    """
+    living = _opened(gallery)
+    for file in features:
+        print(_added(living, file, embedder), flush=True)
+    with (options or ComputeOptions()).compute() as compute:
+        living.keep_lists(compute=compute)
+    print(f"{gallery}: {len(living.snapshot()):,} images")
+
+
+def remove(
+    gallery: Folder,
+    /,
+    *items: Annotated[str, Parameter(help="items to remove")],
+    list_: Annotated[Path | None, Parameter(name="--list", help="a file with an item in each line")] = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Remove images from a gallery, all or none."""
+    names = [*items, *(() if list_ is None else filter(None, list_.read_text(encoding="utf-8").splitlines()))]
+    if not names:
+        raise ValueError("no items: name them, or give a file with --list")
+    living = _opened(gallery)
+    living.remove(np.array(names))
+    print(f"{gallery}: removed {_some(names)}", flush=True)
+    with (options or ComputeOptions()).compute() as compute:
+        living.keep_lists(compute=compute)
+    print(f"{gallery}: {len(living.snapshot()):,} images")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Probes:
+    """What is searched for: one of these."""
+
+    features: Annotated[Path | None, Parameter(help="a features file")] = None
+    image: Annotated[tuple[Path, ...], Parameter(help="image files, with --model", negative="")] = ()
+    item: Annotated[tuple[str, ...], Parameter(help="items of the gallery, which do not find themselves", negative="")] = ()
+    model: Annotated[Path | None, Parameter(help="the run that made the gallery's vectors")] = None
+
+
+def search(
+    gallery: Folder,
+    /,
+    *,
+    probes: Probes | None = None,
+    method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
+    top: Annotated[int, Parameter(help="images to give for each probe")] = 10,
+    embedder: Embedder = None,
+    json_: Annotated[Path | None, Parameter(name="--json", help="write the answers to a file, all of each")] = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Search a gallery, each probe by itself.
+
+    Where 'graphreid gallery calibrate' has chosen a threshold for the method, a probe is unknown if its first image is beyond.
+    """
+    from graphreid.files import whole_file  # noqa: PLC0415
+    from graphreid.living import online, respond, threshold_of  # noqa: PLC0415
+
+    living, chosen = _opened(gallery), online(parse(method), method)
+    threshold = threshold_of(living, chosen)
+    with (options or ComputeOptions()).compute() as compute:
+        snapshot = living.snapshot()
+        query = _probes(living, snapshot, probes or Probes(), embedder, compute)
+        answers = respond(snapshot, chosen, query, top=top, threshold=threshold, compute=compute)
+    if json_ is not None:
+        content = {
+            "method": method,
+            "threshold": None if threshold is None else asdict(threshold),
+            "answers": [asdict(answer) for answer in answers],
+        }
+        with whole_file(json_) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"{json_}: {len(answers)} answers")
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for answer in answers:
+        console.print(_table(answer, named=threshold is not None))
+    if threshold is None:
+        print(f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and answers then say who is unknown")
+
+
+def info(
+    gallery: Folder,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative="", help="as JSON")] = False,
+) -> None:
+    """Say what a gallery holds."""
+    from graphreid.living.facts import facts  # noqa: PLC0415
+
+    known = facts(_opened(gallery))
+    if json_:
+        print(json.dumps(known, indent=1))
+        return
+    chosen: list[dict[str, Any]] = known.pop("thresholds")
+    for name, value in known.items():
+        print(f"{name.replace('_', ' '):<12} {'-' if value is None else f'{value:,}' if isinstance(value, int) else value}")
+    for each in chosen:
+        rates = f"FPIR {each['false_positive_rate']:.2%}, DIR {each['identification_rate']:.1%} of {each['probes']:,} probes"
+        print(
+            f"{'threshold':<12} {each['method']}: {each['score']} {each['threshold']:.4f}; {rates}, {each['images']:,} images"
+        )
+
+
+def calibrate(
+    gallery: Folder,
+    /,
+    *,
+    query: Annotated[Path, Parameter(help="features of labelled probes")],
+    method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
+    fpir: Annotated[float, Parameter(help="false positive identification rate: share of unknown probes that may pass")] = 0.01,
+    unknowns: Annotated[
+        Literal["given", "removed"],
+        Parameter(help="unknown probes: those whose identity is not in the gallery, or all with their right images hidden"),
+    ] = "given",
+    rule: Annotated[
+        Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
+    ] = "market",
+    embedder: Embedder = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Choose the threshold beyond which a probe is unknown, for one method, on labelled probes.
+
+    It is the largest at which the first image of at most this share of the unknown probes passes. It holds for a gallery of
+    about this size: the more images there are, the more unknown probes find one that passes.
+    """
+    from graphreid.data.features import load_embedder_name  # noqa: PLC0415
+    from graphreid.living import choose, online  # noqa: PLC0415
+
+    living, chosen = _opened(gallery), online(parse(method), method)
+    living.check_embedder(embedder or load_embedder_name(query), str(query))
+    images, labels = drop_junk(*load_features(query, zero=living.config.zero))
+    with (options or ComputeOptions()).compute() as compute:
+        made = choose(living, method, chosen, images, labels, rate=fpir, unknowns=unknowns, rule=rule, compute=compute)
+    print(
+        f"{gallery}: {made.score} {made.threshold:.4f} for {method}: {made.false_positive_rate:.2%} of the unknown probes pass,"
+        f" and {made.identification_rate:.1%} of the known ones are identified ({made.probes:,} probes, {made.images:,} images)"
+    )
+
+
+def export(
+    gallery: Folder,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="the features file, x.npz; with another ending a folder")],
+) -> None:
+    """Write a gallery as a features file."""
+    from graphreid.living.files import export as write  # noqa: PLC0415
+
+    images, left = write(_opened(gallery), out)
+    print(f"{out}: {images:,} images")
+    if left:
+        print(f"left out, for some images have none, or a features file has no such column: {', '.join(left)}")
+
+
+def _opened(gallery: Path) -> "LivingGallery":
+    from graphreid.living import LivingGallery  # noqa: PLC0415
+
+    return LivingGallery(gallery)
+
+
+def _added(living: "LivingGallery", file: Path, embedder: str | None) -> str:
+    from graphreid.living.files import read  # noqa: PLC0415
+
+    images, texts, named, junk = read(file, zero=living.config.zero)
+    living.check_embedder(embedder or named, str(file))
+    try:
+        living.add(images, texts)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return f"{file}: added {len(images):,} images" + (f", left out {junk:,} that are junk" if junk else "")
+
+
+def _probes(living: "LivingGallery", snapshot: Any, probes: Probes, embedder: str | None, compute: Any) -> Features:
+    from graphreid.data.features import load_embedder_name, load_vectors  # noqa: PLC0415
+
+    if sum((probes.features is not None, bool(probes.image), bool(probes.item))) != 1:
+        raise ValueError("what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the three")
+    if probes.item:
+        return snapshot.searchable().features.take(np.array([snapshot.row(item) for item in probes.item]))
+    if probes.features is not None:
+        living.check_embedder(embedder or load_embedder_name(probes.features), str(probes.features))
+        return load_vectors(probes.features, zero=living.config.zero)
+    if probes.model is None:
+        raise ValueError("--image needs --model RUN, which made the gallery's vectors")
+    read_config(probes.model)
+    if not complete(probes.model):
+        raise ValueError(f"{probes.model}: its training has not ended: go on with the same 'graphreid train' command")
+    network = load_embedder(probes.model / MODEL)
+    living.check_embedder(name_of(probes.model / MODEL, flip=network.flip_average), str(probes.model))
+    return network.embed(Images(probes.image, np.array([f"probe {path}" for path in probes.image])), compute=compute)
+
+
+def _table(answer: "Answer", *, named: bool) -> Table:
+    verdict = " [bold]unknown[/bold]" if answer.unknown else ""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{escape(answer.probe)}{verdict}", title_justify="left")
+    for column in ("", "item", "identity", "camera"):
+        table.add_column(column, overflow="fold")
+    linked = any(match.probability is not None for match in answer.matches)
+    for column in ("distance", *(("probability",) if linked else ()), *(("passes",) if named else ())):
+        table.add_column(column, justify="right")
+    for place, match in enumerate(answer.matches, 1):
+        cells = [str(place), match.item, match.identity or "-", match.camera or "-", f"{match.distance:.4f}"]
+        cells += [f"{match.probability:.3f}"] if match.probability is not None else []
+        cells += ["yes" if match.passes else "no"] if named else []
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

@@ -1,0 +1,200 @@
+"""A graph an image: the image itself, the anchor, and its nearest in the gallery. What methods share that make new features."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from graphreid.compute import Compute
+from graphreid.data.sampling import pk_batches
+from graphreid.gallery import Gallery, Pool, normalise
+from graphreid.graph import adjacency
+from graphreid.graph.pairs import slices
+from graphreid.seeding import generator
+from graphreid.types import NORMAL, Features, Labels, Neighbors, drop_junk
+
+Sampling = Literal["retrieval", "random"]
+IMAGES = 4
+"""Images of an identity in a graph of sampling "random"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """Some anchors and their nearest gallery images.
+
+    Attributes:
+        pool: whose gallery it is.
+        vectors: float32 [m, d], the anchors'.
+        near: their nearest gallery images, [m, k]; an anchor that is in the gallery is not among its own.
+        own: int64 [m], the gallery row that an anchor is itself, or -1.
+    """
+
+    pool: Pool
+    vectors: Float32[np.ndarray, "m d"]
+    near: Neighbors
+    own: Int64[np.ndarray, " m"]
+
+    @staticmethod
+    def probes(pool: Pool, k: int) -> "Around":
+        """The pool's probes."""
+        if (pool.own >= 0).all():
+            # every probe is in the gallery, and so is its list
+            wide = pool.gallery_neighbors(k)
+            near = Neighbors(wide.index[pool.own], wide.distance[pool.own], wide.farthest[pool.own])
+            return Around(pool, pool.vectors, near, pool.own)
+        return Around(pool, pool.vectors, pool.probe_neighbors(k), pool.own)
+
+    @staticmethod
+    def gallery(pool: Pool, k: int) -> "Around":
+        """The gallery's images."""
+        return Around(pool, pool.gallery.vectors, pool.gallery_neighbors(k), np.arange(len(pool.gallery)))
+
+    def mutual(self, rows: NDArray[np.intp], k: int) -> Bool[Tensor, "b n n"]:
+        """Which nodes of some anchors' graphs are among each other's k nearest in the gallery, or the same.
+
+        Nodes are the anchor and then its neighbours. The gallery's lists are its own; an anchor is near an image that it is
+        no farther from than the image's k-th neighbour.
+        """
+        nodes, own = self.near.index[rows], self.own[rows]
+        lists = self.pool.gallery_neighbors(k + 1)
+        b, n = nodes.shape[0], nodes.shape[1] + 1
+        out = torch.zeros(b, n, n, dtype=torch.bool)
+        out[:, 0, 0] = True
+        if n > 1:
+            places = adjacency.links(nodes, lists.index, own, k2=k, wanted=k, hops=1)
+            heard = adjacency.linked(torch.from_numpy(places), loops=True)
+            out[:, 1:, 1:] = heard & heard.mT
+            first = nodes[:, :k]
+            reach = lists.distance[:, k - 1] if lists.k >= k else np.full(len(lists.index), np.inf, np.float32)
+            near = torch.from_numpy(self.near.distance[rows, : first.shape[1]] <= reach[first])
+            out[:, 0, 1 : 1 + first.shape[1]] = near
+            out[:, 1 : 1 + first.shape[1], 0] = near
+        return out
+
+
+class Lesson:
+    """Training graphs of an image and its nearest, drawn anew in each epoch.
+
+    "retrieval": a fifth of the images are anchors, and the nearest of the others join them, as a gallery's will when the
+    network is at work. "random": identities drawn by chance, with IMAGES images of each.
+
+    Args:
+        train: the images, and `labels` theirs; junk is left out.
+        k: images beside the anchor.
+        sampling: how graphs are drawn.
+        most: graphs in an epoch, at most.
+        noise: expected length of Gaussian noise on vectors of unit length, drawn anew for each epoch.
+        seed: of all draws.
+        compute: for the searches.
+
+    Attributes:
+        classes: identities.
+
+    Raises:
+        ValueError: lengths that differ, or no identity with two images.
+    """
+
+    def __init__(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        k: int,
+        sampling: Sampling,
+        most: int | None,
+        noise: float,
+        seed: int,
+        compute: Compute,
+    ) -> None:
+        self.k, self.sampling, self.most, self.noise, self.seed, self.compute = k, sampling, most, noise, seed, compute
+        self.train, self.labels = drop_junk(train, labels)
+        self.probes = np.flatnonzero(self.labels.role == NORMAL)
+        self.target, self.classes = classes(self.labels)
+        self._unit = normalise(self.train.vectors)
+
+    def batches(self, epoch: int, size: int) -> list[NDArray[np.intp]]:
+        """Begin an epoch: its graphs, by number, in batches of `size`."""
+        if self.noise:
+            self._unit = loosened(self.train, self.noise, generator(self.seed, epoch, 0, 5))
+        fifth = max(1, round(len(self.probes) / 5))
+        count = min(fifth, self.most or fifth)
+        if self.sampling == "random":
+            self._rows = self._random(epoch, count)
+        else:
+            mixed = generator(self.seed, epoch, 0, 4).permutation(self.probes)
+            self._anchors, self._others = mixed[:count], np.setdiff1d(np.arange(len(self.train)), mixed[:fifth])
+            features = Features(self._unit, self.train.items, zero="keep")
+            pool = Pool(features.take(self._anchors), Gallery(features.take(self._others)), compute=self.compute)
+            self._around = Around.probes(pool, self.k)
+            self._rows = np.concatenate([self._anchors[:, None], self._others[self._around.near.index]], axis=1)
+        return [np.arange(count)[part] for part in slices(0, count, size)]
+
+    def graphs(
+        self, batch: NDArray[np.intp], lists: int
+    ) -> tuple[Float32[Tensor, "b n d"], Int64[Tensor, "b n"], Bool[Tensor, "b n n"] | None]:
+        """Vectors of unit length, classes (distractors have negative ones of their own), and `Around.mutual` if `lists`."""
+        rows, device = self._rows[batch], self.compute.device
+        unit, target = torch.from_numpy(self._unit[rows]), torch.from_numpy(self.target[rows])
+        mutual = self._around.mutual(batch, lists).to(device) if lists else None
+        return unit.to(device), target.to(device), mutual
+
+    def record(self, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """As `record`."""
+        return record(self.labels, history)
+
+    def stamp(self) -> str:
+        """A digest of the images and labels."""
+        return stamp(self.train, self.labels)
+
+    def _random(self, epoch: int, count: int) -> NDArray[np.intp]:
+        identity = self.target[self.probes]
+        size = min(max(2, round((self.k + 1) / IMAGES)), self.classes)
+        graphs: list[NDArray[np.intp]] = []
+        while len(graphs) < count:
+            key = epoch * count + len(graphs)
+            graphs += pk_batches(identity, identities=size, images=IMAGES, seed=self.seed, epoch=key)
+        return self.probes[np.stack(graphs[:count])]
+
+
+def classes(labels: Labels) -> tuple[Int64[np.ndarray, " n"], int]:
+    """The class of each image, from 0, and how many there are; distractors have negative classes of their own.
+
+    Raises:
+        ValueError: no identity with two images.
+    """
+    normal = labels.role == NORMAL
+    names, count = np.unique(labels.identity[normal], return_counts=True)
+    if not (count > 1).any():
+        raise ValueError("no identity has two images: there is no right match to learn from")
+    target = -1 - np.arange(len(labels))
+    target[normal] = np.searchsorted(names, labels.identity[normal])
+    return target, len(names)
+
+
+def loosened(features: Features, noise: float, draw: np.random.Generator) -> Float32[np.ndarray, "n d"]:
+    """Vectors of unit length with Gaussian noise of that expected length, of unit length again."""
+    drawn = draw.standard_normal(features.vectors.shape, np.float32)
+    drawn *= np.float32(noise / np.sqrt(features.width))
+    drawn += normalise(features.vectors)
+    return normalise(drawn)
+
+
+def stamp(features: Features, labels: Labels) -> str:
+    """A digest of images and labels."""
+    digest = hashlib.blake2b(features.vectors.tobytes(), digest_size=16)
+    digest.update("\n".join(features.items.tolist()).encode())
+    digest.update(labels.identity.tobytes() + labels.role.tobytes())
+    return digest.hexdigest()
+
+
+def record(labels: Labels, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds without validation."""
+    facts: dict[str, Any] = {"images": len(labels), "identities": len(np.unique(labels.identity))}
+    facts |= {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)}
+    return facts | {"mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]}

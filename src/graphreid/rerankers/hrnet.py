@@ -1,0 +1,399 @@
+"""HRNet: a probe and its nearest hear each other as images and as pairs, and both say who shows the probe's identity.
+
+The paper: HRNet, hybrid relationships among individual and pairwise images (AAAI). Equations are its own; the two graphs
+are in `nn.relations`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from graphreid.compute import Compute
+from graphreid.data.sampling import near_batches, pk_batches
+from graphreid.gallery import Gallery, Pool, normalise
+from graphreid.graph import neighborhood
+from graphreid.graph.neighborhood import Around
+from graphreid.graph.pairs import Judged, linked, slices
+from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.nn.precision import Precision, bf16
+from graphreid.nn.relations import IndividualRelation, PairwiseRelation, Related, RelationObjective, Relations
+from graphreid.protocols import ONLINE, need_cosine
+from graphreid.seeding import generator, seeded
+from graphreid.training import cosine, optimise, steps
+from graphreid.types import DistanceBlock, Features, Labels, drop_junk
+
+GRAPHS = 16
+"""Graphs that go through the network together."""
+
+
+@final
+@dataclass(eq=False)
+class HRNet:
+    """A graph of a probe and its nearest gallery images, once with images as nodes and once with pairs.
+
+    A distance is 1 - cosine of the images' new features, plus 1 - the probability that a pair is of one identity.
+
+    The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
+
+    Attributes:
+        nodes: gallery images in a graph beside the probe, at most those there are.
+        individual: the graph of images ("IR" in Table 1). pairwise: the graph of pairs ("PR").
+        constraint: lambda, the weight of the consistent node constraint ("CNC", Eqs. 4-5); 0 for none.
+        propagation: let pairs hear their images ("IGP", Eqs. 7-9).
+        k: images that an image hears, itself counted (Eq. 1).
+        graph: "local", the k nearest, or "full", all ("IR*" in Table 1).
+        attention: a softmax over "all" nodes, as printed, or over the "linked" ones.
+        self_in_c: an image is among its own k nearest; beside it I adds the image itself in any case.
+        init: weights begin at random ("default"), or W of the graph of images as the identity ("identity"), and pairs with
+            the differences of their images' new features.
+        layers: of the graph of images.
+        edges: pairs that a pair hears, the nearest and itself counted, or "full" (Fig. 4).
+        alpha: how much of a pair is kept. beta: how much of what it hears comes from pairs, and not from images (Eq. 7).
+        lam: weight of 1 - probability in a distance.
+        readout: the probability is a linear function of u', as printed, or of its "absolute" entries: a difference and its
+            negative then say the same.
+        margin: omega of the constraint.
+        smoothing: of the labels of the graph of images.
+        balance: in Eq. 13, pairs of one identity weigh as much as those of two, all together.
+        batches: of identities drawn at "random", or of some that are "near" each other, as they are in a graph at test.
+        identities: in a batch. images: of each of them.
+        rate: the learning rate of Adam at its highest.
+        weight_decay: of all weights.
+        schedule: "steps", a tenth after 0.2 and 0.6 of the epochs, or "cosine", to 0 at the last epoch.
+        epochs: how often the training images are gone through, at most.
+        patience: epochs without a better mAP on validation identities after which training stops; None for never.
+        noise: expected length of the noise on training embeddings of unit length, against their being closer together
+            than those of identities that the embedder has not seen.
+        calibrate: fit slope and offset of the logit on the validation identities, for the probabilities that are told;
+            distances have the network's own, for a larger gallery is harder.
+        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for training alone.
+        seed: of all that is random.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    nodes: int = 300
+    individual: bool = True
+    pairwise: bool = True
+    constraint: float = 0.1
+    propagation: bool = True
+    k: int = 10
+    graph: Literal["local", "full"] = "local"
+    attention: Literal["all", "linked"] = "linked"
+    self_in_c: bool = True
+    init: Literal["default", "identity"] = "identity"
+    layers: int = 2
+    edges: int | Literal["full"] = "full"
+    alpha: float = 0.1
+    beta: float = 0.1
+    lam: float = 0.2
+    readout: Literal["linear", "absolute"] = "absolute"
+    margin: float = 0.3
+    smoothing: float = 0.1
+    balance: bool = False
+    batches: Literal["random", "near"] = "random"
+    identities: int = 11
+    images: int = 6
+    rate: float = 1e-3
+    weight_decay: float = 5e-4
+    schedule: Literal["steps", "cosine"] = "cosine"
+    epochs: int = 15
+    patience: int | None = None
+    noise: float = 0.0
+    calibrate: bool = True
+    precision: Precision = "auto"
+    seed: int = 0
+
+    state_: dict[str, Tensor] = field(init=False, repr=False)
+    calibration_: list[float] = field(init=False, repr=False)
+    record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
+    _kept: Relations | None = field(init=False, repr=False, default=None)
+
+    name: ClassVar[str] = "hrnet"
+    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    needs: ClassVar[str] = "vectors"
+    uses_camera: ClassVar[bool] = False
+    comparable: ClassVar[bool] = False
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {
+            "nodes": 120,
+            "attention": "all",
+            "init": "default",
+            "layers": 1,
+            **{"alpha": 0.9, "beta": 0.8, "lam": 1.0},
+            "balance": False,
+            "readout": "linear",
+            "batches": "random",
+            "k": 10,
+            "rate": 3.5e-4,
+            "weight_decay": 5e-4,
+            "schedule": "steps",
+            "epochs": 200,
+            "patience": None,
+            "calibrate": False,
+        }
+    }
+
+    def __post_init__(self) -> None:
+        for key in ("nodes", "k", "layers", "epochs"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}: it must be at least 1")
+        for key in ("identities", "images"):
+            if getattr(self, key) < 2:
+                raise ValueError(f"{key} is {getattr(self, key)}: it must be at least 2")
+        for key in ("rate", "weight_decay", "noise", "margin", "constraint", "lam"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} is {getattr(self, key)}: it must not be negative")
+        for key in ("alpha", "beta", "smoothing"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"{key} is {getattr(self, key)}: it must be between 0 and 1")
+        if self.edges != "full" and self.edges < 1:
+            raise ValueError(f"edges is {self.edges}: it must be at least 1, or full")
+        if not (self.individual or self.pairwise):
+            raise ValueError("individual and pairwise are both off: one graph at least is needed")
+
+    @property
+    def setting(self) -> str:
+        """Always "online": no probe has an influence on another."""
+        return ONLINE
+
+    @property
+    def tail(self) -> float:
+        """2 + lam, more than any distance of an image in the graph."""
+        return 2 + self.lam
+
+    @property
+    def least(self) -> float:
+        """0: neither part of a distance is below it."""
+        return 0.0
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        compute: Compute | None = None,
+        folder: Path | None = None,
+    ) -> "HRNet":
+        """Learn from labelled embeddings, forgetting what was learned before; returns itself.
+
+        The losses on the embedder's own features (L_cl, L_tr) have nothing to train, and are left out.
+
+        Args:
+            train: the images, distractors left out; `labels` theirs.
+            validation: images of other identities: the best epoch by their mAP is kept.
+            compute: device, memory, threads, progress.
+            folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
+
+        Raises:
+            ValueError: fewer than two identities, none with two images, or an identity is in both sets.
+        """
+        compute = compute or Compute()
+        lesson = _Lesson(self, train, labels, compute)
+        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        with seeded(self.seed):
+            objective = self.objective(train.width, lesson.classes).to(compute.device)
+        network, half = objective.relations, bf16(self.precision, compute.device)
+
+        def losses(rows: NDArray[np.intp]) -> dict[str, Tensor]:
+            with torch.autocast(torch.device(compute.device).type, torch.bfloat16, enabled=half):
+                return objective(*lesson.take(rows))
+
+        history = optimise(
+            objective,
+            torch.optim.Adam(objective.parameters(), self.rate, weight_decay=self.weight_decay),
+            lesson.batches,
+            losses,
+            epochs=self.epochs,
+            seed=self.seed,
+            schedule=cosine(self.epochs) if self.schedule == "cosine" else steps((0.2 * self.epochs, 0.6 * self.epochs)),
+            validate=None if held is None else lambda _: held.score(_Judging(self, network, held.pool).distances()),
+            patience=self.patience,
+            folder=folder,
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp}",
+            what=self.name,
+            compute=compute,
+        )
+        self.learned(network)
+        self.record_ = neighborhood.record(lesson.labels, history)
+        if held is not None:
+            judging = _Judging(self, network, held.pool)
+            if self.pairwise and self.calibrate:
+                self.calibration_ = held.calibration(judging)
+            self.record_["validation"] = held.record(held.score(judging.distances(self.calibration_)))
+        return self
+
+    def learned(self, network: Relations) -> None:
+        """Take a network that was trained, here or together with an embedder."""
+        self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+        self.calibration_, self._kept = [*UNCALIBRATED], None
+
+    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
+        """Distances of every probe to the gallery, in blocks: (1 - cosine) + (1 - probability) in the graph, 3 + d_o beyond.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        yield from self.judging(Pool(query, gallery, compute=compute)).distances(self.calibration_)
+
+    def build(self, width: int) -> Relations:
+        """The two graphs, not trained."""
+        k, linked = "full" if self.graph == "full" else self.k, self.attention == "linked"
+        layers = [
+            IndividualRelation(width, k, self_in_c=self.self_in_c, linked=linked) for _ in range(self.layers * self.individual)
+        ]
+        pairwise = PairwiseRelation(
+            width, self.alpha, self.beta, propagate=self.propagation, edges=self.edges, absolute=self.readout == "absolute"
+        )
+        relations = Relations(layers, pairwise if self.pairwise else None)
+        if self.init == "identity":
+            relations.begin()
+        return relations
+
+    def heard(self, features: Features, *, compute: Compute | None = None) -> dict[str, Float32[np.ndarray, "n n"]]:
+        """A o C of some images, and the sum of their graphs of pairs, G: what the paper's Fig. 5 shows.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        related = self.related(features, compute=compute)
+        made: dict[str, Float32[np.ndarray, "n n"]] = {}
+        if related.weights is not None:
+            made["A o C, images"] = related.weights[0].float().cpu().numpy()
+        if related.pairs is not None:
+            made["G, pairs"] = related.pairs[0].float().sum(0).cpu().numpy()
+        return made
+
+    def related(self, features: Features, *, compute: Compute | None = None) -> Related:
+        """Both graphs over some images, each an anchor, as in training.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        judging = self.judging(Pool(features, Gallery(features), compute=compute))
+        with judging.pool.compute.limits(), torch.inference_mode():
+            return judging.network(judging.images[None] * judging.images.shape[1] ** 0.5, len(features))
+
+    def objective(self, width: int, classes: int) -> RelationObjective:
+        """The two graphs, not trained, and what they are trained by (Eq. 14)."""
+        return RelationObjective(
+            self.build(width),
+            width,
+            classes,
+            smoothing=self.smoothing,
+            margin=self.margin,
+            constraint=self.constraint,
+            balance=self.balance,
+        )
+
+    def judging(self, pool: Pool) -> "_Judging":
+        """The network at work on a pool.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        need_cosine(pool, self.name)
+        if not hasattr(self, "state_"):
+            raise ValueError("hrnet is not fitted: fit it, or load a file of 'graphreid fit'")
+        wanted = next(value.shape[1] for key, value in self.state_.items() if key.endswith("map.weight"))
+        if self._kept is None:
+            with torch.device("meta"):  # without random numbers
+                network = self.build(wanted)
+            try:
+                network.load_state_dict(self.state_, assign=True)
+            except RuntimeError:
+                raise ValueError("the network of a fitted hrnet can't be changed: fit it again with those options") from None
+            self._kept = network
+        width = pool.gallery.features.width
+        if width != wanted:
+            raise ValueError(f"vectors are {width} wide, and hrnet was fitted on {wanted}: fit it again, or embed as before")
+        return _Judging(self, self._kept.to(pool.compute.device), pool)
+
+
+class _Lesson:
+    """Batches of identities with some images each."""
+
+    def __init__(self, method: HRNet, train: Features, labels: Labels, compute: Compute) -> None:
+        self.method, self.device = method, compute.device
+        features, self.labels = drop_junk(train, labels)
+        target, self.classes = neighborhood.classes(self.labels)
+        if self.classes < 2:
+            raise ValueError("training needs images of at least 2 identities (junk and distractors don't count)")
+        self.features, self.target = features.take(target >= 0), target[target >= 0]
+        self.stamp = neighborhood.stamp(features, self.labels)
+        self.unit = normalise(self.features.vectors)
+
+    def batches(self, epoch: int) -> list[NDArray[np.intp]]:
+        """Begin an epoch: its batches of images."""
+        method = self.method
+        if method.noise:
+            self.unit = neighborhood.loosened(self.features, method.noise, generator(method.seed, epoch, 0, 5))
+        size = {"identities": min(method.identities, self.classes), "images": method.images}
+        if method.batches == "near":
+            return near_batches(self.target, self.unit, **size, seed=method.seed, epoch=epoch)
+        return pk_batches(self.target, **size, seed=method.seed, epoch=epoch)
+
+    def take(self, rows: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+        """Vectors [n, d] and classes [n]."""
+        return torch.from_numpy(self.unit[rows]).to(self.device), torch.from_numpy(self.target[rows]).to(self.device)
+
+
+class _Judging:
+    """A network at work on one pool."""
+
+    def __init__(self, method: HRNet, network: Relations, pool: Pool) -> None:
+        self.method, self.network, self.pool, self.device = method, network.eval(), pool, pool.compute.device
+        self.images = torch.from_numpy(pool.gallery.vectors).to(self.device)
+        self.around = Around.probes(pool, method.nodes)
+
+    @property
+    def graph_bytes(self) -> int:
+        """Of a node ten rows of its width; of a pair of nodes six weights."""
+        n = min(self.method.nodes, len(self.pool.gallery)) + 1
+        return n * 40 * self.images.shape[1] + n * n * 24
+
+    def related(self, part: slice) -> Related:
+        """Both graphs of some probes; node 0 is the probe, and the one anchor."""
+        near = torch.from_numpy(self.around.near.index[part]).to(self.device).long()
+        own = torch.from_numpy(self.around.vectors[part]).to(self.device)[:, None]
+        with self.pool.compute.limits(), torch.inference_mode():
+            return self.network(torch.cat([own, self.images[near]], 1) * own.shape[2] ** 0.5, 1)
+
+    def judge(self, part: slice) -> Judged:
+        """Nodes, logits and A o C of some probes, without the probe itself; with no graph of pairs logits are 0."""
+        related = self.related(part)
+        nodes = self.around.near.index[part]
+        logits = np.zeros(nodes.shape, np.float32) if related.logits is None else related.logits[:, 0, 1:].cpu().numpy()
+        weights = torch.zeros(len(nodes), 1, 1) if related.weights is None else related.weights[:, 1:, 1:].cpu()
+        return nodes, logits, weights.numpy()
+
+    def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
+        """Distances and probabilities of all probes, in blocks; with no graph of pairs, distances alone."""
+        pool, tail = self.pool, np.float32(self.method.tail)
+        for start, stop in pool.blocks(self.graph_bytes, what="hrnet graphs"):
+            distance = pool.distances(start, stop)
+            distance += tail
+            told = np.zeros_like(distance)
+            for part in slices(start, stop, GRAPHS):
+                related, index = self.related(part), self.around.near.index[part]
+                row = np.arange(part.start - start, part.stop - start)[:, None]
+                apart = torch.zeros(index.shape, device=self.device)
+                if related.weights is not None:
+                    x = functional.normalize(related.images[-1].float(), dim=2)
+                    apart += (1 - (x[:, 1:] @ x[:, 0, :, None])[..., 0]).clamp(min=0)
+                if related.logits is not None:
+                    logits = related.logits[:, 0, 1:].float()
+                    apart += self.method.lam * torch.sigmoid(-logits)
+                    told[row, index] = linked(logits.cpu().numpy(), calibration)
+                distance[row, index] = apart.cpu().numpy()
+            yield pool.answer(start, distance, told if self.method.pairwise else None)

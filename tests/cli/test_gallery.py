@@ -1,0 +1,103 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphreid.cli import main
+from graphreid.data.features import load_columns, load_embedder_name, load_vectors, save_features
+from tests.support import labelled
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, (features, labels) in zip(("query", "gallery"), labelled(0, probes=40), strict=True):
+        assert labels.camera is not None
+        track = np.arange(len(features)) // 4
+        columns = {"item": features.items, "identity": labels.identity, "camera": labels.camera, "track": track}
+        save_features(tmp_path / f"{name}.npz", features.vectors, columns, embedder="net 1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(line: str, capsys: pytest.CaptureFixture[str]) -> str:
+    code = main(["gallery", *line.split()])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    return said.out
+
+
+def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["gallery", *line.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_gallery_from_creation_to_export(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "60 images" in run("create g --features gallery.npz", capsys)
+    known = json.loads(run("info g --json", capsys))
+    assert (known["images"], known["embedder"], known["lists"]) == (60, "net 1", "up to date")
+    said = run("calibrate g --query query.npz --fpir 0.1 --unknowns removed --rule no-camera", capsys)
+    assert "of the known ones are identified" in said
+    assert "threshold    cosine: distance" in run("info g", capsys)
+    run("search g --features query.npz --top 3 --json answers.json --method k-reciprocal:k1=6,k2=3", capsys)
+    answers = json.loads((folder / "answers.json").read_text())
+    assert (answers["threshold"], len(answers["answers"])) == (None, 40)
+    assert len(answers["answers"][0]["matches"]) == 3
+    said = run("search g --item image3 --item image5 --top 2", capsys)
+    assert said.splitlines()[0].split() == ["image3"]
+    assert said.count("image3 ") == 1
+    assert "added 40 images" in run("add g --features query.npz", capsys)
+    run("remove g image3 image4", capsys)
+    (folder / "gone.txt").write_text("image5\nimage6\n")
+    assert "removed image5, image6" in run("remove g --list gone.txt", capsys)
+    run("export g --out out.npz", capsys)
+    columns = load_columns("out.npz")
+    assert set(columns) == {"item", "identity", "camera", "track"}
+    assert columns["track"].dtype.kind == "i"
+    assert load_embedder_name("out.npz") == "net 1"
+    assert len(load_vectors("out.npz")) == 60 + 40 - 4
+    run("export g --out folder", capsys)
+    assert load_embedder_name("folder") == "net 1"
+
+
+def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("create g --features gallery.npz", capsys)
+    assert "exists already" in refused("create g --width 3", capsys)
+    assert "one of the two" in refused("create h", capsys)
+    assert "no such folder" in refused("create h --width 3 --images nowhere", capsys)
+    assert "in the gallery already" in refused("add g --features gallery.npz", capsys)
+    assert "made with another" in refused("add g --features query.npz --embedder another", capsys)
+    assert "one of the three" in refused("search g", capsys)
+    assert "needs --model" in refused("search g --image x.png", capsys)
+    assert "'nobody' is not in the gallery" in refused("search g --item nobody", capsys)
+    assert "no items" in refused("remove g", capsys)
+    assert "not a gallery" in refused("info .", capsys)
+    assert "one threshold for all probes has no meaning" in refused(
+        "calibrate g --query query.npz --method k-reciprocal", capsys
+    )
+    data = load_vectors("query.npz")
+    np.savez("other.npz", vectors=data.vectors)
+    assert "made with an embedder that is not named" in refused("search g --features other.npz", capsys)
+    assert not (folder / "h").exists()
+
+
+def test_serving_to_others_needs_a_token(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("create g --features gallery.npz", capsys)
+    monkeypatch.delenv("GRAPHREID_TOKEN", raising=False)
+    for line, words in (
+        ("--host 0.0.0.0", "set GRAPHREID_TOKEN"),
+        ("--port 70000", "can't listen"),
+        ("--method nothing", "is not known"),
+        ("--body 0", "at least 1"),
+        ("--model .", "."),
+    ):
+        assert main(["serve", "g", *line.split()]) == 2
+        assert words in capsys.readouterr().err
+    monkeypatch.setitem(os.environ, "GRAPHREID_TOKEN", "short")
+    assert main(["serve", "g"]) == 2
+    assert "at least 16" in capsys.readouterr().err
