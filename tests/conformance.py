@@ -71,6 +71,7 @@ def test_declares_what_it_is(case: tuple[str, str], method: Reranker) -> None:
     assert method.setting == case[1]
     assert method.settings <= {"online", "transductive"}
     assert method.needs in ("affinity", "vectors")
+    assert isinstance(method.comparable, bool)
 
 
 def test_order_is_a_permutation_and_distances_ascend(method: Reranker) -> None:

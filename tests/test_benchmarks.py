@@ -13,7 +13,7 @@ from benchmarks.generate import Embeddings, Shape, part, write
 from benchmarks.run import RECORDS, ROOT
 from graphreid.data.features import load_features
 
-SHAPE = Shape(300, 11_700, 3_000, 100, 6, width=64, rank=32)
+SHAPE = Shape(300, 17_700, 3_000, 100, 6, width=64, rank=32)
 DENSE = (SHAPE.probes + SHAPE.gallery) ** 2 * 4 / 2**20
 """Megabytes of a matrix of all pairs."""
 
@@ -47,7 +47,7 @@ def test_a_method_holds_what_it_may_and_never_all_pairs(folder: Path, method: st
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    # numba's compiler is in it, some 90 MB; all pairs alone would be 550
+    # where nothing was compiled before, the compiler's 200 MB are in it; all pairs alone would be 1,236 MB
     assert told["peak_mb"] < 0.5 * DENSE
     assert told["stages"]
 
