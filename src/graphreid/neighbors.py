@@ -56,7 +56,8 @@ def search(
         compute: where and with how much memory.
 
     Returns:
-        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of the base.
+        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of the base;
+        it is to within the product's rounding, the others to the last bit.
 
     Raises:
         ValueError: k is less than 0, or the memory does not hold one row of distances.
