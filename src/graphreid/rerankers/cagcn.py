@@ -152,29 +152,29 @@ class CAGCN:
     """
 
     sampler: Literal["hgs", "plain"] = "hgs"
-    k1: int = 70
-    k2: int = 20
-    k: int = 100
+    k1: int = 140
+    k2: int = 10
+    k: int = 200
     edges: Literal["hgs", "knn", "full"] = "hgs"
     links: int = 8
     edge_weight: Literal["attention", "binary"] = "attention"
     edge_input: Literal["gallery", "pair"] = "gallery"
-    scale_attention: bool = False
+    scale_attention: bool = True
     attention_width: int = 256
     self_loops: bool = False
-    layers: int = 6
+    layers: int = 4
     width: int | None = 512
-    lam: float | Literal["auto"] = 1.0
+    lam: float | Literal["auto"] = 2.0
     alpha: float | None = 0.25
     gamma: float = 2.0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    rate: float = 0.01
-    weight_decay: float = 1e-4
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    rate: float = 0.001
+    weight_decay: float = 0.01
     schedule: Literal["constant", "cosine"] = "cosine"
     batch: int = 16
-    epochs: int = 8
+    epochs: int = 4
     patience: int | None = 4
-    noise: float = 0.0
+    noise: float = 1.0
     calibrate: bool = True
     precision: Precision = "auto"
     seed: int = 0
@@ -192,10 +192,16 @@ class CAGCN:
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
+            "k1": 70,
+            "k2": 20,
+            "k": 100,
+            "scale_attention": False,
             "layers": 9,
             "width": None,
+            "lam": 1.0,
             "optimizer": "sgd",
             "rate": 0.01,
+            "weight_decay": 1e-4,
             "schedule": "constant",
             "batch": 4,
             "epochs": 500,
