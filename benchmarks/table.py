@@ -1,4 +1,4 @@
-"""docs/results/speed.md from the records in benchmarks/records, and the README's table of methods that need no training.
+"""docs/results/speed.md and remedies.md from the records in benchmarks/records, and the README's table of methods that need no training.
 
 python -m benchmarks.table
 """
@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import record
+from benchmarks import learned, record, remedies
 from benchmarks.baselines import HERE, README
 from benchmarks.baselines import RECORDS as RESULTS
 from benchmarks.online import line
 from benchmarks.run import RECORDS
 from graphreid.files import whole_file
 
-PAGE = HERE / "speed.md"
+PAGE, REMEDIES = HERE / "speed.md", HERE / "remedies.md"
 START, END = "<!-- speed -->", "<!-- /speed -->"
 HEAD = """# Speed and memory
 
@@ -38,7 +38,15 @@ def page() -> str:
     online = RECORDS / "online.json"
     if online.is_file():
         parts.append(line(json.loads(online.read_text())))
+    parts += [learned.table(json.loads(file.read_text())) for file in sorted(RECORDS.glob("learned-*.json"))]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def remedied() -> str:
+    """The page on what helps a fit where the embedder knows the identities."""
+    files = sorted(RECORDS.glob("remedies-*.json"))
+    head = f"# Fitting in spite of packed identities\n\n{remedies.__doc__}"
+    return "\n".join([head, *(remedies.table(json.loads(file.read_text())) for file in files)]).rstrip() + "\n"
 
 
 def summary() -> str:
@@ -76,4 +84,5 @@ def write(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     write(PAGE, page())
+    write(REMEDIES, remedied())
     write(README, filled(README.read_text()))

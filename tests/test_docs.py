@@ -97,6 +97,7 @@ def test_numbers_are_those_of_the_records() -> None:
     assert baselines.page() == baselines.PAGE.read_text(), "run: python -m benchmarks.baselines"
     assert baselines.filled(README) == README, "run: python -m benchmarks.baselines"
     assert table.page() == table.PAGE.read_text(), "run: python -m benchmarks.table"
+    assert table.remedied() == table.REMEDIES.read_text(), "run: python -m benchmarks.table"
     assert table.filled(README) == README, "run: python -m benchmarks.table"
 
 
