@@ -1,4 +1,4 @@
-"""An embedder packs the identities that it was trained on tighter than others, and a re-ranker fitted on those expects too much.
+"""An embedder packs the identities that it was trained on tighter than others; a re-ranker fitted on those expects too much.
 
 Remedies, compared on equal data by
 

@@ -1,4 +1,4 @@
-"""docs/results/speed.md and remedies.md from the records in benchmarks/records, and the README's table of methods that need no training.
+"""docs/results/speed.md and remedies.md from benchmarks/records, and the README's table of methods that need no training.
 
 python -m benchmarks.table
 """
