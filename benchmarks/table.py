@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import learned, record, remedies
+from benchmarks import learned, published, record, remedies
 from benchmarks.baselines import HERE, README
 from benchmarks.baselines import RECORDS as RESULTS
 from benchmarks.online import line
@@ -15,7 +15,6 @@ from benchmarks.run import RECORDS
 from graphreid.files import whole_file
 
 PAGE, REMEDIES = HERE / "speed.md", HERE / "remedies.md"
-START, END = "<!-- speed -->", "<!-- /speed -->"
 HEAD = """# Speed and memory
 
 Written by `python -m benchmarks.table` from `benchmarks/records/`, which `python -m benchmarks.run --shape SHAPE` makes on
@@ -71,9 +70,12 @@ def _ap(row: dict[str, Any]) -> str:
 
 
 def filled(readme: str) -> str:
-    """The README with the table of today."""
-    before, rest = readme.split(START)
-    return f"{before}{START}\n{summary()}\n{END}{rest.split(END)[1]}"
+    """The README with the tables of today."""
+    for name, made in (("speed", summary()), ("learned", published.learned())):
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, rest = readme.split(start)
+        readme = f"{before}{start}\n{made}\n{end}{rest.split(end)[1]}"
+    return readme
 
 
 def write(path: Path, text: str) -> None:

@@ -11,9 +11,9 @@ import torch
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery
-from graphreid.protocols import ONLINE, Reranker
+from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
-from graphreid.rerankers import METHODS
+from graphreid.rerankers import METHODS, Cosine
 from graphreid.storage import load, parse, save
 from graphreid.types import Features
 from tests.support import all_distances, labelled
@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fa-gcn": {"k": 4, "epochs": 2},
     "ffgnn": {"k": 12, "reciprocal": 4, "tau": 5, "epochs": 1},
     "hrnet": {"nodes": 12, "k": 4, "identities": 4, "images": 3, "epochs": 2},
+    "parts": {"parts": 2, "width": 4, "fixed": 2},
     "sggnn": {"k": 12, "width": 8, "epochs": 1},
 }
 """Options that make a method quick enough to be fitted here."""
@@ -217,6 +218,46 @@ def test_a_zero_vector_that_was_kept(method: Reranker) -> None:
     vectors = gallery.vectors.copy()
     vectors[3] = 0
     assert np.isfinite(all_distances(method, query, Gallery(Features(vectors, gallery.items, gallery.camera, "keep")))).all()
+
+
+def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], method: Reranker) -> None:
+    if not isinstance(method, Explains):
+        return
+    query, gallery = data()
+    snapshot = Gallery(gallery)
+    for probe in (query.take(np.array([3])), gallery.take(np.array([7]))):
+        block = next(iter(method.distances(probe, snapshot)))
+        own = snapshot.rows_of(probe.items)[0]
+        told = method.explain(probe, snapshot)
+        n = len(told.nodes)
+        assert n > 2
+        assert len(np.unique(told.nodes)) == n
+        assert own not in told.nodes
+        np.testing.assert_array_equal(told.after, np.argsort(np.argsort(block.distance[0], kind="stable"))[told.nodes] + 1)
+        if case[0] != "fa-ec-gcn":  # which starts from FA-GCN's distances
+            base = next(iter(Cosine().distances(probe, snapshot))).distance[0]
+            np.testing.assert_array_equal(told.before, np.argsort(np.argsort(base, kind="stable"))[told.nodes] + 1)
+        assert (told.probability is None) == (block.probability is None)
+        if told.probability is not None and block.probability is not None:
+            np.testing.assert_array_equal(told.probability, block.probability[0, told.nodes])
+        assert told.edges.shape == (len(told.weights), 2)
+        assert ((told.edges >= 0) & (told.edges < n)).all()
+        assert len(np.unique(told.edges, axis=0)) == len(told.edges) > 0
+        assert (told.weights > 0).all()
+        if told.heard is not None:
+            assert told.heard.shape == (n,)
+            assert told.heard.min() >= 0
+            assert told.heard.max() > 0
+    with pytest.raises(ValueError, match="one at a time"):
+        method.explain(query, snapshot)
+    (one, _), (only, _) = labelled(7, probes=1, images=1)
+    assert len(method.explain(one, Gallery(only)).nodes) <= 1
+    assert len(method.explain(only, Gallery(only)).nodes) == 0
+
+
+def test_methods_that_make_a_graph_of_a_probe_explain() -> None:
+    explains = {name for name, kind in METHODS.items() if hasattr(kind, "explain")}
+    assert explains == {"cagcn", "ec-gcn", "fa-ec-gcn", "fa-gcn", "ffgnn", "hrnet", "k-reciprocal", "sggnn"}
 
 
 def test_nan_is_refused() -> None:

@@ -12,7 +12,7 @@ LAYERS = (
     ("neighbors", "ranking", "data"),
     ("gallery",),
     ("protocols",),
-    ("evaluation", "openset", "graph", "nn"),
+    ("evaluation", "openset", "stored", "graph", "nn"),
     ("training", "runs"),
     ("embedders", "rerankers", "storage"),
     ("report", "experiments", "living"),
@@ -25,6 +25,7 @@ MAY_MEET_SIBLINGS = {
     "rerankers/fa_ec_gcn.py",
     "embedders/__init__.py",
     "embedders/hrnet.py",
+    "embedders/icg.py",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

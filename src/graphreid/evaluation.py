@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
-from graphreid.ranking import first
+from graphreid.ranking import first, listed
 from graphreid.seeding import generator
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Features, Labels
 
@@ -32,26 +32,36 @@ class Rule:
         ap: "step" is the mean over positives of the precision at each; "trapezoid" averages it with the precision just before.
         denominator: means go over "valid" probes (those with a positive left), or over "all", where the others count 0.
         distractor: an identity number whose images are wrong for every probe (0 in raw Market-1501 arrays), or None.
+        listed: how many images of each probe's ranking are looked at, those that do not count among them, or None for all. A
+            right image beyond is not found and adds 0, so the mean is at most that over whole rankings.
 
     Raises:
-        ValueError: an unknown choice.
+        ValueError: an unknown choice, or a list of no image.
     """
 
     camera: str = "remove"
     ap: str = "step"
     denominator: str = "valid"
     distractor: int | None = None
+    listed: int | None = None
 
     def __post_init__(self) -> None:
         choices = {"camera": ("remove", "keep"), "ap": ("step", "trapezoid"), "denominator": ("valid", "all")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+        if self.listed is not None and self.listed < 1:
+            raise ValueError(f"listed is {self.listed}: at least one image must be looked at")
+
+    def named(self, measure: str) -> str:
+        """What a mean over rankings is called: "mAP", or "mAP@100" where only the first 100 images are looked at."""
+        return measure if self.listed is None else f"{measure}@{self.listed}"
 
     def __str__(self) -> str:
         camera = "same identity and camera removed" if self.camera == "remove" else "same camera kept"
         distractor = "" if self.distractor is None else f", identity {self.distractor} distracts"
-        return f"{camera}, {self.ap} AP, mean over {self.denominator} probes, ties by gallery order{distractor}"
+        first = "" if self.listed is None else f", only the first {self.listed} images of each ranking"
+        return f"{camera}, {self.ap} AP, mean over {self.denominator} probes, ties by gallery order{distractor}{first}"
 
 
 RULES = {
@@ -71,10 +81,10 @@ class Report:
         rule: how they were judged.
         identity: int64 [q], the probes' identities.
         ap: float64 [q] in [0, 1], NaN for a probe without a positive, as `inp`.
-        inp: float64 [q] in [0, 1], positives / rank of the last positive.
-        first_rank: int64 [q], 1-based rank of the first positive, 0 without one.
+        inp: float64 [q] in [0, 1], positives / rank of the last positive; 0 where that is not in the list (`Rule.listed`).
+        first_rank: int64 [q], 1-based rank of the first positive, 0 without one (in the list).
         positives: int64 [q], positives left for each probe.
-        seconds: wall time of the method, from embeddings to the last distance.
+        seconds: wall time of the method, from embeddings to the last distance; NaN where it ran elsewhere.
         order: int32 [q, top], the first gallery images of each probe (-1 where there is none), or None if not asked for.
     """
 
@@ -125,7 +135,11 @@ class Report:
         """
         if k < 1:
             raise ValueError(f"k is {k}: ranks start at 1")
-        return self._mean((self.valid & (self.first_rank <= k)).astype(np.float64))
+        return self._mean(((self.first_rank > 0) & (self.first_rank <= k)).astype(np.float64))
+
+    def ranks(self, wanted: Iterable[int]) -> list[int]:
+        """Those of these ranks for which there is a CMC: a list says nothing of ranks beyond its length."""
+        return [k for k in wanted if self.rule.listed is None or k <= self.rule.listed]
 
     def interval(self, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """A bootstrap interval of the mAP: identities are drawn, with all their probes."""
@@ -148,14 +162,14 @@ class Report:
         """The numbers that go into a JSON report."""
         low, high = self.interval()
         return {
-            "mAP": self.mean_ap(),
-            "mAP_interval": [low, high],
-            "mINP": self.mean_inp(),
-            "cmc": {str(k): self.cmc(k) for k in (1, 5, 10)},
+            self.rule.named("mAP"): self.mean_ap(),
+            f"{self.rule.named('mAP')}_interval": [low, high],
+            self.rule.named("mINP"): self.mean_inp(),
+            "cmc": {str(k): self.cmc(k) for k in self.ranks((1, 5, 10))},
             "setting": self.setting,
             "queries": self.queries,
             "skipped": self.skipped,
-            "seconds": self.seconds,
+            "seconds": None if np.isnan(self.seconds) else self.seconds,
             **self.extra,
         }
 
@@ -234,11 +248,18 @@ class Judge:
         """
         from graphreid.compiled import counting  # noqa: PLC0415  # the GPU path must import without numba
 
+        if self.rule.listed is not None:
+            block = listed(block, self.rule.listed)
         start, stop = block.start, block.start + len(block.distance)
         positives, starts = self._judged.positives.of(start, stop)
         ranks, bad = counting.ranks(block.distance, positives, starts, *self._judged.removed.of(start, stop), self._judged.junk)
         if bad.any():
             raise ValueError(f"the distances of probe {start + int(bad.argmax())} hold NaN: they can't be ranked")
+        if self.rule.listed is not None:
+            # ranks ascend, and what is at +inf comes last: rank 0 is what the list does not have
+            probe = np.repeat(np.arange(stop - start), np.diff(starts))
+            found = np.bincount(probe[block.distance[probe, positives] < np.inf], minlength=stop - start)
+            ranks[np.arange(len(ranks)) - starts[probe] >= found[probe]] = 0
         self._ranks.append((start, ranks, starts))
 
     def report(self, name: str, setting: str, seconds: float, order: Int32[np.ndarray, "q top"] | None = None) -> Report:
@@ -253,12 +274,13 @@ class Judge:
             positives[start : start + len(count)] = count
             if len(rows):
                 nth = np.arange(len(ranks)) - np.repeat(starts[:-1], count) + 1
-                precision = nth / ranks
+                found = ranks > 0
+                precision = np.divide(nth, ranks, out=np.zeros(len(ranks)), where=found)
                 if self.rule.ap == "trapezoid":
                     # precision just before the positive; 1 where nothing comes before it
-                    precision = (precision + np.where(ranks > 1, (nth - 1) / np.maximum(ranks - 1, 1), 1)) / 2
+                    precision = found * (precision + np.where(ranks > 1, (nth - 1) / np.maximum(ranks - 1, 1), 1)) / 2
                 ap[rows] = np.add.reduceat(precision, begins) / (ends - begins)
-                inp[rows] = (ends - begins) / ranks[ends - 1]
+                inp[rows] = np.where(found[ends - 1], (ends - begins) / np.maximum(ranks[ends - 1], 1), 0)
                 first_rank[rows] = ranks[begins]
         return Report(name, setting, self.rule, self.identity, ap, inp, first_rank, positives, seconds, order)
 

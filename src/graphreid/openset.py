@@ -221,11 +221,12 @@ class PairCounts:
     Args:
         verdicts: who is right for whom.
         comparable: whether the method declares its distances comparable between probes; a link probability always is.
+        score: what a distance is called.
     """
 
-    def __init__(self, verdicts: Verdicts, *, comparable: bool) -> None:
+    def __init__(self, verdicts: Verdicts, *, comparable: bool, score: str = "distance") -> None:
         q = len(verdicts.query)
-        self._verdicts, self._comparable = verdicts, comparable
+        self._verdicts, self._comparable, self._score = verdicts, comparable, score
         self._right, self._wrong = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
         self._first, self._nearest_wrong = np.full(q, np.inf, np.float32), np.full(q, np.inf, np.float32)
         self._first_right, self._mated = np.zeros(q, bool), np.zeros(q, bool)
@@ -258,7 +259,7 @@ class PairCounts:
                     count.astype(np.int64), probability / count, right / count, float(self._squares / count.sum())
                 )
         return Separation(
-            score="distance" if self._calibration is None else "1 - link probability",
+            score=self._score if self._calibration is None else "1 - link probability",
             comparable=self._comparable or self._calibration is not None,
             right=self._right,
             wrong=self._wrong,

@@ -195,6 +195,15 @@ class FromAffinity(Protocol):
 
 
 @runtime_checkable
+class GivesAffinity(Protocol):
+    """A re-ranker whose distances are an affinity in full, from which another method starts in A+B."""
+
+    def affinity(self, query: Features, gallery: Gallery, *, compute: Compute | None = ...) -> Affinity:
+        """The union of gallery and probes, with these distances."""
+        ...
+
+
+@runtime_checkable
 class Transforms(Protocol):
     """A re-ranker that gives new vectors; in A+B the other method runs on them.
 
@@ -257,6 +266,7 @@ class Explanation:
         probability: float32 [n] in [0, 1], that a node shows the probe's identity; None where a method gives none.
         before: int64 [n], each node's rank in the gallery by the base distance, from 1.
         after: int64 [n], the same by the method's distance.
+        heard: float32 [n], how much the probe itself hears each node; None where it is no node of the graph.
     """
 
     nodes: Int64[np.ndarray, " n"]
@@ -265,6 +275,7 @@ class Explanation:
     probability: Float32[np.ndarray, " n"] | None
     before: Int64[np.ndarray, " n"]
     after: Int64[np.ndarray, " n"]
+    heard: Float32[np.ndarray, " n"] | None = None
 
 
 @runtime_checkable

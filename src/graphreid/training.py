@@ -25,7 +25,7 @@ Schedule = Callable[[float], float]
 
 
 class Batches(Protocol[Batch_co]):
-    """An epoch's batches; a list will do."""
+    """An epoch's batches; a list will do. Where they have `facts`, numbers by name, these go into the epoch's record."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -108,6 +108,7 @@ def optimise(
                 record: dict[str, int | float] = {name: float(part) / len(drawn) for name, part in sums.items()}
                 if not all(math.isfinite(mean) for mean in record.values()):
                     raise ValueError(f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower the learning rate")
+                record |= getattr(drawn, "facts", {})
                 record |= {"epoch": epoch + 1, "rate": optimizer.param_groups[0]["lr"], "batches": len(drawn)}
                 record["seconds"] = round(perf_counter() - began, 3)
                 state.close(record if validate is None else {**record, "score": float(validate(epoch))})

@@ -66,3 +66,54 @@ def test_the_rule_can_be_chosen(files: tuple[str, str], tmp_path: Path) -> None:
         assert main(command) == 0
         values.add(json.loads(out.read_text())["methods"]["cosine"]["mAP"])
     assert len(values) >= 3
+
+
+def test_answers_of_other_programs_stand_beside_methods(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, gallery = files
+    both = ["--query", query, "--gallery", gallery]
+    whole, cut, matrix, out = (str(tmp_path / name) for name in ("whole.npz", "cut.npz", "d.npy", "r.json"))
+    assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "1000", "--out", whole]) == 0
+    assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "7", "--out", cut]) == 0
+    (probes, _), (images, _) = load_features(query), load_features(gallery)
+    np.save(matrix, np.concatenate([block.distance for block in KReciprocal(k1=8).distances(probes, Gallery(images))]))
+    methods = ["cosine", "k-reciprocal:k1=8", whole, matrix]
+    assert main(["evaluate", *both, *(part for name in methods for part in ("--method", name)), "--json", out]) == 0
+    given = json.loads(Path(out).read_text())["methods"]
+    for name in (whole, matrix):
+        for key in ("mAP", "mAP_interval", "mINP", "cmc", "queries"):
+            assert given[name][key] == given["k-reciprocal:k1=8"][key], (name, key)
+        assert given[name]["seconds"] is None
+        assert given[name]["peak_mb"] is None
+    assert given[whole]["setting"] == "transductive"
+    assert given[matrix]["setting"] == "unknown"
+    capsys.readouterr()
+    page = str(tmp_path / "r.html")
+    methods = ["k-reciprocal:k1=8", cut, "cosine"]
+    words = [*both, *(part for name in methods for part in ("--method", name))]
+    assert main(["evaluate", *words, "--json", out, "--report", page]) == 0
+    printed, given, text = capsys.readouterr().out, json.loads(Path(out).read_text()), Path(page).read_text()
+    assert "mAP@7 less the first" in printed
+    assert "only the first 7 images" in given["rule"]
+    for name in methods:
+        assert "mAP" not in given["methods"][name]
+    assert (
+        given["methods"][cut]["mAP@7"] == given["methods"]["k-reciprocal:k1=8"]["mAP@7"] != given["methods"]["cosine"]["mAP@7"]
+    )
+    assert '<th scope="col">mAP@7</th>' in text
+    assert ">mAP</th>" not in text
+    assert "place in the list" in text
+
+
+def test_a_wrong_answer_is_refused_before_the_work(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, gallery = files
+    np.save(tmp_path / "d.npy", np.zeros((3, 4)))
+    both = ["--query", query, "--gallery", gallery, "--method", "cosine"]
+    assert main(["evaluate", *both, "--method", str(tmp_path / "d.npy")]) == 2
+    said = capsys.readouterr()
+    assert "d.npy: 3 rows of distances" in said.err
+    assert said.err.count("\n") == 1
+    assert "mAP" not in said.out

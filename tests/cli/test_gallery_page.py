@@ -28,7 +28,9 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(tmp_path)
     words = [shlex.split(line, comments=True) for block in blocks("console") for line in block.splitlines()]
     ran = [line[2] for line in words if line[1] == "gallery" and main(line[1:]) == 0]
-    assert ran == ["create", "info", "calibrate", "search", "search", "add", "remove", "export"], capsys.readouterr().err
+    assert ran == ["create", "info", "calibrate", "search", "search", "explain", "add", "remove", "export"], (
+        capsys.readouterr().err
+    )
     app.parse_args(words[-1][1:], exit_on_error=False, print_error=False)
     for block in blocks("python"):
         exec(compile(block, "gallery.md", "exec"), {})

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from graphreid.cli import main
 from graphreid.cli import reproduce as module
@@ -15,6 +17,8 @@ from tests.cli.test_train import data, train
 from tests.experiments.cases import LEARNED, TABLE, Sharpened, write_inputs
 
 __all__ = ["data"]
+
+TINY = ("channels=[8,8,16,16]", "batch_identities=3", "batch_images=2", "precision=fp32", "epochs=1", "height=32", "width=16")
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +137,49 @@ def test_from_images(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     capsys.readouterr()
     words = ["reproduce", "toys/fig1", "--data", str(data), "--model", str(run), "--work", str(tmp_path / "work")]
     assert "kept no identities away" in refused(words, capsys)
+
+
+def market(root: Path) -> Path:
+    """A tree named and laid out as Market-1501 is published, with tiny images: 16 identities to train on, 4 for the test."""
+    rng = np.random.default_rng(0)
+    colour = rng.integers(40, 215, (21, 2, 3))
+    parts = {"bounding_box_train": range(1, 17), "query": range(17, 21), "bounding_box_test": [*range(17, 21), 0, -1]}
+    for part, identities in parts.items():
+        (root / part).mkdir(parents=True)
+        for identity in identities:
+            for camera, shot in ((1, 0), (2, 0)) if part == "query" else ((1, 1), (2, 1), (3, 1), (3, 2)):
+                name = f"{identity:04d}" if identity >= 0 else "-1"
+                noisy = np.repeat(colour[identity], 16, axis=0)[:, None] + rng.integers(-30, 30, (32, 16, 3))
+                file = root / part / f"{name}_c{camera}s1_{shot:06d}_00.jpg"
+                Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file)
+    return root
+
+
+def test_from_a_public_set_as_published_to_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = RECIPES["cagcn/table3"]
+    monkeypatch.setitem(RECIPES, whole.id, replace(whole, rows=whole.rows[:3], claims=()))
+    tree = market(tmp_path / "Market-1501-v15.09.15")
+    tiny = [word for pair in TINY for word in ("--train-set", pair)]
+    words = ["cagcn/table3", "--data", tree, "--from", "market1501", *tiny, "--seeds", "1"]
+    words += [word for pair in ("epochs=1", "layers=1", "width=8", "attention_width=4") for word in ("--set", pair)]
+    assert reproduce(tmp_path, *words) == 0
+    text = (tmp_path / "out" / "market1501" / "cagcn" / "table3.md").read_text()
+    assert "HGS" in text
+    assert "market1501" in text
+    records = read_records(tmp_path / "out")
+    assert {record["data"]["name"] for record in records} == {"market1501"}
+    parts = records[0]["data"]["parts"]
+    assert (parts["query"]["images"], parts["gallery"]["images"], parts["gallery"]["junk"]) == (8, 20, 4)
+    assert records[0]["embeddings"]["identities"] == {"backbone": 12, "fit": 2, "validation": 2}
+    model = next((tmp_path / "work").glob("market1501-small/model.safetensors"))
+    before = model.stat().st_mtime_ns
+    capsys.readouterr()
+    assert reproduce(tmp_path, *words) == 0
+    assert "are there already" in capsys.readouterr().out
+    assert model.stat().st_mtime_ns == before
+    assert "choose one of" in refused(["reproduce", "cagcn/table3", "--data", str(tree), "--from", "market"], capsys)
 
 
 def test_runs_lists_and_compares(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.data.truth import FOLDER, SHARD, Truth, read_truth, write_shard
+from graphreid.data.truth import FOLDER, SHARD, Truth, overlap, read_truth, write_shard
 
 
 def some(count: int, first: int = 0) -> Truth:
@@ -53,3 +53,17 @@ def test_bad_input_is_named(root: Path, tmp_path: Path) -> None:
 
 def test_shards_are_of_a_size() -> None:
     assert SHARD > 0
+
+
+def test_overlap_is_intersection_over_union_at_the_masks_size() -> None:
+    rng = np.random.default_rng(0)
+    mask, labels = rng.integers(0, 6, (5, 8, 4)).astype(np.uint8), rng.integers(0, 6, (5, 4, 2)).astype(np.uint8)
+    large = np.repeat(np.repeat(labels, 2, axis=1), 2, axis=2)
+    got = overlap(labels, mask)
+    assert got[0] == pytest.approx(((large > 0) & (mask > 0)).sum() / ((large > 0) | (mask > 0)).sum())
+    for k in range(1, 6):
+        assert got[k] == pytest.approx(((large == k) & (mask == k)).sum() / ((large == k) | (mask == k)).sum())
+    assert (overlap(mask, mask) == 1).all()
+    assert np.isnan(overlap(np.minimum(labels, 4), np.minimum(mask, 4))[5])
+    assert overlap(labels, mask, parts=7).shape == (7,)
+    assert overlap(np.minimum(labels, 2), mask, parts=3).shape == (3,)

@@ -61,6 +61,7 @@ def test_the_samplers_recall_is_recorded(tmp_path: Path) -> None:
     assert [record["seed"] for record in results["HGS"].records] == [0, 1]
     assert results["HGS"].records[0]["measured"].keys() == {"sampler recall"}
     assert 0 < results["plain"].records[0]["measured"]["sampler recall"] <= 1
+    assert results["plain"].records[0]["configuration"]["fields"]["CAGCN"]["sampler"] == "plain", "a row's own option"
     assert results["baseline"].records[0]["measured"] == {}
 
 
@@ -71,6 +72,6 @@ def test_re_ranking_after_cagcn_shares_its_fit(tmp_path: Path) -> None:
     alone, both = (results[name].records[0] for name in ("CAGCN", "CAGCN+RR"))
     assert (alone["protocol"]["setting"], both["protocol"]["setting"]) == ("online", "transductive")
     assert both["configuration"]["fields"].keys() == {"CAGCN", "KReciprocal"}
-    assert both["configuration"]["fields"]["CAGCN"]["k"] == 500, "a row's own option stays"
+    assert both["configuration"]["fields"]["CAGCN"]["k"] == TINY["k"]
     assert both["cost"]["fit_seconds"] == alone["cost"]["fit_seconds"]
     assert both["probes"] != alone["probes"]

@@ -6,6 +6,9 @@ from graphreid.experiments.coverage import COVERAGE, RECIPES, absent, select, st
 from graphreid.experiments.recipe import FITTED, METRICS, Row
 from graphreid.rerankers import METHODS
 from graphreid.storage import parse
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "coverage.md"
 
 # what can be made of the five papers: 23 tables and 19 figures
 ALL = {
@@ -36,6 +39,28 @@ def test_every_table_and_figure_is_listed() -> None:
     assert list(COVERAGE) == expected
     assert len(expected) == 42
     assert sum("table" in name for name in expected) == 23
+
+
+def page() -> str:
+    """What docs/coverage.md holds."""
+    lines = [
+        "# What of the five papers can be made",
+        "",
+        "Written by `python -m tests.experiments.test_coverage`. Any data set will do for each; on the paper's own, levels can",
+        "be compared too. *Needs*: what `--data` must be, a folder of embeddings or a data folder with images",
+        "([experiments.md](experiments.md)). Other papers' rows in comparison tables, diagrams and notation are left out.",
+        "",
+        "| command | what | needs | the paper's own data | in this version |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, entry in COVERAGE.items():
+        command = f"`graphreid reproduce {name} --data DIR`"
+        lines.append(f"| {command} | {entry.what} | {entry.needs} | {entry.sets} | {state(name)} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_shows_every_id() -> None:
+    assert PAGE.read_text() == page(), "run: python -m tests.experiments.test_coverage"
 
 
 def test_cagcn_is_complete() -> None:
@@ -112,3 +137,7 @@ def test_the_papers_numbers_are_its_own(shared: Path) -> None:
             for row in recipe.rows:
                 for numbers in row.paper.values():
                     assert all(f"{value:g}" in text for value in numbers.values()), (recipe.id, row.name)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

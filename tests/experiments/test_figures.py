@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,10 @@ def test_lists_with_pictures(tmp_path: Path) -> None:
     page, table = made(tmp_path, LISTS, pictures=True)
     assert table["figure"] == "fig2.png"
     assert (page.parent / "fig2.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_too_few_identities_for_a_map_are_a_note_and_no_end(tmp_path: Path) -> None:
+    page, table = made(tmp_path, replace(LEARNED, kind="map"))
+    assert table["figure"] is None
+    assert not page.with_suffix(".svg").exists()
+    assert "There is no map: it takes 20 identities" in page.read_text()

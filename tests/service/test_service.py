@@ -60,6 +60,34 @@ def test_search_by_vector_and_by_item(client: TestClient, made: tuple[LivingGall
     assert "image7" not in [match["item"] for match in other["matches"]]
 
 
+def test_explains_a_vector_as_well_as_an_item(client: TestClient, made: tuple[LivingGallery, Features]) -> None:
+    vector = made[1].vectors[7].tolist()
+    ranks = [match["item"] for match in ask(client, vector=vector, method=METHODS[1], top=50)["matches"]]
+    told = client.post("/explain", json={"vector": vector, "method": METHODS[1]})
+    assert told.status_code == 200, told.text
+    told = told.json()
+    assert (told["item"], told["method"]) == ("probe", METHODS[1])
+    assert len(told["nodes"]) > 3
+    for node in told["nodes"]:
+        assert node["after"] == ranks.index(node["item"]) + 1
+        assert node["probability"] is None
+        assert node["heard"] > 0
+    assert all(edge["weight"] > 0 and edge["heard"] < len(told["nodes"]) for edge in told["edges"])
+    by_item = client.post("/explain", json={"item": "image7", "method": METHODS[1]}).json()
+    assert by_item == client.get("/explain", params={"item": "image7", "method": METHODS[1]}).json()
+    assert (by_item["item"], "image7" in [node["item"] for node in by_item["nodes"]]) == ("image7", False)
+    for asked, status, words in (
+        ({"vector": vector}, 422, f"ask {METHODS[1]}"),
+        ({"vector": vector[1:], "method": METHODS[1]}, 422, "15 wide"),
+        ({"vector": vector, "item": "image7", "method": METHODS[1]}, 422, "one of the three"),
+        ({"item": "nobody", "method": METHODS[1]}, 404, "nobody"),
+        ({"vector": vector, "top": 3}, 422, "not permitted"),
+    ):
+        response = client.post("/explain", json=asked)
+        assert response.status_code == status
+        assert words in response.json()["detail"]
+
+
 def test_items_come_and_go(client: TestClient) -> None:
     entry = {"item": "new/1 ü", "vector": [1.0] * 16, "identity": "9", "camera": "1", "extra": {"seen": True}}
     response = client.post("/items", json={"items": [entry]})
@@ -133,7 +161,7 @@ def test_a_token_is_asked_for(made: tuple[LivingGallery, Features]) -> None:
 
 def test_images_need_their_embedder(tmp_path: Path) -> None:
     gallery, _, _ = living(tmp_path)
-    engine = Engine(gallery)
+    engine = Engine(gallery, METHODS)
 
     class Flat:
         def embed(self, images: Any, *, compute: Any) -> Features:
@@ -148,6 +176,9 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     response = client.post("/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]})
     assert response.status_code == 201, response.text
     assert ask(client, image=image, top=1)["matches"][0]["item"] == "red"
+    told = client.post("/explain", json={"image": image, "method": METHODS[1]})
+    assert told.status_code == 200, told.text
+    assert min(told.json()["nodes"], key=lambda node: node["before"])["item"] == "red"
     path = client.get("/items/red").json()["path"]
     picture = engine.pictures.thumbnail(path)
     assert picture is not None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,11 @@ def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
     text = draw.graph(drawn, [f"<{row}>" for row in drawn.nodes], None)
     assert text.count('class="node"') == draw.NODES + 1
     assert "<101>" not in text
+    assert "stroke-width:" not in text.split('class="edge"')[0]
+    heard = replace(made, heard=np.linspace(1, 0, n, dtype=np.float32))
+    text = draw.graph(draw.of_method(heard), [str(row) for row in drawn.nodes], None)
+    assert text.count(";stroke-width:") == draw.NODES
+    assert text.count("heard by the probe: ") >= draw.NODES
     at = draw.layout(len(drawn.nodes), drawn.edges, drawn.weights)
     assert (np.linalg.norm(at - draw.SCREEN / 2, axis=1) > 60).all()
 

@@ -107,9 +107,12 @@ def test_from_the_gallery_to_a_probe_and_on(browser: Browser, address: str) -> N
     assert page.locator("h2").first.inner_text() == "set & <10>/10"
     assert page.locator("article.list").count() == 2
     assert page.locator("article.list").first.locator("li.right").count() >= 5
-    assert page.locator("svg.graph image").count() >= 11
+    assert page.locator("svg.graph image").count() >= 8
+    assert "what the probe itself hears" in page.locator("#why figcaption").first.inner_text()
     assert page.locator("svg.histogram .threshold").count() == 0
     page.locator("p.tabs").get_by_role("link", name="cosine").click()
+    assert page.locator("svg.graph image").count() >= 11
+    assert "makes no graph" in page.locator("#why figcaption").first.inner_text()
     assert page.locator("svg.histogram .threshold").count() == 1
     page.keyboard.press("m")
     page.wait_for_url("**/map")

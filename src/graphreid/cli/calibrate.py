@@ -65,14 +65,12 @@ def calibrate(
     embed' made with the run as 'compare' does, that is without --flip or --no-flip.
     """
     read_config(model)
-    network, _ = load_embedder(model / MODEL).fitted()
+    entries = load_embedder(model / MODEL).entries
     probes, wanted = drop_junk(*load_features(query))
     images, found = drop_junk(*load_features(gallery))
     for path, features in ((query, probes), (gallery, images)):
-        if features.width != network.neck.num_features:
-            raise ValueError(
-                f"{path}: vectors {features.width} wide, and the run's are {network.neck.num_features}: embed with it"
-            )
+        if features.width != entries:
+            raise ValueError(f"{path}: vectors {features.width} wide, and the run's are {entries}: embed with it")
     place = Gallery(images)
     verdicts = Verdicts(wanted, found, own=place.rows_of(probes.items), rule=RULES[rule])
     counts = PairCounts(verdicts, comparable=True)

@@ -42,7 +42,7 @@ def embed(
         raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
     manifest, identities, embedder = read_manifest(data), read_identities(model), load_embedder(model / MODEL)
     embedder.flip_average = embedder.flip_average if flip is None else flip
-    network, size = embedder.fitted()
+    _, size = embedder.fitted()
     rows = _rows(manifest, split, identities, data)
     with (options or ComputeOptions()).compute() as compute:
         if on_error == "skip":
@@ -51,13 +51,13 @@ def embed(
             rows = rows[kept]
         stamp = name_of(model / MODEL, flip=embedder.flip_average)
         columns = _columns(manifest, rows, identities)
-        writer = FeatureWriter(out, len(rows), network.neck.num_features, columns, stamp=stamp, embedder=stamp)
+        writer = FeatureWriter(out, len(rows), embedder.entries, columns, stamp=stamp, embedder=stamp)
         if writer.done:
             print(f"{out}: going on after {writer.done} of {len(rows)} images")
         for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, compute=compute):
             writer.write(block)
-        writer.finish()
-    print(f"{out}: {len(rows)} images, {split}, {network.neck.num_features} entries a vector")
+        writer.finish(embedder.columns)
+    print(f"{out}: {len(rows)} images, {split}, {embedder.entries} entries a vector")
 
 
 def _rows(manifest: Manifest, split: Split, identities: Identities, data: Path) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +22,10 @@ from graphreid.evaluation import RULES, Report, Rule
 from graphreid.evaluation import evaluate as judge
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
+from graphreid.protocols import Reranker
 from graphreid.storage import parse
-from graphreid.types import drop_junk
+from graphreid.stored import Stored, is_stored, stored
+from graphreid.types import JUNK, drop_junk
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports: these would else be imported by the first method and charged to it."""
@@ -32,7 +35,9 @@ def evaluate(
     *,
     query: Annotated[Path, Parameter(help="features of the probes, with identities")],
     gallery: Annotated[Path, Parameter(help="features of the gallery, with identities")],
-    method: Annotated[list[str], Parameter(help="NAME or FILE.safetensors, then [:key=value,…]; once for each method")],
+    method: Annotated[
+        list[str], Parameter(help="NAME or FILE.safetensors, then [:key=value,…]; or RANKING.npz, DISTANCES.npy; once for each")
+    ],
     rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
     ap: Annotated[Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")] = None,
     denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="probes of the mean, if not the rule's")] = None,
@@ -45,19 +50,29 @@ def evaluate(
     pages: page.ReportOptions | None = None,
     options: ComputeOptions | None = None,
 ) -> None:
-    """Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences."""
+    """Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.
+
+    A file of another program is judged as a method is: a ranking as 'graphreid rerank' writes it or an .npy array of gallery
+    rows, the nearest first, or an .npy array of distances [probes, gallery]. With lists of K images that leave others out,
+    every method is judged by its first K: mAP@K.
+    """
     pages = pages or page.ReportOptions()
     if pages.wanted:
         pages.check()
     if json_ is not None:
         page.writable(json_)
     base = memory.resident()
-    chosen = [parse(text) for text in method]
+    known_methods = {text: parse(text) for text in method if not is_stored(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
     judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
     probes, probe_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
     files = {query: probes.items, gallery: images.items}
+    counted = image_labels.role != JUNK
+    given = {text: stored(text, probes.items, images.items, counted) for text in method if is_stored(text)}
+    chosen: list[Reranker] = [given[text] if text in given else known_methods[text] for text in method]
+    if shortest := min((each.listed for each in given.values() if each.listed), default=None):
+        judged = dataclasses.replace(judged, listed=shortest)
     if not keep_junk:
         images, image_labels = drop_junk(images, image_labels)
     known = page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
@@ -68,13 +83,16 @@ def evaluate(
         for name, each in zip(method, chosen, strict=True):
             memory.reset_peak()
             # a gallery of its own for each method: none may profit from what another derived
-            given = each, probes, Gallery(images), probe_labels, image_labels
+            subject = each, probes, Gallery(images), probe_labels, image_labels
             if known is not None:
-                report, detail = page.examine(*given, rule=judged, name=name, compute=compute)
+                score = each.score if isinstance(each, Stored) else "distance"
+                report, detail = page.examine(*subject, rule=judged, name=name, score=score, compute=compute)
                 details.append(detail)
             else:
-                report = judge(*given, rule=judged, name=name, compute=compute)
-            report.extra["peak_mb"] = round((memory.peak() - base) / 2**20, 1)
+                report = judge(*subject, rule=judged, name=name, compute=compute)
+            if isinstance(each, Stored):
+                report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
+            report.extra["peak_mb"] = None if name in given else round((memory.peak() - base) / 2**20, 1)
             reports.append(report)
     # a pipe has no width: don't cut numbers to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
@@ -95,7 +113,8 @@ def _table(reports: list[Report], rule: Rule) -> Table:
     table = Table(caption=f"{caption} Intervals: 95 %, bootstrap over identities.", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)
-    for column in ("mAP", "rank-1", "mINP", "mAP less the first", "s", "MB"):
+    measure = rule.named("mAP")
+    for column in (measure, "rank-1", rule.named("mINP"), f"{measure} less the first", "s", "MB"):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         low, high = report.interval()
@@ -108,8 +127,8 @@ def _table(reports: list[Report], rule: Rule) -> Table:
             f"{report.cmc(1):.3f}",
             f"{report.mean_inp():.3f}",
             gain,
-            f"{report.seconds:.2f}",
-            f"{report.extra['peak_mb']:.0f}",
+            "-" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
+            "-" if report.extra["peak_mb"] is None else f"{report.extra['peak_mb']:.0f}",
         )
         table.add_row(*map(escape, (report.method, report.setting, *row)))
     return table

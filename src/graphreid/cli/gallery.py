@@ -163,6 +163,43 @@ def search(
         print(f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and answers then say who is unknown")
 
 
+def explain(
+    gallery: Folder,
+    /,
+    *,
+    probes: Probes | None = None,
+    method: Annotated[str, Parameter(help="METHOD that makes a graph, such as cagcn's file; in its online setting")],
+    top: Annotated[int, Parameter(help="images of the graph to show, those that the method puts first")] = 10,
+    embedder: Embedder = None,
+    json_: Annotated[Path | None, Parameter(name="--json", help="write the whole graph to a file")] = None,
+    options: ComputeOptions | None = None,
+) -> None:
+    """Show a method's graph of one probe: which images were looked at, who hears whom, ranks before and after."""
+    from graphreid.files import whole_file  # noqa: PLC0415
+    from graphreid.living import online, why  # noqa: PLC0415
+
+    living, chosen = _opened(gallery), online(parse(method), method)
+    with (options or ComputeOptions()).compute() as compute:
+        snapshot = living.snapshot()
+        query = _probes(living, snapshot, probes or Probes(), embedder, compute)
+        made = why(snapshot, chosen, method, query, compute=compute)
+    if json_ is not None:
+        with whole_file(json_) as temporary:
+            temporary.write_text(json.dumps({"method": method, **asdict(made)}, indent=1) + "\n")
+        print(f"{json_}: {len(made.nodes)} images, {len(made.edges)} edges")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(made.probe), title_justify="left")
+    for column in ("after", "before", "item", "probability", "heard by the probe", "hears most"):
+        table.add_column(column, justify="left" if column in ("item", "hears most") else "right", overflow="fold")
+    loudest = {edge.hears: edge for edge in sorted(made.edges, key=lambda edge: edge.weight) if edge.hears != edge.heard}
+    for place in sorted(range(len(made.nodes)), key=lambda place: made.nodes[place].after)[:top]:
+        node, edge = made.nodes[place], loudest.get(place)
+        numbers = ["-" if value is None else f"{value:.3f}" for value in (node.probability, node.heard)]
+        hears = "-" if edge is None else f"{made.nodes[edge.heard].item} ({edge.weight:.3f})"
+        table.add_row(*map(escape, (str(node.after), str(node.before), node.item, *numbers, hears)))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
 def info(
     gallery: Folder,
     /,

@@ -4,6 +4,8 @@ import hashlib
 import json
 import shlex
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,18 +16,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphreid import memory
+from graphreid.cli.data import import_
 from graphreid.cli.embed import embed
+from graphreid.cli.embedding import Embedding, Training
 from graphreid.cli.options import ComputeOptions
 from graphreid.cli.train import train
 from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.manifest import NAME
+from graphreid.data.sets import SETS
 from graphreid.evaluation import RULES
 from graphreid.experiments import figures
 from graphreid.experiments.coverage import COVERAGE, select, state
 from graphreid.experiments.inputs import PARTS, PROVENANCE, is_embeddings, load_inputs
+from graphreid.experiments.pixels import run_trained
 from graphreid.experiments.publish import publish
-from graphreid.experiments.recipe import Value
-from graphreid.experiments.run import run
+from graphreid.experiments.recipe import Recipe, Value
+from graphreid.experiments.run import Result, run
 from graphreid.experiments.selection import Bench
 from graphreid.files import whole_file
 from graphreid.runs import MODEL, read_config, read_identities
@@ -44,11 +50,8 @@ def reproduce(
         Path | None,
         Parameter(help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data folder with images"),
     ] = None,
-    name: Annotated[str | None, Parameter(help="the data set's name, if not the folder's; such as market1501")] = None,
-    model: Annotated[
-        Path | None, Parameter(help="a run of 'graphreid train', to embed images with; if not given, a small one is trained")
-    ] = None,
-    flip: Annotated[bool, Parameter(help="mirror images in that training; wrong for characters and text")] = True,
+    name: Annotated[str | None, Parameter(help="the data set's name, if not that of --from or the folder's")] = None,
+    embedding: Embedding | None = None,
     work: Annotated[
         Path, Parameter(help="the folder for runs, embeddings, fits and records; what is there is not done again")
     ] = Path("runs/reproduce"),
@@ -82,20 +85,51 @@ def reproduce(
         figures.require()
     base = memory.resident()
     given = dict(map(_option, set_))
-    folder = data
-    name = name or data.resolve().name
-    if not is_embeddings(data):
-        folder = _embedded(data, work, name=name, model=model, flip=flip, options=options)
-    inputs = load_inputs(folder, name)
-    if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
-        raise ValueError(f"{folder}: the features files name no images (column path): leave --pictures out")
+    embedding = embedding or Embedding()
+    name = name or embedding.from_ or data.resolve().name
+    if embedding.from_ is not None:
+        data = _imported(data, embedding.from_, work)
+    training = Training(data, work, embedding, options)
+    folder = _folder(recipes, data, work, embedding, name=name, options=options)
     with (options or ComputeOptions()).compute() as compute:
-        bench = Bench(inputs, work, RULES[rule], compute, given, preset, base)
+
+        def bench(where: Path, seed: int | None = None) -> Bench:
+            inputs = load_inputs(where, name)
+            if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
+                raise ValueError(f"{where}: the features files name no images (column path): leave --pictures out")
+            return Bench(inputs, work, RULES[rule], compute, given, preset, base, seed)
+
+        shared = None if folder is None else bench(folder)
         for recipe in recipes:
-            results = run(recipe, bench, seeds=seeds, say=lambda line: print(line, flush=True))
+            results, on, draw = _run(recipe, shared, training, bench, seeds)
             shown = _command(recipe.id, name, seeds, set_, preset, rule)
-            print(f"{recipe.id}: {publish(recipe, results, bench, out, command=shown, pictures=pictures)}", flush=True)
+            page = publish(recipe, results, on, out, command=shown, pictures=pictures, draw=draw)
+            print(f"{recipe.id}: {page}", flush=True)
     print(f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for next time: {work}")
+
+
+def _folder(
+    recipes: Sequence[Recipe], data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None
+) -> Path | None:
+    """The folder with the embeddings that rows share; None where every row trains its own."""
+    if all(recipe.trains for recipe in recipes):
+        return None
+    return data if is_embeddings(data) else _embedded(data, work, embedding, name=name, options=options)
+
+
+def _run(
+    recipe: Recipe, shared: Bench | None, training: Training, bench: Callable[[Path, int | None], Bench], seeds: int
+) -> tuple[list[Result], Bench, Callable[[Path], None] | None]:
+    """The results of a recipe, what it ran on, and what draws its pictures."""
+    say = partial(print, flush=True)
+    if shared is not None and not recipe.trains:
+        return run(recipe, shared, seeds=seeds, say=say), shared, None
+    from graphreid.experiments import part_figures  # noqa: PLC0415  # networks and pictures take seconds to import
+
+    results, trained, on = run_trained(
+        recipe, training.make, lambda made, seed: bench(made.embeddings, seed), seeds=seeds, say=say
+    )
+    return results, on, lambda file: part_figures.draw(recipe.id, trained, file)
 
 
 def _command(recipe: str, name: str, seeds: int, set_: tuple[str, ...], preset: str | None, rule: str) -> str:
@@ -112,16 +146,38 @@ def _option(pair: str) -> tuple[str, Value]:
     return key, value
 
 
-def _embedded(data: Path, work: Path, *, name: str, model: Path | None, flip: bool, options: ComputeOptions | None) -> Path:
+def _imported(source: Path, set_: str, work: Path) -> Path:
+    """The data folder of a public set, with links to its images, made where it is not there yet."""
+    if set_ not in SETS:
+        raise ValueError(f"--from {set_}: choose one of {', '.join(SETS)}")
+    work.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.blake2b(str(source.resolve()).encode(), digest_size=4).hexdigest()
+    out = work / f"{set_}-images-{digest}"
+    if not (out / NAME).is_file():
+        import_(set_, source, out=out, link=True)
+    return out
+
+
+def _embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None) -> Path:
     """The folder with the embeddings of a data folder's images, made where they are not there yet."""
     if not (data / NAME).is_file():
         raise ValueError(
             f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder ({NAME}): make one of them first"
         )
     work.mkdir(parents=True, exist_ok=True)
+    model = embedding.model
     if model is None:
-        model = work / f"{name}-small{'' if flip else '-no-flip'}"
-        train(data=data, out=model, holdout_identities=HOLDOUT, flip=flip, options=options)
+        model = work / f"{name}-{embedding.train_preset}{'' if embedding.flip else '-no-flip'}"
+        train(
+            data=data,
+            out=model,
+            preset=embedding.train_preset,
+            holdout_identities=HOLDOUT,
+            flip=embedding.flip,
+            weights=embedding.weights,
+            set_=embedding.train_set,
+            options=options,
+        )
     config, identities = read_config(model), read_identities(model)
     if not identities.held_out:
         raise ValueError(f"{model}: the run kept no identities away for a re-ranker: train with --holdout-identities {HOLDOUT}")

@@ -16,8 +16,11 @@ from graphreid.data.manifest import Manifest, read_manifest
 from graphreid.embedders import build, save_embedder
 from graphreid.embedders.bot import PRESETS, BoT
 from graphreid.embedders.hrnet import FILE, GRAPHS, OWN, SETTINGS
+from graphreid.embedders.icg import ICG
+from graphreid.embedders.icg import PRESETS as ICG_PRESETS
 from graphreid.nn.relations import RelationObjective
 from graphreid.rerankers.hrnet import HRNet
+from graphreid.rerankers.parts import Parts
 from graphreid.runs import LOG, MODEL, Identities, begin, complete, split_identities
 from graphreid.storage import options as options_of
 from graphreid.storage import parse, save
@@ -28,7 +31,8 @@ def train(
     data: Annotated[Path, Parameter(help="the data folder; its train split is used")],
     out: Annotated[Path, Parameter(help="the run's folder; one that was interrupted is gone on with")],
     model: Annotated[
-        Literal["bot", "hrnet"], Parameter(help="what to train; hrnet is bot together with the graphs of the re-ranker hrnet")
+        Literal["bot", "icg", "hrnet"],
+        Parameter(help="what to train; icg adds parts to bot, and hrnet the graphs of the re-ranker hrnet"),
     ] = "bot",
     preset: Annotated[
         Literal["small", "paper", "ffgnn", "hrnet"],
@@ -54,17 +58,16 @@ def train(
     """Train an embedder on a data folder's train split.
 
     RUN gets config.json, identities.json (who was trained on, who was kept away), model.safetensors, checkpoint/ and log.jsonl
-    (a line an epoch), and with --model hrnet the re-ranker hrnet.safetensors, whose options --set takes too. The same command
+    (a line an epoch), and with --model hrnet the re-ranker hrnet.safetensors, whose options --set takes too; with --model icg
+    labels/, the parts that training found, and parts.safetensors, the distance that goes with its vectors. The same command
     goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
     """
-    given, graphs = _settings(set_), None
-    if model == "hrnet":
-        graphs, given = _graphs(preset, given)
-    changes: dict[str, Any] = dict(PRESETS[preset] if graphs is None else SETTINGS[preset]) | given
+    graphs, given = _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
+    changes = {**_preset(model, preset), **given}
     changes |= {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
-    embedder = build("bot", changes)
+    embedder = build("icg" if model == "icg" else "bot", changes)
     manifest = read_manifest(data)
     rows = manifest.rows("train")
     rows = rows[manifest.role[rows] == "normal"]
@@ -99,11 +102,29 @@ def train(
     if processes.first():
         if graphs is not None:
             _save(graphs, embedder, len(rows), identities, out / FILE)
+        elif isinstance(embedder, ICG):
+            save(parts_of(embedder), out / PARTS)
         save_embedder(embedder, out / MODEL)
     _say(_closing(embedder, out))
 
 
+PARTS = "parts.safetensors"
+"""The distance of ICG's vectors, a re-ranker, in the run's folder."""
 _STILL = {"flip": False, "flip_average": False}
+
+
+def _preset(model: str, preset: str) -> dict[str, Any]:
+    """The preset's settings."""
+    presets = {"bot": PRESETS, "icg": ICG_PRESETS, "hrnet": SETTINGS}[model]
+    if preset not in presets:
+        raise ValueError(f"{model} has no preset {preset}: it has {', '.join(presets)}")
+    return dict(presets[preset])
+
+
+def parts_of(embedder: ICG) -> Parts:
+    """The distance that goes with its vectors."""
+    parts = embedder.parts - 1 if embedder.clustering else 0
+    return Parts(parts=parts, width=embedder.map_width, fixed=embedder.blocks_before)
 
 
 def _known() -> list[str]:

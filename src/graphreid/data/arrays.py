@@ -69,7 +69,92 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Path]) -> None:
                     np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
 
 
+class Rows:
+    """A two-dimensional array on disk, read some rows at a time from the first on, and never wholly; a context manager.
+
+    Args:
+        path: an .npy file, or an .npz file.
+        name: the array in the .npz file; None for an .npy file.
+
+    Attributes:
+        shape: rows and columns.
+        dtype: of the values.
+
+    Raises:
+        ValueError: no such file or array, damaged, of another shape, or with Python objects in it; the message names the file.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        self._path, self._next = path, 0
+        self._mapped = read_npy(path) if name is None else None
+        self._archive: zipfile.ZipFile | None = None
+        if self._mapped is not None:
+            shape, self.dtype = self._mapped.shape, self._mapped.dtype
+        else:
+            shape = self._open_member(str(name))
+        if len(shape) != 2:
+            self.close()
+            raise ValueError(f"{path}: {name or 'the array'} has shape {tuple(shape)}: it must have rows and columns")
+        self.shape = int(shape[0]), int(shape[1])
+
+    def _open_member(self, name: str) -> tuple[int, ...]:
+        if name not in (present := _names(self._path)):
+            raise ValueError(f"{self._path}: no array {name!r} in it; it has {', '.join(present) or 'nothing'}")
+        self._archive = zipfile.ZipFile(self._path)
+        try:
+            self._stream = self._archive.open(f"{name}.npy")
+            version = np.lib.format.read_magic(self._stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, by_column, self.dtype = read(self._stream)
+        except _DAMAGE as error:
+            self.close()
+            raise ValueError(f"{self._path}: a damaged or truncated .npz file ({error}): make it again") from None
+        if self.dtype.hasobject or (by_column and len(shape) > 1):
+            self.close()
+            why = _OBJECTS if self.dtype.hasobject else "it is stored by columns: save numpy.ascontiguousarray of it"
+            raise ValueError(f"{self._path}: {name}: {why}")
+        return shape
+
+    def take(self, count: int) -> NDArray[Any]:
+        """The next `count` rows.
+
+        Raises:
+            ValueError: the file ends before.
+        """
+        start, self._next = self._next, self._next + count
+        if self._mapped is not None:
+            return self._mapped[start : self._next]
+        wanted = count * self.shape[1] * self.dtype.itemsize
+        try:
+            data = self._stream.read(wanted)
+        except _DAMAGE as error:
+            raise ValueError(f"{self._path}: a damaged or truncated .npz file ({error}): make it again") from None
+        if len(data) < wanted:
+            raise ValueError(f"{self._path}: it ends in row {start + len(data) * count // max(wanted, 1)}: make it again")
+        return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._archive is not None:
+            self._archive.close()
+
+    def __enter__(self) -> "Rows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 _OBJECTS = "it holds Python objects, which would have to be unpickled: save numbers or text"
+
+
+def _names(path: str | Path) -> list[str]:
+    read_npz(path, ())  # that it is one
+    with np.load(path, allow_pickle=False) as archive:
+        return list(archive.files)
 
 
 def _member(archive: Any, name: str, path: str | Path) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, UInt8
+from jaxtyping import Bool, Float32, Float64, Int16, UInt8
 from numpy.typing import NDArray
 
 from graphreid.types import Text
@@ -77,6 +77,32 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
         return whole
     order = np.argsort(names)
     return whole.take(order[np.searchsorted(names[order], wanted)])
+
+
+def overlap(
+    labels: UInt8[np.ndarray, "n h w"], mask: UInt8[np.ndarray, "n H W"], parts: int = 6
+) -> Float64[np.ndarray, " parts"]:
+    """Intersection over union, in all images together: at 0 of the foreground (labels above 0), at k of part k.
+
+    Args:
+        labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
+        mask: `Truth.mask`.
+        parts: labels with the background; one that neither has is NaN.
+    """
+    rows, columns = ((np.arange(side) * n + n // 2) // side for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True))
+    both = np.zeros((parts, int(mask.max(initial=0)) + 1), np.int64)
+    for start in range(0, len(mask), SHARD):
+        part = slice(start, start + SHARD)
+        found = labels[part][:, rows][:, :, columns]
+        pair = found.astype(np.int64) * both.shape[1] + mask[part]
+        both += np.bincount(pair.reshape(-1), minlength=both.size).reshape(both.shape)
+    ours, theirs = both.sum(1), np.zeros(parts, np.int64)
+    theirs[: both.shape[1]] = both.sum(0)[:parts]
+    same = np.array([both[k, k] if k < both.shape[1] else 0 for k in range(parts)])
+    union = ours + theirs - same
+    ratio = np.divide(same, union, out=np.full(parts, np.nan), where=union > 0)
+    ratio[0] = both[1:, 1:].sum() / max(both.sum() - both[0, 0], 1)
+    return ratio
 
 
 def write_shard(truth: Truth, root: Path, number: int) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +27,9 @@ from graphreid.files import whole_file
 
 _PROGRESS = "progress.json"
 _FLOAT = np.dtype("<f4")
+_BLOCK = 4096
+More = Callable[[Float32[np.ndarray, "b d"]], Mapping[str, ArrayLike]]
+"""From the vectors of some rows to columns beside them."""
 
 
 class FeatureWriter:
@@ -106,8 +109,11 @@ class FeatureWriter:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def finish(self) -> None:
+    def finish(self, more: More | None = None) -> None:
         """Put the file in place, and remove the partial folder.
+
+        Args:
+            more: gives further columns of some rows' vectors; it is asked in blocks.
 
         Raises:
             ValueError: rows are missing, or the disk is full.
@@ -115,6 +121,11 @@ class FeatureWriter:
         if self.done != self._rows:
             raise ValueError(f"{self._target}: {self.done} of {self._rows} rows are written")
         self._stream.close()
+        if more is not None:
+            vectors = np.load(self._folder / VECTORS_FILE, mmap_mode="r")
+            made = [more(np.asarray(vectors[start : start + _BLOCK])) for start in range(0, self._rows, _BLOCK)]
+            columns = {name: np.concatenate([block[name] for block in made]) for name in made[0]}
+            self._columns |= plain_columns(columns, self._rows)
         try:
             if self._npz:
                 with whole_file(self._target) as temporary:

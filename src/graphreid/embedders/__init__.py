@@ -13,16 +13,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from graphreid.embedders.bot import BoT
+from graphreid.embedders.icg import ICG
 from graphreid.embedders.imported import Imported
 from graphreid.files import whole_file
 
-EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "imported": Imported}
+EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "icg": ICG, "imported": Imported}
 
 FORMAT = 1
 
 
 @overload
-def build(name: Literal["bot"], settings: Mapping[str, Any]) -> BoT: ...
+def build(name: Literal["bot", "icg"], settings: Mapping[str, Any]) -> BoT: ...
 @overload
 def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
 def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:

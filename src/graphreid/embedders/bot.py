@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from graphreid.data.loading import OnError, Pixels, Rows, median_aspect, size_of
 from graphreid.data.sampling import pk_batches
 from graphreid.nn import extraction
 from graphreid.nn.backbones import PIXEL_MEAN, BNNeck, Matched, backbone, channels_last, load_weights
-from graphreid.nn.losses import batch_hard_triplet, center_loss, identity_loss
+from graphreid.nn.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
 from graphreid.nn.precision import Precision, bf16
 from graphreid.seeding import generator, seeded
 from graphreid.training import History, Schedule, cosine, optimise, steps
@@ -79,7 +79,6 @@ SHOWN, EPOCHS = 160_000, 16
 """Where the number of epochs follows from the data: images shown in all, at least; and epochs, at least."""
 
 
-@final
 @dataclass(eq=False)
 class BoT:
     """A backbone with BNNeck, trained with identity, triplet and center loss; vectors are compared by cosine.
@@ -216,20 +215,17 @@ class BoT:
         if len(np.unique(labels.identity[rows])) < 2:
             raise ValueError("training needs images of at least 2 identities (junk and distractors don't count)")
         images = images.take(rows)
-        if self.height is not None and self.width is not None:
-            self.size_ = (self.height, self.width)
-        else:
-            self.size_ = size_of_aspect(median_aspect(images))
+        self.size_ = (self.height, self.width) if self.height and self.width else size_of_aspect(median_aspect(images))
         pixels = Pixels(images, *self.size_, compute=compute, on_error=on_error)
         self.skipped_ = len(images) - len(pixels)
         identity = labels.identity[rows[pixels.kept]]
         names, target = np.unique(identity, return_inverse=True)
         with seeded(self.seed):
-            network = BNNeck(self._backbone(), len(names), pooled=not self.neck)
+            network = self._network(len(names))
             self.beside_ = None if beside is None else beside(network.neck.num_features, len(names))
             if self.weights is not None:
                 self.matched_ = load_weights(network.backbone, self.weights, allow_partial=self.allow_partial)
-            objective = _Objective(self, network, self.beside_, bf16=bf16(self.precision, compute.device))
+            objective = self._objective(network, bf16=(in_bf16 := bf16(self.precision, compute.device)))
         channels_last(objective.to(compute.device))
         learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
@@ -237,14 +233,14 @@ class BoT:
         self.history_ = optimise(
             objective,
             kind(learned, lr=self.rate, weight_decay=self.weight_decay),
-            lambda epoch: _Epoch(self, pixels, target, epoch, compute.device),
+            self._epochs(pixels, target, objective, compute, run),
             processes.replicate(objective, compute.device),
             epochs=epochs,
             seed=self.seed,
             schedule=self._schedule(epochs),
             accumulate=self.accumulate,
             folder=run,
-            stamp=_stamp({**self.fields(), "bf16": objective.bf16, "beside": repr(self.beside_)}, pixels.images, identity),
+            stamp=_stamp({**self.fields(), "bf16": in_bf16, "beside": repr(self.beside_)}, pixels.images, identity),
             compute=compute,
         )
         self.network_ = network.eval()
@@ -278,8 +274,17 @@ class BoT:
             ValueError: there is none yet.
         """
         if self.network_ is None or self.size_ is None:
-            raise ValueError("BoT is not trained yet: call fit, or load a run")
+            raise ValueError(f"{type(self).__name__} is not trained yet: call fit, or load a run")
         return self.network_, self.size_
+
+    @property
+    def entries(self) -> int:
+        """Entries of a vector, d; of a network that was fitted."""
+        return self.fitted()[0].neck.num_features
+
+    def columns(self, _: Float32[np.ndarray, "n d"], /) -> dict[str, np.ndarray]:
+        """What stands beside these vectors in a features file, by column: nothing."""
+        return {}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What was learned, for a file: tensors by name (the classifier is among them), and plain facts."""
@@ -294,12 +299,24 @@ class BoT:
         """
         self.size_ = (int(facts["size"][0]), int(facts["size"][1]))
         with seeded(self.seed):  # what is drawn here is replaced
-            network = BNNeck(self._backbone(), len(tensors.get("classifier.weight", ())), pooled=not self.neck)
+            network = self._network(len(tensors.get("classifier.weight", ())))
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
             raise ValueError(f"weights of another network than {self.backbone}: {str(error).splitlines()[1]}") from None
         self.network_ = network.eval()
+
+    def _network(self, classes: int) -> BNNeck:
+        return BNNeck(self._backbone(), classes, pooled=not self.neck)
+
+    def _objective(self, network: BNNeck, *, bf16: bool) -> nn.Module:
+        return _Objective(self, network, self.beside_, bf16=bf16)
+
+    def _epochs(
+        self, pixels: Pixels, target: Int64[np.ndarray, " n"], objective: nn.Module, compute: Compute, run: Path | None
+    ) -> Callable[[int], "Epoch"]:
+        del objective, run
+        return lambda epoch: Epoch(self, pixels, target, epoch, compute.device)
 
     def _backbone(self) -> nn.Module:
         height, width = self.size_ or (0, 0)
@@ -340,13 +357,11 @@ class _Objective(nn.Module):
         }
         if settings.center_weight:
             parts["center"] = settings.center_weight * center_loss(pooled, target, self.centers)
-            # the centers' own gradient step, SGD at 0.5 on the unweighted loss: 2/B times the summed differences
-            pull = (pooled.detach() - self.centers[target]) * (2 * settings.center_rate / len(target))
-            self.centers.index_add_(0, target, pull)
+            pull_centers(pooled, target, self.centers, settings.center_rate)
         return parts if self.beside is None else {**parts, **self.beside(pooled, target)}
 
 
-class _Epoch:
+class Epoch:
     """The batches of an epoch: pixels in [0, 1] after augmentation, and classes."""
 
     def __init__(self, settings: BoT, pixels: Pixels, target: Int64[np.ndarray, " n"], epoch: int, device: str) -> None:
@@ -367,17 +382,19 @@ class _Epoch:
         settings = self.settings
         fill = torch.tensor(PIXEL_MEAN, device=self.device).view(1, 3, 1, 1)
         for step, (rows, raw) in enumerate(zip(self.lists, self.pixels.batches(self.lists), strict=True)):
-            draw = generator(settings.seed, self.epoch, step * processes.count() + processes.rank(), 1)
-            batch = extraction.to_tensor(raw, self.device)
-            if settings.flip:
-                batch = flip(batch, draw)
-            batch = pad_crop(batch, draw, settings.pad, settings.padding)
-            batch = erase(batch, draw, settings.erasing, fill)
+            batch = self.augmented(extraction.to_tensor(raw, self.device), step, settings.padding, fill)
             yield batch, torch.from_numpy(self.target[rows]).to(self.device)
+
+    def augmented(
+        self, batch: Float32[Tensor, "b c h w"], step: int, padding: Padding, fill: Float32[Tensor, "#1 c #1 #1"] | None
+    ) -> Float32[Tensor, "b c h w"]:
+        """Mirrored, moved and erased as the step's pixels are, whatever the channels mean."""
+        draw = generator(self.settings.seed, self.epoch, step * processes.count() + processes.rank(), 1)
+        batch = flip(batch, draw) if self.settings.flip else batch
+        return erase(pad_crop(batch, draw, self.settings.pad, padding), draw, self.settings.erasing, fill)
 
 
 def _stamp(settings: Mapping[str, Any], images: Images, identity: Int64[np.ndarray, " n"]) -> str:
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-    digest.update("\n".join(images.items.tolist()).encode())
-    digest.update(identity.tobytes())
+    digest.update("\n".join(images.items.tolist()).encode() + identity.tobytes())
     return digest.hexdigest()

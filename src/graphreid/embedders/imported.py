@@ -75,6 +75,15 @@ class Imported(Anatomy):
             raise ValueError("no checkpoint is imported yet: use 'graphreid import-checkpoint', or load a run")
         return self.network_, (self.height, self.width)
 
+    @property
+    def entries(self) -> int:
+        """Entries of a vector, d; of a network that was adopted."""
+        return self.fitted()[0].neck.num_features
+
+    def columns(self, _: Float32[np.ndarray, "n d"], /) -> dict[str, np.ndarray]:
+        """What stands beside these vectors in a features file, by column: nothing."""
+        return {}
+
     def adopt(self, network: Foreign) -> "Imported":
         """Take a network of this anatomy, with its weights; returns itself."""
         self.network_ = network.eval()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from graphreid.experiments import cagcn, fa_ec_gcn, ffgnn, hrnet
+from graphreid.experiments import cagcn, fa_ec_gcn, ffgnn, hrnet, icg
 from graphreid.experiments.recipe import FITTED, Recipe, Row
 from graphreid.rerankers import METHODS
 
@@ -36,7 +36,7 @@ _CAGCN, _FA, _BOTH_GCN, _FAEC, _FF, _HR, _ICG = (
     ("fa-ec-gcn", "fa-gcn", "ec-gcn"),
     ("ffgnn",),
     ("hrnet",),
-    ("icg",),
+    ("parts",),
 )
 
 COVERAGE: dict[str, Entry] = {
@@ -89,7 +89,7 @@ COVERAGE: dict[str, Entry] = {
     "icg/fig14": Entry("clustering, step by step", _MARKET, "images", _ICG),
 }
 
-RECIPES: dict[str, Recipe] = {**cagcn.RECIPES, **fa_ec_gcn.RECIPES, **ffgnn.RECIPES, **hrnet.RECIPES}
+RECIPES: dict[str, Recipe] = {**cagcn.RECIPES, **fa_ec_gcn.RECIPES, **ffgnn.RECIPES, **hrnet.RECIPES, **icg.RECIPES}
 """What can be made in this version: each paper's file adds its own."""
 
 

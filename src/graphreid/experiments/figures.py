@@ -96,13 +96,16 @@ def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, f
     return {name: heat.within(weights, identity) for name, weights in graphs.items()}
 
 
-def maps(results: Sequence[Result], bench: Bench, file: Path) -> None:
+def maps(results: Sequence[Result], bench: Bench, file: Path) -> str | None:
     """Draw t-SNE of some identities' images, by the embeddings and by the new vectors of the last row's method.
 
     The second layout starts from the first, so that the same image can be found in both.
 
+    Returns:
+        Why there is no such map, where there are too few identities for one; then no file is written.
+
     Raises:
-        ValueError: openTSNE is missing, or there are too few identities.
+        ValueError: openTSNE is missing.
     """
     if importlib.util.find_spec("openTSNE") is None:
         raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
@@ -110,7 +113,7 @@ def maps(results: Sequence[Result], bench: Bench, file: Path) -> None:
     images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
     chosen = tsne.sample(query.features, query.labels, images, gallery.labels)
     if chosen is None:
-        raise ValueError(f"{bench.inputs.name}: fewer than {tsne.IDENTITIES} identities with {tsne.FEWEST} images for a map")
+        return f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} images each."
     method = parse(str(selection.fitted(bench, fit).file))
     spaces = [(query.features, gallery.features)]
     if isinstance(method, Transforms):
@@ -127,6 +130,7 @@ def maps(results: Sequence[Result], bench: Bench, file: Path) -> None:
         axes.set_axis_off()
     _save(figure, file)
     plt.close(figure)
+    return None
 
 
 def lists(results: Sequence[Result], bench: Bench) -> list[dict[str, Any]]:

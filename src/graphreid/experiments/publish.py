@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ from graphreid.files import whole_file
 
 
 def publish(
-    recipe: Recipe, results: Sequence[Result], bench: Bench, out: Path, *, command: str, pictures: bool = False
+    recipe: Recipe,
+    results: Sequence[Result],
+    bench: Bench,
+    out: Path,
+    *,
+    command: str,
+    pictures: bool = False,
+    draw: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write a table with its figure and its records, and the index of its data set.
 
@@ -27,6 +34,7 @@ def publish(
         out: the folder for everything.
         command: the command that makes it, to be shown above the table.
         pictures: put the images into ranked lists, where the features files name them.
+        draw: writes the figure of a recipe of kind "pictures".
 
     Returns:
         The Markdown file.
@@ -50,8 +58,11 @@ def publish(
             f"{name}: two images of one identity weigh {share:.1f} times as much as any two." for name, share in shares.items()
         ]
     if recipe.kind == "map" and results[-1].records:
-        table["figure"] = f"{base.name}.svg"
-        figures.maps(results, bench, base.with_suffix(".svg"))
+        none = figures.maps(results, bench, base.with_suffix(".svg"))
+        table |= {"figure": f"{base.name}.svg"} if none is None else {"notes": [*table["notes"], none]}
+    if recipe.kind == "pictures" and draw is not None:
+        table["figure"] = f"{base.name}.png"
+        draw(base.with_suffix(".png"))
     before = _keys(base.with_suffix(".json"))
     for key in _keys_of(table):
         with whole_file(out / RECORDS / f"{key}.json") as temporary:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from graphreid.protocols import Reranker
@@ -13,6 +14,8 @@ Value = int | float | str
 Grid = Mapping[str, tuple[Value, ...]]
 Measure = Callable[[Reranker, tuple[Features, Labels], tuple[Features, Labels]], float]
 """From a method, the probes and the gallery to a number of its own, such as the recall of a sampler."""
+Look = Callable[[Path, Path], Mapping[str, float]]
+"""From the folder of an embedder's run and the data folder to numbers of its own, by the names of their columns."""
 
 FITTED = "{fitted}"
 METRICS = ("mAP", "rank-1", "rank-5", "rank-10", "mINP")
@@ -38,6 +41,9 @@ class Row:
         headline: fitted with every seed; the others with one.
         at: the place on a curve's axis. axis: that axis; rows of another axis make a curve of their own.
         measure: what to measure of the method beside its ranking; its name is the column's.
+        train: the embedder that is trained for the row, MODEL[:key=value,...]; None where all rows share given embeddings. With
+            it, the method "parts" gets the widths of the network's blocks.
+        look: what to measure of that embedder.
         paper: what the paper prints.
     """
 
@@ -49,6 +55,8 @@ class Row:
     at: int | float | None = None
     axis: str = ""
     measure: Measure | None = None
+    train: str | None = None
+    look: Look | None = None
     paper: Numbers = field(default_factory=dict[str, Mapping[str, float]])
 
     def texts(self) -> tuple[str, ...]:
@@ -84,8 +92,8 @@ class Recipe:
         title: what it shows.
         rows: the first is what all others are compared with.
         kind: "table", "curve" (rows have `at`), "lists" (the first images of some probes, by the first and the last row),
-            "heatmaps" (what images and pairs hear in the last row's graphs) or "map" (t-SNE of twenty identities, by the first
-            row's vectors and by the last row's).
+            "heatmaps" (what images and pairs hear in the last row's graphs), "map" (t-SNE of twenty identities, by the first
+            row's vectors and by the last row's) or "pictures" (what trained embedders see, see `part_figures`).
         columns: metrics to show.
         claims: what the paper says of it.
         axis: name of a curve's axis, where its rows name none.
@@ -96,11 +104,16 @@ class Recipe:
     source: str
     title: str
     rows: tuple[Row, ...]
-    kind: Literal["table", "curve", "lists", "heatmaps", "map"] = "table"
+    kind: Literal["table", "curve", "lists", "heatmaps", "map", "pictures"] = "table"
     columns: tuple[str, ...] = ("mAP", "rank-1", "rank-5", "rank-10")
     claims: tuple[Claim, ...] = ()
     axis: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """Whether its rows train embedders, from images."""
+        return any(row.train is not None for row in self.rows)
 
     def paper_sets(self) -> tuple[str, ...]:
         """The sets of the paper's numbers, in the order of SETS."""

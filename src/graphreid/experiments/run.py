@@ -104,7 +104,7 @@ def orders(bench: Bench, record: Record) -> Int32[np.ndarray, "q top"]:
 
 
 def _tasks(row: Row, bench: Bench, seeds: int, lists: bool) -> Iterator[_Task]:
-    fits: list[tuple[int | None, str | None]] = [(None, None)]
+    fits: list[tuple[int | None, str | None]] = [(bench.seed, None)]
     if row.fit is not None:
         text = selection.fit_text(bench, row.fit)
         numbered = [(seed, selection.seeded_text(text, seed)) for seed in range(seeds if row.headline else 1)]
@@ -122,7 +122,7 @@ def _tasks(row: Row, bench: Bench, seeds: int, lists: bool) -> Iterator[_Task]:
             "data": bench.data(*used),
             "code": code.digest(selection.modules(meant)),
             "lists": lists,
-            "measure": None if row.measure is None else row.measure.__name__,
+            "measure": next((each.__name__ for each in (row.measure, row.look) if each is not None), None),
         }
         yield _Task(row, seed, fit, LONGEST if lists else 0, plan, key_of(plan))
 
@@ -209,7 +209,8 @@ def _perform(bench: Bench, task: _Task) -> Record:
 def _protocol(bench: Bench, report: Report) -> dict[str, Any]:
     return {
         "rule": str(report.rule),
-        "rule_fields": dict(vars(report.rule)),
+        # rankings are whole here
+        "rule_fields": {key: value for key, value in vars(report.rule).items() if key != "listed"},
         "setting": report.setting,
         "queries": report.queries,
         "skipped": report.skipped,

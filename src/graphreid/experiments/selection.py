@@ -38,6 +38,7 @@ class Bench:
         given: options of every method that is fitted, such as fewer epochs, where a row has none of its own.
         preset: likewise, a preset of theirs; `given` comes before it.
         resident: bytes that were resident before anything was loaded; memory is counted from there.
+        seed: of the embedder, where rows train their own; their records name it.
 
     Raises:
         ValueError: the work folder's name can't stand in a METHOD text, or it can't be made.
@@ -50,6 +51,7 @@ class Bench:
     given: Mapping[str, Value]
     preset: str | None
     resident: int
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if set(str(self.work)) & set(":+,"):

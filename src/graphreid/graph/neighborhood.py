@@ -15,9 +15,11 @@ from graphreid.compute import Compute
 from graphreid.data.sampling import pk_batches
 from graphreid.gallery import Gallery, Pool, normalise
 from graphreid.graph import adjacency
+from graphreid.graph.explain import explanation, of_matrix
 from graphreid.graph.pairs import slices
+from graphreid.protocols import Explanation
 from graphreid.seeding import generator
-from graphreid.types import NORMAL, Features, Labels, Neighbors, drop_junk
+from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors, drop_junk
 
 Sampling = Literal["retrieval", "random"]
 IMAGES = 4
@@ -76,6 +78,38 @@ class Around:
             out[:, 0, 1 : 1 + first.shape[1]] = near
             out[:, 1 : 1 + first.shape[1], 0] = near
         return out
+
+
+def rescored(
+    around: Around,
+    start: int,
+    apart: Float32[np.ndarray, "b k"],
+    tail: float,
+    linked: Float32[np.ndarray, "b k"] | None = None,
+) -> DistanceBlock:
+    """Distances of the probes from `start` on: as given to their nearest, base distance + tail to all other images.
+
+    Args:
+        around: the probes.
+        start: the first of them.
+        apart: new distances to the nearest.
+        tail: more than any of them.
+        linked: link probabilities of the nearest; 0 for all others.
+    """
+    stop = start + len(apart)
+    distance = around.pool.distances(start, stop)
+    distance += np.float32(tail)
+    index = around.near.index[start:stop]
+    np.put_along_axis(distance, index, apart, axis=1)
+    probability = None if linked is None else np.zeros_like(distance)
+    if probability is not None and linked is not None:
+        np.put_along_axis(probability, index, linked, axis=1)
+    return around.pool.answer(start, distance, probability)
+
+
+def explained(around: Around, block: DistanceBlock, weights: Float32[np.ndarray, "n n"]) -> Explanation:
+    """The graph of the pool's only probe: `weights` is who hears whom, the probe first and then its nearest."""
+    return explanation(around.pool, block, around.near.index[0], of_matrix(weights[1:, 1:]), weights[0, 1:])
 
 
 class Lesson:

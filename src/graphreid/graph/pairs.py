@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool, normalise
+from graphreid.graph.explain import alone, explanation, of_matrix
 from graphreid.neighbors import Metric
 from graphreid.protocols import Explanation
 from graphreid.seeding import generator
@@ -211,29 +212,12 @@ def explained(judging: Judging, lam: float, calibration: Sequence[float]) -> Exp
     Raises:
         ValueError: not one probe.
     """
-    pool = judging.pool
-    if pool.probes != 1:
-        raise ValueError(f"there are {pool.probes} probes: explain one at a time")
+    pool = alone(judging.pool)
     nodes, logits, weights = judging.judge(slice(0, 1))
-    probability = linked(logits, calibration)
-    before, after = (fused(pool, 0, 1, nodes, probability, each).distance[0] for each in (0.0, lam))
+    probability = np.where(np.isneginf(logits), np.float32(0), linked(logits, calibration))  # not judged: exactly 0
+    block = fused(pool, 0, 1, nodes, probability, lam)
     real = nodes[0] >= 0
-    rows, weight = nodes[0, real].astype(np.int64), weights[0][np.ix_(real, real)]
-    edges = np.argwhere(weight > 0)
-    return Explanation(
-        nodes=rows,
-        edges=edges,
-        weights=weight[edges[:, 0], edges[:, 1]],
-        probability=probability[0, real],
-        before=_ranks(before)[rows],
-        after=_ranks(after)[rows],
-    )
-
-
-def _ranks(distance: Float32[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
-    ranks = np.empty(len(distance), np.int64)
-    ranks[np.argsort(distance, kind="stable")] = np.arange(1, len(distance) + 1)
-    return ranks
+    return explanation(pool, block, nodes[0, real], of_matrix(weights[0][np.ix_(real, real)]))
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:

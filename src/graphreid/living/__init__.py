@@ -4,12 +4,16 @@ from graphreid.living.answers import Answer, Match, online, respond, told
 from graphreid.living.living import LivingGallery, Snapshot
 from graphreid.living.store import Config, require
 from graphreid.living.threshold import Threshold, choose, threshold_of, thresholds
+from graphreid.living.why import Edge, Graph, Node, why
 
 __all__ = [
     "Answer",
     "Config",
+    "Edge",
+    "Graph",
     "LivingGallery",
     "Match",
+    "Node",
     "Snapshot",
     "Threshold",
     "choose",
@@ -19,4 +23,5 @@ __all__ = [
     "threshold_of",
     "thresholds",
     "told",
+    "why",
 ]

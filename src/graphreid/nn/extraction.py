@@ -20,7 +20,8 @@ class Extractor(nn.Module):
     """Pixels to the vectors that are compared, as `graphreid embed` makes them.
 
     Args:
-        network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]).
+        network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]). Where it has `finish`, from vectors to vectors, the
+            mean goes through it.
         flip_average: a vector is the mean of the image's and its mirror image's.
         resample: how images are brought to the network's size.
     """
@@ -33,7 +34,11 @@ class Extractor(nn.Module):
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
         """The vectors, not normalised."""
         vectors = self.network(pixels)[1]
-        return (vectors + self.network(pixels.flip(3))[1]) / 2 if self.flip_average else vectors
+        if not self.flip_average:
+            return vectors
+        mean = (vectors + self.network(pixels.flip(3))[1]) / 2
+        finish = getattr(self.network, "finish", None)
+        return mean if finish is None else finish(mean)
 
 
 def blocks(

@@ -49,6 +49,15 @@ def center_loss(
     return (features - centers[labels]).square().sum(1).mean()
 
 
+@torch.no_grad()
+def pull_centers(
+    features: Float[Tensor, "b d"], labels: Int64[Tensor, " b"], centers: Float[Tensor, "classes d"], rate: int | float
+) -> None:
+    """The centers' own gradient step, in place: SGD at `rate` on the unweighted loss, 2/B times the summed differences."""
+    pull = (features - centers[labels]) * (2 * rate / len(labels))
+    centers.index_add_(0, labels, pull)
+
+
 def focal_loss(
     logits: Float[Tensor, " n"], targets: Float[Tensor, " n"], alpha: float | None = 0.25, gamma: float = 2.0
 ) -> Float[Tensor, ""]:

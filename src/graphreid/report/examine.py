@@ -12,7 +12,7 @@ from graphreid.evaluation import Judge, Report, Rule
 from graphreid.gallery import Gallery
 from graphreid.openset import PairCounts, Separation, Verdicts
 from graphreid.protocols import Reranker
-from graphreid.ranking import first
+from graphreid.ranking import first, listed
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels
 
 TOP = 50
@@ -64,10 +64,14 @@ class Watch:
         own: int64 [q], the gallery row that is the probe itself, or -1 (`Gallery.rows_of`).
         rule: who counts as right.
         comparable: whether the method declares its distances comparable between probes.
+        score: what a distance is called.
     """
 
-    def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule, comparable: bool) -> None:
-        self._pairs = PairCounts(Verdicts(query, gallery, own=own, rule=rule), comparable=comparable)
+    def __init__(
+        self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule, comparable: bool, score: str
+    ) -> None:
+        self._pairs = PairCounts(Verdicts(query, gallery, own=own, rule=rule), comparable=comparable, score=score)
+        self._listed = rule.listed
         self._cameras: _CameraPairs | None = None
         if query.camera is not None and gallery.camera is not None:
             probes, images = np.unique(query.camera, return_inverse=True), np.unique(gallery.camera, return_inverse=True)
@@ -82,7 +86,8 @@ class Watch:
         """
         self._pairs.add(block)
         if self._cameras is not None:
-            self._cameras.add(block)
+            # the list is that of the whole gallery, whatever camera is looked at
+            self._cameras.add(block if self._listed is None else listed(block, self._listed))
 
     def details(self) -> Details:
         """What was gathered, once every probe was counted."""
@@ -100,6 +105,7 @@ def examine(
     top: int = TOP,
     name: str | None = None,
     comparable: bool | None = None,
+    score: str = "distance",
     compute: Compute | None = None,
 ) -> tuple[Report, Details]:
     """`evaluate`, which see, with each probe's first images and the details that a page shows.
@@ -112,6 +118,7 @@ def examine(
         top: how many of each probe's first images to keep.
         name: what to call the method.
         comparable: whether distances of different probes can be compared with one threshold; if None what the method declares.
+        score: what a distance of the method is called.
         compute: where and with how much.
 
     Raises:
@@ -125,7 +132,7 @@ def examine(
     own, rule = gallery.rows_of(query.items), rule or Rule()
     judge = Judge(query_labels, gallery_labels, own=own, rule=rule)
     declared = method.comparable if comparable is None else comparable
-    watch = Watch(query_labels, gallery_labels, own=own, rule=rule, comparable=declared)
+    watch = Watch(query_labels, gallery_labels, own=own, rule=rule, comparable=declared, score=score)
     orders: list[Int32[np.ndarray, "b top"]] = []
     spent, start = 0.0, time.perf_counter()
     for block in method.distances(query, gallery, compute=compute or Compute()):

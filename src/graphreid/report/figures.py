@@ -39,7 +39,7 @@ def percent(rate: float) -> str:
 def cmc(reports: Sequence[Report]) -> str:
     """Cumulative matching characteristics of each method, at ranks 1 to RANKS."""
     figure, axes = _figure(380, 240)
-    ranks = np.arange(1, RANKS + 1)
+    ranks = np.array(reports[0].ranks(range(1, RANKS + 1)))
     low = 1.0
     for number, report in enumerate(reports):
         colour, line = series(number)
@@ -48,7 +48,7 @@ def cmc(reports: Sequence[Report]) -> str:
         axes.plot(ranks, shares, color=_STYLE[colour], linestyle=line, linewidth=1.8, marker="o", markersize=2.6)
     axes.set_xlabel("rank k")
     axes.set_ylabel("share of probes found by rank k")
-    axes.set_xticks([1, 5, 10, 15, 20])
+    axes.set_xticks(reports[0].ranks([1, 5, 10, 15, 20]))
     axes.set_ylim(max(0.0, np.floor(low * 20 - 0.5) / 20), 1.005)
     return _svg(figure, "CMC curves: share of probes with a right image among the first k")
 

@@ -13,7 +13,7 @@ from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.openset import Verdicts
 from graphreid.protocols import Hears, Reranker, Transforms
-from graphreid.report import figures, heat, lists, tables
+from graphreid.report import figures, heat, lists, messages, tables
 from graphreid.report import map as maps
 from graphreid.report.examine import MOST_CAMERAS, Details
 from graphreid.report.thumbnails import Find, Thumbnails, thumbnails
@@ -94,16 +94,20 @@ def write_report(
     _check(subject, details)
     shown = _Names(names or {}, query.items.tolist(), gallery.features.items.tolist())
     sections = _lists(subject, seed)
-    pictures = _pictures(sections, shown, thumbnails)
+    own = gallery.rows_of(query.items)
+    verdicts = Verdicts(query_labels, gallery_labels, own=own, rule=reports[0].rule)
+    told = messages.messages(sections, methods or {}, query, gallery, verdicts, compute=compute)
+    pictures = _pictures(sections, told, shown, thumbnails)
     card = tables.protocol(reports, query, query_labels, gallery, gallery_labels, facts=facts or {}, compute=compute, seed=seed)
     content: dict[str, Any] = {
         "title": title,
         "base": reports[0],
         "rows": tables.results(reports),
-        "memory": any("peak_mb" in report.extra for report in reports),
+        "memory": any(report.extra.get("peak_mb") is not None for report in reports),
         "series": [figures.series(number) for number in range(len(reports))],
         "cmc": figures.cmc(reports),
         "sections": sections,
+        "messages": told,
         "names": shown,
         "pictures": pictures,
         "shown": lists.SHOWN,
@@ -172,13 +176,17 @@ def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[li
 
 
 def _pictures(
-    sections: Sequence[tuple[str, str | None, tuple[lists.Group, ...]]], names: _Names, find: Find | None
+    sections: Sequence[tuple[str, str | None, tuple[lists.Group, ...]]],
+    told: Sequence[messages.Message],
+    names: _Names,
+    find: Find | None,
 ) -> Thumbnails:
     items: list[str] = []
     for _, _, groups in sections:
         for case in (case for group in groups for case in group.cases):
             items.append(names.probe(case.probe))
             items.extend(names.image(entry.row) for listing in case.listings for entry in listing.entries)
+    items.extend(map(names.image, messages.rows(told)))
     return thumbnails(items, find)
 
 
@@ -219,7 +227,9 @@ def _cameras(subject: _Subject, details: Sequence[Details], names: Mapping[int, 
     columns: list[str] = []
     for report, each in zip(subject.reports, details, strict=True):
         if each.cameras is not None:
-            columns, rows = tables.cameras(each.cameras, None if report is subject.reports[0] else base, names)
+            columns, rows = tables.cameras(
+                each.cameras, None if report is subject.reports[0] else base, names, report.rule.named("mAP")
+            )
             made.append((report.method, rows))
     return {"cameras": made, "camera_why": None, "camera_columns": columns}
 

@@ -1,5 +1,6 @@
 """The page's tables, as text in cells: results, thresholds, cameras, and the protocol card."""
 
+import math
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -69,9 +70,9 @@ def results(reports: Sequence[Report]) -> list[Row]:
         cells = (
             f"{report.mean_ap():.3f}",
             f"{low:.3f} to {high:.3f}",
-            *(f"{report.cmc(k):.3f}" for k in (1, 5, 10)),
+            *(f"{report.cmc(k):.3f}" if k in report.ranks((k,)) else "" for k in (1, 5, 10)),
             f"{report.mean_inp():.3f}",
-            f"{report.seconds:.2f}",
+            "" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "" if memory is None else f"{memory:.0f}",
         )
         against, notes = ("", "", "", ""), ()
@@ -109,19 +110,19 @@ def operating(separation: Separation, method: str) -> Operating:
 
 
 def cameras(
-    table: CameraTable, before: CameraTable | None, names: Mapping[int, str]
+    table: CameraTable, before: CameraTable | None, names: Mapping[int, str], measure: str = "mAP"
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """The gallery's cameras, and rows of (probe camera, a cell each): mAP, or its difference to the first's."""
+    """The gallery's cameras, and rows of (probe camera, a cell each): mAP (`measure`), or its difference to the first's."""
     probes, images = _by_name(table.probe, names), _by_name(table.gallery, names)
-    rows = [(label, [_cell(table, before, a, b) for b, _ in images]) for a, label in probes]
+    rows = [(label, [_cell(table, before, a, b, measure) for b, _ in images]) for a, label in probes]
     return [label for _, label in images], rows
 
 
-def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int) -> Cell:
+def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int, measure: str) -> Cell:
     value = float(table.mean_ap[a, b])
     if np.isnan(value):
         return Cell("", 0.0, "no probe has a right image here")
-    title = f"{int(table.probes[a, b])} probes, mAP {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
+    title = f"{int(table.probes[a, b])} probes, {measure} {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
     if before is None:
         return Cell(f"{value:.3f}", value, title)
     apart = value - float(before.mean_ap[a, b])
@@ -175,7 +176,7 @@ def protocol(
             "differences are paired, probe by probe",
         ),
         ("Random probes and map", f"seed {seed}"),
-        ("Seconds", "wall time of the method from embeddings to the last distance, evaluation not counted"),
+        ("Seconds", "wall time of the method from embeddings to the last distance, evaluation not counted; blank for a file"),
         ("Threads", f"{compute.threads or torch.get_num_threads()}, device {compute.device}"),
         ("Versions", _versions()),
         *facts.items(),
@@ -186,19 +187,20 @@ def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, 
     apart, (low, high) = report.difference(base)
     at_first, was_first = report.first_rank == 1, base.first_rank == 1
     won, lost = int((at_first & ~was_first).sum()), int((was_first & ~at_first).sum())
-    rank1 = report.cmc(1) - base.cmc(1)
+    rank1, measure = report.cmc(1) - base.cmc(1), base.rule.named("mAP")
     notes: list[str] = []
     if low <= 0 <= high:
         notes.append(
-            f"{report.method}: the interval of its mAP difference includes 0; these probes do not tell it from {base.method}."
+            f"{report.method}: the interval of its {measure} difference includes 0; these probes do not tell it from "
+            f"{base.method}."
         )
     if rank1 < 0 < apart:
         notes.append(
-            f"{report.method} wins {apart:.3f} mAP and loses {-rank1:.3f} rank-1: the first image became right for {won} "
+            f"{report.method} wins {apart:.3f} {measure} and loses {-rank1:.3f} rank-1: the first image became right for {won} "
             f"probes and wrong for {lost}."
         )
     if apart < 0:
-        notes.append(f"{report.method} is worse than {base.method}: its mAP is {-apart:.3f} lower.")
+        notes.append(f"{report.method} is worse than {base.method}: its {measure} is {-apart:.3f} lower.")
     cells = (_signed(apart), f"{_signed(low)} to {_signed(high)}", _signed(rank1), f"{won} won, {lost} lost")
     return cells, tuple(notes)
 

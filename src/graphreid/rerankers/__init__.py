@@ -16,6 +16,7 @@ from graphreid.rerankers.ffgnn import FFGNN
 from graphreid.rerankers.gnn_reranking import GNNReranking
 from graphreid.rerankers.hrnet import HRNet
 from graphreid.rerankers.k_reciprocal import KReciprocal
+from graphreid.rerankers.parts import Parts
 from graphreid.rerankers.random_walk import RandomWalk
 from graphreid.rerankers.sggnn import SGGNN
 
@@ -34,6 +35,7 @@ METHODS: dict[str, type[Reranker]] = {
     "gnn-reranking": GNNReranking,
     "hrnet": HRNet,
     "k-reciprocal": KReciprocal,
+    "parts": Parts,
     "random-walk": RandomWalk,
     "sggnn": SGGNN,
 }
@@ -56,5 +58,6 @@ __all__ = [
     "GNNReranking",
     "HRNet",
     "KReciprocal",
+    "Parts",
     "RandomWalk",
 ]

@@ -1,7 +1,7 @@
 """`A+B`: one re-ranker after another.
 
 Where A gives new vectors, B runs on them. Where A gives distances, every image, probe or gallery, is A's probe once, and B
-starts from the lists that come out: a re-ranked affinity, of bounded size.
+starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances are one, from that.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,9 @@ from graphreid.graph.reranked import Reranked
 from graphreid.protocols import (
     ONLINE,
     TRANSDUCTIVE,
+    Affinity,
     FromAffinity,
+    GivesAffinity,
     Reranker,
     Rescores,
     Transforms,
@@ -109,7 +111,13 @@ class Chain:
             probes, images = self._transformed(self.first, query, gallery, compute)
             yield from self.second.distances(probes, images, compute=compute)
         elif isinstance(self.second, FromAffinity):
-            yield from self.second.from_affinity(Reranked(self.first, query, gallery, compute=compute))
+            yield from self.second.from_affinity(self._affinity(query, gallery, compute))
+
+    def _affinity(self, query: Features, gallery: Gallery, compute: Compute) -> Affinity:
+        """What the second starts from."""
+        if isinstance(self.first, GivesAffinity):
+            return self.first.affinity(query, gallery, compute=compute)
+        return Reranked(self.first, query, gallery, compute=compute)
 
     def _transformed(self, method: Transforms, query: Features, gallery: Gallery, compute: Compute) -> tuple[Features, Gallery]:
         probes, images = method.transform(query, gallery, compute=compute)

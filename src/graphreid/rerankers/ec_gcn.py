@@ -24,6 +24,7 @@ from graphreid.graph.sparse import SparseAdjacency, receptive
 from graphreid.graph.subgraphs import Subgraphs
 from graphreid.graph.validation import UNCALIBRATED, Validation
 from graphreid.neighbors import Metric
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.losses import focal_loss
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint
@@ -324,21 +325,14 @@ class ECGCN:
         return focal_loss(logits.float(), target, self.alpha if focal else None, self.focus if focal else 0.0)
 
     def _judging(self, pool: Pool, *, whole: bool = False) -> "_Judging":
-        if not hasattr(self, "state_"):
-            raise ValueError("ec-gcn is not fitted: fit it, or load a file of 'graphreid fit'")
+        need_fitted(self)
+        width = self.state_["maps.0.weight"].shape[1]
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = self._build(self.state_["maps.0.weight"].shape[1])
-            try:
-                network.load_state_dict(self.state_, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted ec-gcn can't be changed: fit it again with those options") from None
+            network = restored(lambda: self._build(width), self.state_, self.name)
             # what is kept with a gallery depends on the weights alone
             self._kept = network, (self.name, fingerprint(self)[1])
         network, key = self._kept
-        width, wanted = pool.gallery.features.width, network.maps[0].in_features
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and ec-gcn was fitted on {wanted}: fit it again, or embed as before")
+        need_width(pool, width, self.name)
         return _Judging(self._graphs(), network.to(pool.compute.device), pool, key, whole=whole)
 
 

@@ -19,14 +19,16 @@ from torch.nn import functional
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool, normalise
 from graphreid.graph.aggregate import weighted_sum
+from graphreid.graph.explain import alone, around
 from graphreid.graph.pairs import Lesson
 from graphreid.graph.rows import with_self
 from graphreid.graph.sparse import SparseAdjacency, receptive
 from graphreid.graph.validation import Validation
 from graphreid.neighbors import Metric, block_distances
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.losses import supervised_contrastive
 from graphreid.nn.mahalanobis import within
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint, need_cosine
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import generator, seeded
 from graphreid.training import cosine, optimise, steps
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors
@@ -139,15 +141,8 @@ class FAGCN:
     comparable: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
-            "k": 3,
-            "identity_weight": 1.0,
-            "optimizer": "adam",
-            "rate": 1e-4,
-            "weight_decay": 0.0,
-            "schedule": "steps",
-            "batch": None,
-            "epochs": 2000,
-            "patience": None,
+            **{"k": 3, "identity_weight": 1.0, "batch": None, "epochs": 2000, "patience": None},
+            **{"optimizer": "adam", "rate": 1e-4, "weight_decay": 0.0, "schedule": "steps"},
         }
     }
 
@@ -242,6 +237,23 @@ class FAGCN:
         pool = Pool(query, gallery, compute=compute)
         yield from _compared(pool, *self._vectors(pool), self.metric)
 
+    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
+        """A~ around one probe: its nearest, whom these hear, and so on by layers; ranks before and after.
+
+        Raises:
+            ValueError: not one probe, not fitted, or vectors of another width.
+        """
+        pool, union = alone(Pool(probe, gallery, compute=compute)), self.setting == TRANSDUCTIVE
+        block = next(_compared(pool, *self._vectors(pool), self.metric))
+        every = pool.neighbors(self.k) if union else pool.gallery_neighbors(self.k)
+        lists, weights = with_self(every.index), affinity(every)
+        if union:
+            near, said = every.index[pool.nodes[0]], weights[pool.nodes[0], 1:]
+        else:
+            mine = pool.probe_neighbors(self.k)
+            near, said = mine.index[0], affinity(mine)[0, 1:]
+        return around(pool, block, lists, weights, near, said, self.layers)
+
     def _vectors(self, pool: Pool) -> tuple[Vectors, Vectors]:
         """The new vectors of probes and gallery, in the space of the distance."""
         network, key = self._network(pool)
@@ -303,21 +315,14 @@ class FAGCN:
 
     def _network(self, pool: Pool) -> tuple[Aggregation, Hashable]:
         need_cosine(pool, self.name)
-        if not hasattr(self, "state_"):
-            raise ValueError("fa-gcn is not fitted: fit it, or load a file of 'graphreid fit'")
+        need_fitted(self)
+        width = self.state_["0.weight"].shape[0]
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = Aggregation(self.state_["0.weight"].shape[0], self.layers, 0)
-            weights = {name: value for name, value in self.state_.items() if name not in (WITHIN, LENGTH)}
-            try:
-                network.layers.load_state_dict(weights, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted fa-gcn can't be changed: fit it again with those options") from None
+            weights = {f"layers.{name}": value for name, value in self.state_.items() if name not in (WITHIN, LENGTH)}
+            network = restored(lambda: Aggregation(width, self.layers, 0), weights, self.name)
             self._kept = network, fingerprint(self)[1]
         network, learned = self._kept
-        width, wanted = pool.gallery.features.width, self.state_["0.weight"].shape[0]
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and fa-gcn was fitted on {wanted}: fit it again, or embed as before")
+        need_width(pool, width, self.name)
         return network.to(pool.compute.device), (self.name, self.k, learned)
 
 

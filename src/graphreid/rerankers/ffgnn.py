@@ -18,13 +18,15 @@ from torch.nn import functional
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
 from graphreid.graph import adjacency
-from graphreid.graph.neighborhood import Around, Lesson
+from graphreid.graph.explain import alone
+from graphreid.graph.neighborhood import Around, Lesson, explained, rescored
 from graphreid.graph.pairs import slices
 from graphreid.graph.validation import Validation
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.layers import NodeBatchNorm
 from graphreid.nn.losses import batch_hard_triplet
 from graphreid.nn.precision import Precision, bf16
-from graphreid.protocols import ONLINE, fingerprint, need_cosine
+from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import seeded
 from graphreid.training import optimise, steps
 from graphreid.types import DistanceBlock, Features, Labels
@@ -271,6 +273,14 @@ class FFGNN:
         """
         yield from self._fusing(Pool(query, gallery, compute=compute)).distances()
 
+    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
+        """S of one probe's graph: what it and its nearest take up of each other in an iteration, and ranks before and after.
+
+        Raises:
+            ValueError: not one probe, not fitted, or vectors of another width.
+        """
+        return self._fusing(alone(Pool(probe, gallery, compute=compute))).explained()
+
     @property
     def lists(self) -> int:
         """Neighbours in the whole gallery that reciprocal sets are made of; 0 where the graph's own are."""
@@ -318,19 +328,11 @@ class FFGNN:
 
     def _fusing(self, pool: Pool) -> "_Fusing":
         need_cosine(pool, self.name)
-        if not hasattr(self, "state_"):
-            raise ValueError("ffgnn is not fitted: fit it, or load a file of 'graphreid fit'")
+        need_fitted(self)
+        width = self.state_["maps.0.weight"].shape[0]
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = self._build(self.state_["maps.0.weight"].shape[0])
-            try:
-                network.load_state_dict(self.state_, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted ffgnn can't be changed: fit it again with those options") from None
-            self._kept = network
-        width, wanted = pool.gallery.features.width, self.state_["maps.0.weight"].shape[0]
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and ffgnn was fitted on {wanted}: fit it again, or embed as before")
+            self._kept = restored(lambda: self._build(width), self.state_, self.name)
+        need_width(pool, width, self.name)
         return _Fusing(self, self._kept.to(pool.compute.device), pool)
 
 
@@ -343,18 +345,24 @@ class _Fusing:
 
     def distances(self) -> Iterator[DistanceBlock]:
         """Distances of all probes, in blocks."""
-        pool, around = self.pool, Around.probes(self.pool, self.method.k)
-        for start, stop in pool.blocks(self._graph_bytes, what="ffgnn graphs"):
-            distance = pool.distances(start, stop)
-            distance += np.float32(self.method.tail)
-            for part in slices(start, stop, GRAPHS):
-                index = around.near.index[part]
-                with pool.compute.limits(), torch.inference_mode():
-                    x = functional.normalize(self.network(*self._inputs(around, part)), dim=2)
-                    cosine = (x[:, 1:] @ x[:, 0, :, None])[..., 0]
-                row = np.arange(part.start - start, part.stop - start)[:, None]
-                distance[row, index] = (1 - cosine).clamp(min=0).cpu().numpy()
-            yield pool.answer(start, distance)
+        around = Around.probes(self.pool, self.method.k)
+        for start, stop in self.pool.blocks(self._graph_bytes, what="ffgnn graphs"):
+            apart = [self._apart(around, part)[0] for part in slices(start, stop, GRAPHS)]
+            yield rescored(around, start, np.concatenate(apart), self.method.tail)
+
+    def explained(self) -> Explanation:
+        """The graph of the only probe."""
+        around = Around.probes(self.pool, self.method.k)
+        apart, s = self._apart(around, slice(0, 1))
+        return explained(around, rescored(around, 0, apart, self.method.tail), s[0].cpu().numpy())
+
+    def _apart(self, around: Around, part: slice) -> tuple[Float32[np.ndarray, "b k"], Square]:
+        """1 - cosine of some probes' fused features and their nearest images', and S."""
+        with self.pool.compute.limits(), torch.inference_mode():
+            unit, s = self._inputs(around, part)
+            x = functional.normalize(self.network(unit, s), dim=2)
+            cosine = (x[:, 1:] @ x[:, 0, :, None])[..., 0]
+            return (1 - cosine).clamp(min=0).cpu().numpy(), s
 
     def of_gallery(self) -> Float32[np.ndarray, "g d"]:
         """The fused feature of each gallery image in its own graph."""

@@ -20,12 +20,14 @@ from graphreid.compute import Compute
 from graphreid.data.sampling import near_batches, pk_batches
 from graphreid.gallery import Gallery, Pool, normalise
 from graphreid.graph import neighborhood
-from graphreid.graph.neighborhood import Around
+from graphreid.graph.explain import alone
+from graphreid.graph.neighborhood import Around, explained, rescored
 from graphreid.graph.pairs import Judged, linked, slices
 from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.precision import Precision, bf16
 from graphreid.nn.relations import IndividualRelation, PairwiseRelation, Related, RelationObjective, Relations
-from graphreid.protocols import ONLINE, need_cosine
+from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.seeding import generator, seeded
 from graphreid.training import cosine, optimise, steps
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
@@ -125,21 +127,10 @@ class HRNet:
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
-            "nodes": 120,
-            "attention": "all",
-            "init": "default",
-            "layers": 1,
-            **{"alpha": 0.9, "beta": 0.8, "lam": 1.0},
-            "balance": False,
-            "readout": "linear",
-            "batches": "random",
-            "k": 10,
-            "rate": 3.5e-4,
-            "weight_decay": 5e-4,
-            "schedule": "steps",
-            "epochs": 200,
-            "patience": None,
-            "calibrate": False,
+            **{"nodes": 120, "k": 10, "attention": "all", "init": "default", "layers": 1},
+            **{"alpha": 0.9, "beta": 0.8, "lam": 1.0, "readout": "linear", "calibrate": False},
+            **{"balance": False, "batches": "random", "rate": 3.5e-4, "weight_decay": 5e-4},
+            **{"schedule": "steps", "epochs": 200, "patience": None},
         }
     }
 
@@ -246,6 +237,14 @@ class HRNet:
         """
         yield from self.judging(Pool(query, gallery, compute=compute)).distances(self.calibration_)
 
+    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
+        """A o C of one probe's graph, of the last layer (with no graph of images, G), and ranks before and after.
+
+        Raises:
+            ValueError: not one probe, not fitted, or vectors of another width.
+        """
+        return self.judging(alone(Pool(probe, gallery, compute=compute))).explained(self.calibration_)
+
     def build(self, width: int) -> Relations:
         """The two graphs, not trained."""
         k, linked = "full" if self.graph == "full" else self.k, self.attention == "linked"
@@ -303,20 +302,11 @@ class HRNet:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         need_cosine(pool, self.name)
-        if not hasattr(self, "state_"):
-            raise ValueError("hrnet is not fitted: fit it, or load a file of 'graphreid fit'")
-        wanted = next(value.shape[1] for key, value in self.state_.items() if key.endswith("map.weight"))
+        need_fitted(self)
+        width = next(value.shape[1] for key, value in self.state_.items() if key.endswith("map.weight"))
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = self.build(wanted)
-            try:
-                network.load_state_dict(self.state_, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted hrnet can't be changed: fit it again with those options") from None
-            self._kept = network
-        width = pool.gallery.features.width
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and hrnet was fitted on {wanted}: fit it again, or embed as before")
+            self._kept = restored(lambda: self.build(width), self.state_, self.name)
+        need_width(pool, width, self.name)
         return _Judging(self, self._kept.to(pool.compute.device), pool)
 
 
@@ -370,30 +360,38 @@ class _Judging:
             return self.network(torch.cat([own, self.images[near]], 1) * own.shape[2] ** 0.5, 1)
 
     def judge(self, part: slice) -> Judged:
-        """Nodes, logits and A o C of some probes, without the probe itself; with no graph of pairs logits are 0."""
-        related = self.related(part)
+        """Nodes and logits of some probes; with no graph of pairs logits are 0."""
         nodes = self.around.near.index[part]
-        logits = np.zeros(nodes.shape, np.float32) if related.logits is None else related.logits[:, 0, 1:].cpu().numpy()
-        weights = torch.zeros(len(nodes), 1, 1) if related.weights is None else related.weights[:, 1:, 1:].cpu()
-        return nodes, logits, weights.numpy()
+        return nodes, self._scores(self.related(part))[1], np.empty((len(nodes), 0, 0), np.float32)
 
     def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
         """Distances and probabilities of all probes, in blocks; with no graph of pairs, distances alone."""
-        pool, tail = self.pool, np.float32(self.method.tail)
-        for start, stop in pool.blocks(self.graph_bytes, what="hrnet graphs"):
-            distance = pool.distances(start, stop)
-            distance += tail
-            told = np.zeros_like(distance)
-            for part in slices(start, stop, GRAPHS):
-                related, index = self.related(part), self.around.near.index[part]
-                row = np.arange(part.start - start, part.stop - start)[:, None]
-                apart = torch.zeros(index.shape, device=self.device)
-                if related.weights is not None:
-                    x = functional.normalize(related.images[-1].float(), dim=2)
-                    apart += (1 - (x[:, 1:] @ x[:, 0, :, None])[..., 0]).clamp(min=0)
-                if related.logits is not None:
-                    logits = related.logits[:, 0, 1:].float()
-                    apart += self.method.lam * torch.sigmoid(-logits)
-                    told[row, index] = linked(logits.cpu().numpy(), calibration)
-                distance[row, index] = apart.cpu().numpy()
-            yield pool.answer(start, distance, told if self.method.pairwise else None)
+        for start, stop in self.pool.blocks(self.graph_bytes, what="hrnet graphs"):
+            scores = [self._scores(self.related(part)) for part in slices(start, stop, GRAPHS)]
+            apart, logits = (np.concatenate(each) for each in zip(*scores, strict=True))
+            yield self._block(start, apart, logits, calibration)
+
+    def explained(self, calibration: Sequence[float]) -> Explanation:
+        """The graph of the only probe."""
+        related = self.related(slice(0, 1))
+        weights = related.pairs[:, 0] if related.weights is None and related.pairs is not None else related.weights
+        assert weights is not None  # noqa: S101  # one graph at least there is
+        block = self._block(0, *self._scores(related), calibration)
+        return explained(self.around, block, weights[0].float().cpu().numpy())
+
+    def _scores(self, related: Related) -> tuple[Float32[np.ndarray, "b k"], Float32[np.ndarray, "b k"]]:
+        """Distances to each probe's nearest, and logits; 0 with no graph of pairs."""
+        apart = logits = torch.zeros_like(related.images[0][:, 1:, 0])
+        if related.weights is not None:
+            x = functional.normalize(related.images[-1].float(), dim=2)
+            apart = (1 - (x[:, 1:] @ x[:, 0, :, None])[..., 0]).clamp(min=0)
+        if related.logits is not None:
+            logits = related.logits[:, 0, 1:].float()
+            apart = apart + self.method.lam * torch.sigmoid(-logits)
+        return apart.cpu().numpy(), logits.cpu().numpy()
+
+    def _block(
+        self, start: int, apart: Float32[np.ndarray, "b k"], logits: Float32[np.ndarray, "b k"], calibration: Sequence[float]
+    ) -> DistanceBlock:
+        told = linked(logits, calibration) if self.method.pairwise else None
+        return rescored(self.around, start, apart, self.method.tail, told)

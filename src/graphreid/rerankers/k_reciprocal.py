@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, Affinity
+from graphreid.graph.explain import alone, explanation, of_entries
+from graphreid.graph.rows import CHUNKS, Matrix, stacked, taken, transposed
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, Affinity, Explanation
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
-Matrix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
-"""Compressed rows: start, column, value."""
+Encoded = tuple[Matrix, NDArray[np.int64], Matrix, NDArray[np.float32]]
+"""V of all images, the row of each probe in it, V of the gallery by columns, and each probe's largest distance."""
 Pairs = Callable[[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]], Float32[np.ndarray, " e"]]
 """Distances of listed pairs."""
-
-CHUNKS = 16
-"""Parts that a loop with room per thread is cut into: enough to keep any laptop's cores busy."""
 
 
 @dataclass
@@ -80,13 +79,32 @@ class KReciprocal:
 
     def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
         """The same from any distances, which take the place of the squared Euclidean ones."""
-        pool = affinity
-        if self.setting == TRANSDUCTIVE:
-            near = pool.neighbors(self._k(len(pool)))
-            encoded = self._expand(self._encode(near, pool.pairs), near)
-            yield from self._blend(pool, encoded, pool.nodes, self._by_column(encoded, pool), near.farthest[pool.nodes])
-        else:
-            yield from self._online(pool)
+        yield from self._blend(affinity, *self._encoded(affinity))
+
+    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
+        """The probe's encoding V_p, whose images are the nodes, and what stands at these in their own encodings.
+
+        Two images are alike by what their encodings share (Eq. 10). In the transductive setting the probe is the only one.
+
+        Raises:
+            ValueError: not one probe.
+        """
+        pool = alone(Pool(probe, gallery, compute=compute))
+        encoded, rows, by_column, farthest = self._encoded(pool)
+        block = next(self._blend(pool, encoded, rows, by_column, farthest))
+        _, column, heard = taken(encoded, rows)
+        kept = column != pool.nodes[0]
+        nodes, heard = column[kept], heard[kept]
+        start, others, value = taken(transposed(by_column, pool.images), nodes)
+        row = np.repeat(np.arange(len(nodes)), np.diff(start))
+        return explanation(pool, block, nodes, of_entries(nodes, row, others, value), heard)
+
+    def _encoded(self, pool: Affinity) -> Encoded:
+        if self.setting != TRANSDUCTIVE:
+            return self._online(pool)
+        near = pool.neighbors(self._k(len(pool)))
+        encoded = self._expand(self._encode(near, pool.pairs), near)
+        return encoded, pool.nodes, self._by_column(encoded, pool), near.farthest[pool.nodes]
 
     def _k(self, nodes: int) -> int:
         return min(max(self.k1, self.k2 - 1), nodes - 1)
@@ -133,7 +151,7 @@ class KReciprocal:
             jaccard.blend_jaccard(*encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop])
             yield pool.answer(start, distance)
 
-    def _online(self, pool: Affinity) -> Iterator[DistanceBlock]:
+    def _online(self, pool: Affinity) -> Encoded:
         """The gallery's side is the gallery's own and kept with it; each probe is encoded by itself."""
         images = pool.images
         near = pool.gallery_neighbors(self._k(images))
@@ -149,10 +167,10 @@ class KReciprocal:
         mine = pool.probe_neighbors(min(max(self.k1, self.k2 - 1), images))
         encoded, rows = self._encode_probes(pool, near, mine, plain, fresh)
         # a probe that is in the gallery has its encoding there
-        joined = _stacked(expanded, encoded) if len(fresh) < pool.probes else encoded
+        joined = stacked(expanded, encoded) if len(fresh) < pool.probes else encoded
         rows = np.where(pool.own >= 0, pool.own, images + rows) if len(fresh) < pool.probes else rows
         farthest = np.where(pool.own >= 0, near.farthest[pool.own], mine.farthest)
-        yield from self._blend(pool, joined, rows, by_column, farthest)
+        return joined, rows, by_column, farthest
 
     def _encode_probes(
         self, pool: Affinity, near: Neighbors, mine: Neighbors, plain: Matrix, fresh: NDArray[np.intp]
@@ -176,7 +194,7 @@ class KReciprocal:
         if self.k2 > 1:
             chosen = np.ascontiguousarray(mine.index[fresh, : self.k2 - 1])
             wanted, place = np.unique(chosen, return_inverse=True)
-            both = _stacked(_rows(plain, wanted), encoded)
+            both = stacked(taken(plain, wanted), encoded)
             itself = (len(wanted) + np.arange(len(fresh)))[:, None]
             chosen = np.concatenate([itself, place.reshape(chosen.shape)], axis=1).astype(np.int32)
             encoded = jaccard.mean_rows(*both, chosen, pool.images, CHUNKS)
@@ -199,17 +217,3 @@ def _weights(
 def _inverse(farthest: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
     """1 / farthest; 0 where all images are equal, so that their normalised distances are 0 and not 0 / 0."""
     return np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)
-
-
-def _rows(matrix: Matrix, rows: NDArray[np.int32]) -> Matrix:
-    start, column, value = matrix
-    count = start[rows + 1] - start[rows]
-    begin = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(count, out=begin[1:])
-    entry = np.arange(begin[-1]) + np.repeat(start[rows] - begin[:-1], count)
-    return begin, column[entry], value[entry]
-
-
-def _stacked(above: Matrix, below: Matrix) -> Matrix:
-    start = np.concatenate([above[0], above[0][-1] + below[0][1:]])
-    return start, np.concatenate([above[1], below[1]]), np.concatenate([above[2], below[2]])

@@ -22,6 +22,7 @@ from graphreid.graph import adjacency
 from graphreid.graph.local import LocalGraphs
 from graphreid.graph.pairs import Candidates, Judged, Lesson, answers, explained
 from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.layers import NodeBatchNorm
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation
@@ -237,19 +238,11 @@ class SGGNN:
         return functional.binary_cross_entropy_with_logits(logits.float()[real], target[real])
 
     def _judging(self, pool: Pool) -> "_Judging":
-        if not hasattr(self, "state_"):
-            raise ValueError("sggnn is not fitted: fit it, or load a file of 'graphreid fit'")
+        need_fitted(self)
+        width = self.state_["norm.weight"].shape[0]
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = self._build(self.state_["norm.weight"].shape[0])
-            try:
-                network.load_state_dict(self.state_, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted sggnn can't be changed: fit it again with those options") from None
-            self._kept = network
-        width, wanted = pool.gallery.features.width, self._kept.feature.in_features
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and sggnn was fitted on {wanted}: fit it again, or embed as before")
+            self._kept = restored(lambda: self._build(width), self.state_, self.name)
+        need_width(pool, width, self.name)
         return _Judging(self.k, self._kept.to(pool.compute.device), pool)
 
 

@@ -109,19 +109,23 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
         item: Annotated[str, Query(description="an item of the gallery, as the probe")],
         method: Annotated[str, Query(description="one of those that /health names; if not given, the first")] = "",
     ) -> schema.Graph:
+        """The graph that a method made of an image of the gallery."""
+        return graph(Probe(item=item), method)
+
+    @app.post("/explain", responses=_MISSING)
+    def explain_any(asked: schema.Why) -> schema.Graph:  # pyright: ignore[reportUnusedFunction]
         """The graph that a method made of a probe: nodes, weighted edges, probabilities, ranks before and after."""
+        return graph(Probe(asked.vector, asked.image, asked.item), asked.method)
+
+    def graph(probe: Probe, method: str) -> schema.Graph:
         method = method or next(iter(engine.methods))
-        snapshot, made = engine.explain(Probe(item=item), method)
-        items = snapshot.searchable().features.items
-        probability = [None] * len(made.nodes) if made.probability is None else made.probability.tolist()
-        nodes = zip(items[made.nodes].tolist(), probability, made.before.tolist(), made.after.tolist(), strict=True)
-        edges = zip(made.edges.tolist(), made.weights.tolist(), strict=True)
+        made = engine.explain(probe, method)
         return schema.Graph(
             method=method,
-            item=item,
-            version=snapshot.version,
-            nodes=[schema.Node(item=name, probability=p, before=before, after=after) for name, p, before, after in nodes],
-            edges=[schema.Edge(hears=hears, heard=heard, weight=weight) for (hears, heard), weight in edges],
+            item=made.probe,
+            version=made.version,
+            nodes=[schema.Node(**asdict(node)) for node in made.nodes],
+            edges=[schema.Edge(**asdict(edge)) for edge in made.edges],
         )
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from graphreid.compute import Compute
 from graphreid.data.images import Images
 from graphreid.embedders import load_embedder, name_of
-from graphreid.living import Answer, LivingGallery, Snapshot, Threshold, online, respond, threshold_of, told
+from graphreid.living import Answer, Graph, LivingGallery, Snapshot, Threshold, online, respond, threshold_of, told, why
 from graphreid.protocols import Explains, Explanation, Reranker
 from graphreid.ranking import rank
 from graphreid.runs import MODEL, complete, read_config
@@ -146,19 +146,20 @@ class Engine:
         """A served method's threshold, None where none was chosen."""
         return threshold_of(self.living, self.method(method))
 
-    def explain(self, probe: Probe, method: str) -> tuple[Snapshot, Explanation]:
-        """The graph of a probe, and the snapshot that its nodes are rows of.
+    def explain(self, probe: Probe, method: str) -> Graph:
+        """The graph of a probe.
 
         Raises:
             ValueError: the method makes no graph.
         """
-        if not isinstance(self.method(method), Explains):
+        chosen = self.method(method)
+        if not isinstance(chosen, Explains):
             can = [text for text, each in self.methods.items() if isinstance(each, Explains)]
             raise ValueError(f"{method} makes no graph of a probe: {f'ask {can[0]}' if can else 'no method here does'}")
         snapshot = self.living.snapshot()
-        made = self.graph(snapshot, self.features(probe, snapshot), method)
-        assert made is not None  # noqa: S101  # it explains
-        return snapshot, made
+        query = self.features(probe, snapshot)
+        with self._turn:
+            return why(snapshot, chosen, method, query, compute=self.compute)
 
     def features(self, probe: Probe, snapshot: Snapshot) -> Features:
         """The probe's vector.

@@ -20,13 +20,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Search(_Strict):
+class Why(_Strict):
     """A probe: a vector, an image, or an item of the gallery, which does not find itself."""
 
     vector: Vector | None = None
     image: Picture | None = None
     item: Name | None = None
     method: Annotated[str, Field(max_length=500, description="one of those that /health names; if not given, the first")] = ""
+
+
+class Search(Why):
+    """A probe, and how many images to give."""
+
     top: Annotated[int, Field(ge=1, description="images to give")] = 10
 
 
@@ -100,7 +105,10 @@ class Node(BaseModel):
     """An image in a probe's graph."""
 
     item: str
-    probability: float | None
+    probability: Annotated[
+        float | None, Field(description="that it shows the probe's identity, in [0, 1]; null where the method gives none")
+    ]
+    heard: Annotated[float | None, Field(description="how much the probe itself hears it; null where it is no node")]
     before: Annotated[int, Field(description="its rank by the base distance, from 1")]
     after: Annotated[int, Field(description="its rank by the method's distance")]
 
@@ -117,7 +125,7 @@ class Graph(BaseModel):
     """What moved a probe's result."""
 
     method: str
-    item: str
+    item: Annotated[str, Field(description='of the gallery; "probe" for a vector or an image')]
     version: int
     nodes: list[Node]
     edges: list[Edge]

@@ -27,6 +27,7 @@ class Drawn:
         edges: int64 [e, 2], places in `nodes`.
         weights: float32 [e].
         probability: float32 [n], that a node shows the probe's identity; None where nothing says so.
+        heard: float32 [n], how much the probe hears each node; None where it is no node.
         words: a line on each node.
         own: whether these are the method's own edges, or the gallery's neighbour lists.
     """
@@ -35,6 +36,7 @@ class Drawn:
     edges: Int64[np.ndarray, "e 2"]
     weights: Float32[np.ndarray, " e"]
     probability: Float32[np.ndarray, " n"] | None
+    heard: Float32[np.ndarray, " n"] | None
     words: Sequence[str]
     own: bool
 
@@ -50,7 +52,10 @@ def of_method(made: Explanation) -> Drawn:
     words = [
         f"rank {before} before, {after} after" for before, after in zip(made.before[order], made.after[order], strict=True)
     ]
-    return Drawn(made.nodes[order], place[made.edges[heavy]], made.weights[heavy], probability, words, own=True)
+    heard = None if made.heard is None else made.heard[order]
+    if heard is not None:
+        words = [f"{word}, heard by the probe: {weight:.4f}" for word, weight in zip(words, heard.tolist(), strict=True)]
+    return Drawn(made.nodes[order], place[made.edges[heavy]], made.weights[heavy], probability, heard, words, own=True)
 
 
 def of_lists(rows: Int64[np.ndarray, " n"], distance: Float32[np.ndarray, " n"], near: Neighbors) -> Drawn:
@@ -64,7 +69,7 @@ def of_lists(rows: Int64[np.ndarray, " n"], distance: Float32[np.ndarray, " n"],
                 found[number, place[other]] = 1 / (1 + apart)
     edges = np.array(list(found), np.int64).reshape(-1, 2)
     words = [f"rank {rank}, distance {apart:.4f}" for rank, apart in enumerate(distance.tolist(), 1)]
-    return Drawn(rows, edges, np.array(list(found.values()), np.float32), None, words, own=False)
+    return Drawn(rows, edges, np.array(list(found.values()), np.float32), None, None, words, own=False)
 
 
 def graph(drawn: Drawn, items: Sequence[str], probe: str | None) -> str:
@@ -81,9 +86,13 @@ def graph(drawn: Drawn, items: Sequence[str], probe: str | None) -> str:
     (left, top), (wide, tall) = low - SIDE, high - low + 2 * SIDE
     shape = f"{left:.0f} {top:.0f} {wide:.0f} {tall:.0f}"
     parts = [f'<svg class="graph" viewBox="{shape}" role="img" aria-label="graph of the probe">']
+    loudest = 0.0 if drawn.heard is None else float(drawn.heard.max(initial=1e-9))
     for number, (x, y) in enumerate(at.tolist()):
         colour = _colour(None if drawn.probability is None else float(drawn.probability[number]))
-        parts.append(f'<line class="spoke" x1="{middle}" y1="{middle}" x2="{x:.1f}" y2="{y:.1f}" style="stroke:{colour}"/>')
+        # where the probe is a node, its spokes are its edges
+        width = "" if drawn.heard is None else f";stroke-width:{0.4 + 2.6 * float(drawn.heard[number]) / loudest:.2f}"
+        line = f'<line class="spoke" x1="{middle}" y1="{middle}" x2="{x:.1f}" y2="{y:.1f}" style="stroke:{colour}{width}"/>'
+        parts.append(line)
     names = [escape(item) for item in items]
     most = float(drawn.weights.max(initial=1e-9))
     for (one, other), weight in zip(drawn.edges.tolist(), drawn.weights.tolist(), strict=True):

@@ -252,6 +252,8 @@ def _why(engine: Engine, snapshot: Snapshot, query: Features, look: Look, pictur
     return {
         "graph": Markup(draw.graph(drawn, gallery.features.items[drawn.nodes].tolist(), picture)),  # noqa: S704  # escaped there
         "own": drawn.own,
+        "linked": drawn.probability is not None,
+        "heard": drawn.heard is not None,
         "histogram": Markup(draw.histogram(look.score, limit, first, name)),  # noqa: S704
         "threshold": threshold,
     }

@@ -1,0 +1,98 @@
+"""How `graphreid reproduce` makes embeddings of images."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from graphreid.cli.embed import embed
+from graphreid.cli.options import ComputeOptions
+from graphreid.cli.train import train
+from graphreid.data.manifest import NAME
+from graphreid.embedders import EMBEDDERS
+from graphreid.experiments.inputs import PROVENANCE
+from graphreid.experiments.pixels import Trained
+from graphreid.files import whole_file
+from graphreid.runs import read_config
+
+SPLITS = ("query", "gallery")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Embedding:
+    """How images become embeddings, where --data has images."""
+
+    from_: Annotated[
+        str | None,
+        Parameter(name="--from", help="--data is a public set as published: its name, as in 'graphreid data import'"),
+    ] = None
+    model: Annotated[
+        Path | None, Parameter(help="a run of 'graphreid train', to embed images with; if not given, one is trained")
+    ] = None
+    train_preset: Annotated[
+        Literal["small", "paper"], Parameter(help="of that training: small (minutes on a CPU), or BoT as published (a GPU)")
+    ] = "small"
+    train_set: Annotated[
+        tuple[str, ...], Parameter(negative="", help="any other setting of that training, KEY=VALUE, as in 'graphreid train'")
+    ] = ()
+    weights: Annotated[Path | None, Parameter(help="the backbone's first weights in that training")] = None
+    flip: Annotated[bool, Parameter(help="mirror images in that training; wrong for characters and text")] = True
+
+
+@dataclass(frozen=True)
+class Training:
+    """Trains the embedders of rows that have their own, or finds them in the work folder."""
+
+    data: Path
+    work: Path
+    embedding: Embedding
+    options: ComputeOptions | None
+
+    def make(self, text: str, seed: int) -> Trained:
+        """The embedder MODEL[:key=value,...] with a seed, and its vectors of query and gallery.
+
+        Settings of the training that the model does not have are left out.
+
+        Raises:
+            ValueError: the data folder has no images, or what `train` refuses.
+        """
+        if not (self.data / NAME).is_file():
+            raise ValueError(f"{self.data}: no data folder ({NAME}): these rows train their own networks, from images")
+        given = self.embedding
+        model, _, settings = text.partition(":")
+        if model not in ("bot", "icg"):
+            raise ValueError(f"{model!r} is no embedder that is trained here: choose bot or icg")
+        known = {entry.name for entry in dataclasses.fields(EMBEDDERS[model])}
+        pairs = [*(pair for pair in given.train_set if pair.partition("=")[0] in known), *filter(None, settings.split(","))]
+        facts = [text, pairs, given.train_preset, given.flip, str(given.weights)]
+        manifest = (self.data / NAME).read_bytes()
+        digest = hashlib.blake2b(json.dumps(facts).encode() + manifest, digest_size=6).hexdigest()
+        run = self.work / f"{model}-{digest}-{seed}"
+        self.work.mkdir(parents=True, exist_ok=True)
+        train(
+            data=self.data,
+            out=run,
+            model=model,
+            preset=given.train_preset,
+            seed=seed,
+            flip=given.flip,
+            weights=given.weights,
+            set_=tuple(pairs),
+            options=self.options,
+        )
+        folder = self.work / f"{run.name}-embeddings"
+        folder.mkdir(exist_ok=True)
+        for split in SPLITS:
+            if not (folder / f"{split}.npz").is_file():
+                embed(data=self.data, model=run, split=split, out=folder / f"{split}.npz", options=self.options)
+        config = read_config(run)
+        with whole_file(folder / PROVENANCE) as temporary:
+            weights = config["fields"].get("weights")
+            fields = {**config["fields"], "weights": Path(weights).name if weights else None}
+            temporary.write_text(json.dumps({**config, "fields": fields}, indent=1) + "\n")
+        return Trained(run, self.data, folder)

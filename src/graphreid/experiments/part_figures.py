@@ -1,0 +1,167 @@
+"""The pictures of ICG's recipes, and what is measured of its embedders."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from graphreid.data.features import load_features
+from graphreid.data.manifest import Manifest, read_manifest
+from graphreid.data.truth import overlap, read_truth
+from graphreid.embedders import load_embedder
+from graphreid.embedders.icg import ICG
+from graphreid.experiments.pixels import Trained
+from graphreid.files import whole_file
+from graphreid.gallery import Gallery
+from graphreid.report import map as tsne
+from graphreid.report import parts as pictures
+from graphreid.runs import MODEL
+
+SHOWN, IDENTITIES, EACH = 12, 4, 3
+"""Images of a figure, one an identity; or so many identities with so many images each."""
+BATCH = 64
+"""Images in the network while its speed is measured."""
+SECONDS = 2
+"""For so long, at least."""
+
+
+def cost(run: Path, _: Path) -> dict[str, float]:
+    """Parameters that vectors take (so without classifiers), multiplications with additions, and images a second."""
+    network, (height, width) = load_embedder(run / MODEL).fitted()
+    size = sum(each.numel() for name, each in network.named_parameters() if "classifier" not in name)
+    pixels = torch.rand(BATCH, 3, height, width)
+    counted = [0]
+
+    def count(module: Any, _: Any, made: torch.Tensor) -> None:
+        inner = module.weight[0].numel()  # products for each entry that comes out
+        counted[0] += made[0].numel() * inner
+
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    hooks = [each.register_forward_hook(count) for each in network.modules() if isinstance(each, kinds)]
+    with torch.inference_mode():
+        network.eval()(pixels)
+        for hook in hooks:
+            hook.remove()
+        start, times = time.perf_counter(), 0
+        while times < 3 or time.perf_counter() - start < SECONDS:
+            network(pixels)
+            times += 1
+    speed = times * BATCH / (time.perf_counter() - start)
+    return {"parameters, M": size / 1e6, "multiply-adds, G": counted[0] / 1e9, "images/s": speed}
+
+
+def overlaps(run: Path, data: Path) -> dict[str, float]:
+    """Intersection over union with the truth: of the last clusters in the training images, and of the parts in the probes.
+
+    Raises:
+        ValueError: the data folder has no part masks, or the run no parts.
+    """
+    embedder, found, manifest = _icg(run), pictures.development(run), read_manifest(data)
+    labels, items = found[max(found)]
+    train = overlap(labels, read_truth(data, items).mask)
+    rows = manifest.rows("query")
+    views = [pictures.look(embedder, manifest.images(part)).labels for part in np.array_split(rows, max(1, len(rows) // 256))]
+    test = overlap(np.concatenate(views), read_truth(data, manifest.item[rows]).mask)
+    named = {f"clusters, {name}": float(value) for name, value in zip(pictures.NAMES, train, strict=True)}
+    return named | {f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)}
+
+
+def draw(name: str, trained: Mapping[str, Trained], file: Path) -> None:
+    """Write the figure of a recipe of kind "pictures".
+
+    Args:
+        name: the recipe's id.
+        trained: the rows' embedders, in their order.
+        file: a .png file.
+    """
+    figure = _DRAWN[name.partition("/")[2]](trained)
+    with whole_file(file) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def _icg(run: Path) -> ICG:
+    embedder = load_embedder(run / MODEL)
+    if not isinstance(embedder, ICG):
+        raise ValueError(f"{run}: not a run of 'graphreid train --model icg'")
+    return embedder
+
+
+def _last(trained: Mapping[str, Trained]) -> tuple[ICG, Manifest, Trained]:
+    made = list(trained.values())[-1]
+    return _icg(made.run), read_manifest(made.data), made
+
+
+def _probes(trained: Mapping[str, Trained]) -> pictures.Views:
+    """What the last row's network sees in some probes."""
+    embedder, manifest, _ = _last(trained)
+    rows = manifest.rows("query")
+    rows = rows[manifest.role[rows] == "normal"]
+    return pictures.look(embedder, manifest.images(rows[pictures.few(manifest.identity[rows], SHOWN)]))
+
+
+def _clusters(trained: Mapping[str, Trained], identities: int, each: int) -> tuple[pictures.Views, dict[int, Any]]:
+    """Some training images of the last row, and their pseudo-labels by epoch."""
+    embedder, manifest, made = _last(trained)
+    found = pictures.development(made.run)
+    items = found[max(found)][1]
+    rows = manifest.rows("train")
+    rows = rows[np.isin(manifest.item[rows], items)]
+    rows = rows[pictures.few(manifest.identity[rows], identities, each)]
+    order = np.argsort(items)
+    place = order[np.searchsorted(items[order], manifest.item[rows])]
+    return pictures.look(embedder, manifest.images(rows)), {epoch: labels[place] for epoch, (labels, _) in found.items()}
+
+
+def _development(trained: Mapping[str, Trained], identities: int, each: int) -> Any:
+    views, labels = _clusters(trained, identities, each)
+    return pictures.draw_development(views.pixels, labels)
+
+
+def _beside(trained: Mapping[str, Trained]) -> Any:
+    views, labels = _clusters(trained, SHOWN, 1)
+    return pictures.draw_parts(views, labels[max(labels)])
+
+
+def _by_parts(trained: Mapping[str, Trained]) -> Any:
+    """Parts of the same probes by each row's network."""
+    lines: list[tuple[str, list[Any]]] = []
+    for name, made in trained.items():
+        views = _probes({name: made})
+        lines = lines or [("image", list(views.pixels))]
+        lines.append((name, [pictures.painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)]))
+    return pictures.grid(lines)
+
+
+def _maps(trained: Mapping[str, Trained]) -> Any:
+    """T-SNE of twenty identities by the first and by the last row's vectors; the second starts from the first."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
+
+    figure: Any = Figure(figsize=(10, 5), layout="constrained")
+    start = None
+    names = list(trained)
+    for panel, name in enumerate((names[0], names[-1])):
+        folder = trained[name].embeddings
+        (query, probes), (gallery, images) = (load_features(folder / f"{part}.npz") for part in ("query", "gallery"))
+        chosen = tsne.sample(query, probes, Gallery(gallery), images)
+        if chosen is None:
+            raise ValueError(f"{folder}: fewer than {tsne.IDENTITIES} identities with {tsne.FEWEST} images for a map")
+        start = tsne.layout(chosen.vectors(query, gallery), start=start)
+        axes = figure.add_subplot(1, 2, panel + 1)
+        axes.scatter(*start.T, c=chosen.identity, cmap="tab20", s=10, linewidths=0)
+        axes.set_title(name, fontsize=9)
+        axes.set_axis_off()
+    return figure
+
+
+_DRAWN: dict[str, Callable[[Mapping[str, Trained]], Any]] = {
+    "fig7": lambda trained: pictures.draw_foregrounds(_probes(trained)),
+    "fig8": lambda trained: pictures.draw_matrices(_probes(trained)),
+    "fig9": _maps,
+    "fig11": _by_parts,
+    "fig12": lambda trained: _development(trained, SHOWN, 1),
+    "fig13": _beside,
+    "fig14": lambda trained: _development(trained, IDENTITIES, EACH),
+}

@@ -1,0 +1,39 @@
+"""The network of a fitted method, from what it has learned."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from graphreid.gallery import Pool
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def need_fitted(method: Any) -> None:
+    """Raises ValueError where a method has learned nothing yet."""
+    if not hasattr(method, "state_"):
+        raise ValueError(f"{method.name} is not fitted: fit it, or load a file of 'graphreid fit'")
+
+
+def restored(build: Callable[[], N], state: dict[str, Tensor], method: str) -> N:
+    """The network that `build` makes, with these weights; no random number is drawn.
+
+    Raises:
+        ValueError: the weights are those of another network.
+    """
+    with torch.device("meta"):
+        network = build()
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError:
+        raise ValueError(f"the network of a fitted {method} can't be changed: fit it again with those options") from None
+    return network
+
+
+def need_width(pool: Pool, wanted: int, method: str) -> None:
+    """Raises ValueError where the pool's vectors are not as wide as those that were fitted on."""
+    width = pool.gallery.features.width
+    if width != wanted:
+        raise ValueError(f"vectors are {width} wide, and {method} was fitted on {wanted}: fit it again, or embed as before")
