@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graphreid.files import whole_file
-from graphreid.protocols import Learned
+from graphreid.protocols import GivesAffinity, Learned
 from graphreid.rerankers import METHODS
 
 STAMP = "demo.json"
@@ -26,14 +26,16 @@ def demo(
     ] = False,
     seed: Annotated[int, Parameter(help="of the pictures and the training")] = 0,
 ) -> int:
-    """Render pictures, train a network, embed, fit what learns, re-rank with every method there is, and write report.html.
+    """Render pictures, train a network, embed, fit what learns, re-rank with every method there is for BoT, write report.html.
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
     _settle(out, {"quick": quick, "seed": seed})
     data, run, extra = out / "data", out / "run", QUICK if quick else FULL
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
-    learned = {name: out / f"{name}.safetensors" for name, kind in METHODS.items() if isinstance(kind(), Learned)}
+    # what stands for the embeddings' own distance (ICG's parts) is for embeddings of its own
+    used = {name: kind for name, kind in METHODS.items() if not isinstance(kind(), GivesAffinity)}
+    learned = {name: out / f"{name}.safetensors" for name, kind in used.items() if isinstance(kind(), Learned)}
     train = ["train", "--data", data, "--model", "bot", "--preset", "small", "--out", run, "--seed", seed, *HOLDOUT]
     steps = [
         (data / "manifest.parquet", ["data", "render", "--out", data, "--seed", seed, *extra["render"]]),
@@ -52,7 +54,7 @@ def demo(
         (
             None,
             ["evaluate", "--query", vectors["query"], "--gallery", vectors["gallery"]]
-            + [part for name in METHODS for part in ("--method", learned.get(name, name))]
+            + [part for name in used for part in ("--method", learned.get(name, name))]
             + ["--data", data, "--json", out / "report.json", "--report", out / "report.html"],
         ),
     ]
