@@ -102,7 +102,7 @@ def reproduce(
         shared = None if folder is None else bench(folder)
         for recipe in recipes:
             results, on, draw = _run(recipe, shared, training, bench, seeds)
-            shown = _command(recipe.id, name, seeds, set_, preset, rule)
+            shown = _command(recipe, name, seeds, set_, preset, rule, embedding)
             page = publish(recipe, results, on, out, command=shown, pictures=pictures, draw=draw)
             print(f"{recipe.id}: {page}", flush=True)
     print(f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for next time: {work}")
@@ -132,8 +132,16 @@ def _run(
     return results, on, lambda file: part_figures.draw(recipe.id, trained, file)
 
 
-def _command(recipe: str, name: str, seeds: int, set_: tuple[str, ...], preset: str | None, rule: str) -> str:
-    words = ["graphreid", "reproduce", recipe, "--data", "DIR", "--name", name, "--seeds", str(seeds)]
+def _command(
+    recipe: Recipe, name: str, seeds: int, set_: tuple[str, ...], preset: str | None, rule: str, embedding: Embedding
+) -> str:
+    """What makes a page again. Embeddings that rows share say in their provenance how they were made."""
+    words = ["graphreid", "reproduce", recipe.id, "--data", "DIR", "--name", name, "--seeds", str(seeds)]
+    if recipe.trains:
+        words += [] if embedding.train_preset == "small" else ["--train-preset", embedding.train_preset]
+        words += [word for pair in embedding.train_set for word in ("--train-set", pair)]
+        words += [] if embedding.weights is None else ["--weights", embedding.weights.name]
+        words += [] if embedding.flip else ["--no-flip"]
     words += [word for pair in set_ for word in ("--set", pair)]
     words += [] if preset is None else ["--preset", preset]
     return shlex.join(words + ([] if rule == "market" else ["--rule", rule]))
