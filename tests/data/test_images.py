@@ -77,3 +77,18 @@ def test_the_interpolation_is_the_one_asked_for(tmp_path: Path) -> None:
     ]
     for name, method in settings:
         np.testing.assert_array_equal(decode(tmp_path / "a.png", 32, 16, name), np.asarray(picture.resize((16, 32), method)))
+
+
+def test_contents_tell_files_apart_by_size_and_beginning(tmp_path: Path):
+    def contents(*files: bytes) -> str:
+        paths = [tmp_path / str(at) for at in range(len(files))]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        return Images(paths, np.array([path.name for path in paths])).contents()
+
+    begin = bytes(1 << 14)
+    assert contents(b"a", b"b") == contents(b"a", b"b")
+    assert len({contents(b"a", b"b"), contents(b"b", b"a"), contents(b"a", b"c"), contents(b"a"), contents(b"ab", b"")}) == 5
+    assert contents(begin) != contents(begin + b"x")
+    gone = Images([tmp_path / "gone"], np.array(["gone"]))
+    assert gone.contents() == contents(b"")

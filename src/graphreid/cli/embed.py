@@ -51,7 +51,8 @@ def embed(
             rows = rows[kept]
         stamp = name_of(model / MODEL, flip=embedder.flip_average)
         columns = _columns(manifest, rows, identities)
-        writer = FeatureWriter(out, len(rows), embedder.entries, columns, stamp=stamp, embedder=stamp)
+        whole = f"{stamp} {manifest.images(rows).contents()}"
+        writer = FeatureWriter(out, len(rows), embedder.entries, columns, stamp=whole, embedder=stamp)
         if writer.done:
             print(f"{out}: going on after {writer.done} of {len(rows)} images")
         for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, compute=compute):

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from graphreid.cli.embed import embed
 from graphreid.cli.options import ComputeOptions
 from graphreid.cli.train import train
-from graphreid.data.manifest import NAME
+from graphreid.data.manifest import NAME, read_manifest
 from graphreid.embedders import EMBEDDERS
 from graphreid.experiments.inputs import PROVENANCE
 from graphreid.experiments.pixels import Trained
@@ -44,6 +45,12 @@ class Embedding:
     flip: Annotated[bool, Parameter(help="mirror images in that training; wrong for characters and text")] = True
 
 
+def contents(data: Path) -> bytes:
+    """What a data folder holds: its manifest, and a digest of its images, which may be others under the same names."""
+    manifest = read_manifest(data)
+    return (data / NAME).read_bytes() + manifest.images(np.arange(len(manifest.item))).contents().encode()
+
+
 @dataclass(frozen=True)
 class Training:
     """Trains the embedders of rows that have their own, or finds them in the work folder."""
@@ -70,8 +77,7 @@ class Training:
         known = {entry.name for entry in dataclasses.fields(EMBEDDERS[model])}
         pairs = [*(pair for pair in given.train_set if pair.partition("=")[0] in known), *filter(None, settings.split(","))]
         facts = [text, pairs, given.train_preset, given.flip, str(given.weights)]
-        manifest = (self.data / NAME).read_bytes()
-        digest = hashlib.blake2b(json.dumps(facts).encode() + manifest, digest_size=6).hexdigest()
+        digest = hashlib.blake2b(json.dumps(facts).encode() + contents(self.data), digest_size=6).hexdigest()
         run = self.work / f"{model}-{digest}-{seed}"
         self.work.mkdir(parents=True, exist_ok=True)
         train(

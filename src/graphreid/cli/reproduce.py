@@ -18,7 +18,7 @@ from rich.table import Table
 from graphreid import memory
 from graphreid.cli.data import import_
 from graphreid.cli.embed import embed
-from graphreid.cli.embedding import Embedding, Training
+from graphreid.cli.embedding import Embedding, Training, contents
 from graphreid.cli.options import ComputeOptions
 from graphreid.cli.train import train
 from graphreid.compiled import counting, jaccard, pairs
@@ -191,7 +191,7 @@ def _embedded(data: Path, work: Path, embedding: Embedding, *, name: str, option
         raise ValueError(f"{model}: the run kept no identities away for a re-ranker: train with --holdout-identities {HOLDOUT}")
     if not (model / MODEL).is_file():
         raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
-    digest = hashlib.blake2b((model / MODEL).read_bytes() + (data / NAME).read_bytes(), digest_size=6).hexdigest()
+    digest = hashlib.blake2b((model / MODEL).read_bytes() + contents(data), digest_size=6).hexdigest()
     folder = work / f"{name}-embeddings-{digest}"
     folder.mkdir(exist_ok=True)
     for split in PARTS:

@@ -174,7 +174,7 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _digest(manifest: Manifest, rows: Any) -> str:
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(manifest.images(rows).contents().encode(), digest_size=8)
     for column in (manifest.item, manifest.identity):
         digest.update("\n".join(column[rows].tolist()).encode())
     return digest.hexdigest()

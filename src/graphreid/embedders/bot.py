@@ -396,5 +396,5 @@ class Epoch:
 
 def _stamp(settings: Mapping[str, Any], images: Images, identity: Int64[np.ndarray, " n"]) -> str:
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-    digest.update("\n".join(images.items.tolist()).encode() + identity.tobytes())
+    digest.update("\n".join([images.contents(), *images.items.tolist()]).encode() + identity.tobytes())
     return digest.hexdigest()
