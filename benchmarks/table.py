@@ -1,20 +1,21 @@
-"""docs/results/speed.md and remedies.md from benchmarks/records, and the README's table of methods that need no training.
+"""docs/results/speed.md, remedies.md and identities.md from benchmarks/records, and the README's tables.
 
 python -m benchmarks.table
 """
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from benchmarks import learned, published, record, remedies
+from benchmarks import identities, learned, published, record, remedies
 from benchmarks.baselines import HERE, README
 from benchmarks.baselines import RECORDS as RESULTS
 from benchmarks.online import line
 from benchmarks.run import RECORDS
 from graphreid.files import whole_file
 
-PAGE, REMEDIES = HERE / "speed.md", HERE / "remedies.md"
+PAGE = HERE / "speed.md"
 HEAD = """# Speed and memory
 
 Written by `python -m benchmarks.table` from `benchmarks/records/`, which `python -m benchmarks.run --shape SHAPE` makes on
@@ -28,6 +29,11 @@ msmt17 (inputs 0.77 GB) and 8 GB for 500k (4.3 GB; others used the machine durin
 """
 ORDER = ("market", "msmt17", "500k")
 SETS = ("omniglot", "synthetic")
+FINDINGS = (
+    ("remedies", "Fitting in spite of packed identities", remedies),
+    ("identities", "How many identities a fit needs", identities),
+)
+"""Kinds of records that have a page, its title, and the module that makes them."""
 
 
 def page() -> str:
@@ -41,11 +47,11 @@ def page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def remedied() -> str:
-    """The page on what helps a fit where the embedder knows the identities."""
-    files = sorted(RECORDS.glob("remedies-*.json"))
-    head = f"# Fitting in spite of packed identities\n\n{remedies.__doc__}"
-    return "\n".join([head, *(remedies.table(json.loads(file.read_text())) for file in files)]).rstrip() + "\n"
+def findings(kind: str, title: str, about: ModuleType) -> str:
+    """The page of the records of a module of benchmarks, one record a set."""
+    files = sorted(RECORDS.glob(f"{kind}-*.json"))
+    tables = [about.table(json.loads(file.read_text())) for file in files]
+    return "\n".join([f"# {title}\n\n{about.__doc__}", *tables]).rstrip() + "\n"
 
 
 def summary() -> str:
@@ -86,5 +92,6 @@ def write(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     write(PAGE, page())
-    write(REMEDIES, remedied())
+    for kind, title, about in FINDINGS:
+        write(HERE / f"{kind}.md", findings(kind, title, about))
     write(README, filled(README.read_text()))

@@ -200,6 +200,26 @@ def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, probes: int,
     assert np.isfinite(got).all()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "aqe:n={}",
+        "ca-jaccard:k1_inter={}",
+        "ca-jaccard:k1_intra={},setting=online",
+        "diffusion:kd={}",
+        "diffusion:truncation={}",
+        "gnn-reranking:k1={}",
+        "k-reciprocal:k1={}",
+        "k-reciprocal:k1={},setting=online",
+        "random-walk:K={}",
+    ],
+)
+def test_any_number_beyond_the_set_stands_for_all_of_it(text: str) -> None:
+    query, gallery = data()
+    all_of_it = all_distances(parse(text.format(200)), query, Gallery(gallery))
+    np.testing.assert_array_equal(all_distances(parse(text.format(10**20)), query, Gallery(gallery)), all_of_it)
+
+
 def test_duplicates(method: Reranker) -> None:
     query, gallery = data()
     twice = Features(

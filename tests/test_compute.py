@@ -22,11 +22,15 @@ def test_rows_follow_from_memory() -> None:
     assert compute.rows(100) == 10
     assert compute.rows(100, fixed_bytes=800) == 2
     assert compute.rows(1, most=50) == 50
-    with pytest.raises(ValueError, match=r"too small: a search needs at least .* MB \(--memory\)"):
+    with pytest.raises(ValueError, match=r"too small: a search needs at least 1 MB \(--memory\)"):
         compute.rows(2000, what="a search")
+    # what the message names is enough
+    with pytest.raises(ValueError, match="at least 4 MB"):
+        Compute(memory=3 * 2**20).rows(3 * 2**20 + 1)
+    assert Compute(memory=4 * 2**20).rows(3 * 2**20 + 1) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"device": "abacus"}, {"memory": 0}, {"threads": 0}])
+@pytest.mark.parametrize("wrong", [{"device": "abacus"}, {"device": "mps"}, {"device": "meta"}, {"memory": 0}, {"threads": 0}])
 def test_what_can_not_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Compute(**wrong)  # type: ignore[arg-type]

@@ -96,6 +96,8 @@ def test_distractors_count_as_wrong_and_match_nobody() -> None:
 
 def test_positives_in_the_probes_own_camera_are_explained() -> None:
     distance = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match="all 2 are junk or distractors"):
+        judged(distance, Labels([-1, -1], [1, 1]), Labels([1, 2, 2], [2, 2, 2]))
     with pytest.raises(ValueError, match=r"2 of 2 probes .* own camera.*--rule no-camera"):
         judged(distance, Labels([1, 2], [1, 1]), Labels([1, 2, 2], [1, 1, 1]))
     with pytest.raises(ValueError, match="check the identities"):

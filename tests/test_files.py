@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def test_what_can_not_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot write"), whole_file(tmp_path / "no" / "out.txt"):
         pass
     with pytest.raises(ValueError, match="is a folder"), whole_file(tmp_path):
+        pass
+    with pytest.raises(ValueError, match="device or a pipe"), whole_file("/dev/null"):
+        pass
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="device or a pipe"), whole_file(pipe):
         pass
     with pytest.raises(ValueError, match="cannot write"), whole_folder(tmp_path / "no" / "out"):
         pass

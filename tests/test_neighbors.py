@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -154,3 +155,32 @@ def test_small_sets_of_few_values(data: st.DataObject) -> None:
 def test_a_negative_k_is_refused() -> None:
     with pytest.raises(ValueError, match="k is -1"):
         neighbors.search(unit(5, 3), -1)
+
+
+def test_equal_distances_go_by_index_where_queries_are_far_longer_than_the_base() -> None:
+    rng = np.random.default_rng(0)
+    base = (rng.standard_normal((1_500, 12)) * 1e-4).astype(np.float32)
+    queries = (rng.standard_normal((20, 12)) * 1e3).astype(np.float32)
+    found = neighbors.search(base, 9, queries=queries, metric="euclidean")
+    expected = truth(base, 9, queries, np.full(20, -1), "euclidean")
+    np.testing.assert_array_equal(found.index, expected.index)
+
+
+def test_products_and_loops_keep_to_the_threads_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    used: list[tuple[int, int]] = []
+    real = neighbors._to_distance  # pyright: ignore[reportPrivateUsage]
+
+    def watched(*given: Any) -> Any:
+        used.append((torch.get_num_threads(), numba.get_num_threads()))
+        return real(*given)
+
+    monkeypatch.setattr(neighbors, "_to_distance", watched)
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(3)
+    neighbors.block_distances(unit(3, 4), unit(5, 4), "cosine", Compute(threads=1))
+    after = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(before[0])
+    assert used == [(1, 1)]
+    assert after == (3, before[1])

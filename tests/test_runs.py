@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.runs import Identities, begin, complete, read_config, read_identities, split_identities
+from graphreid.runs import Identities, begin, complete, read_config, read_identities, split_identities, taken_back
 
 NAMES = np.array([f"id{number}" for number in range(40)] * 2)
 
@@ -55,6 +55,23 @@ def test_a_run_is_begun_gone_on_with_and_refused(tmp_path: Path):
     assert (run / "config.json").read_text() == before
     (run / "model.safetensors").touch()
     assert complete(run)
+
+
+def test_a_new_run_that_is_refused_is_taken_back(tmp_path: Path):
+    def refused(folder: Path, *, new: bool) -> None:
+        with pytest.raises(ValueError, match="no such backbone"), taken_back(folder, new=new):
+            raise ValueError("no such backbone")
+
+    run = tmp_path / "run"
+    begin(run, CONFIG, SPLIT)
+    refused(run, new=True)
+    assert not run.exists()
+    begin(run, CONFIG, SPLIT)
+    refused(run, new=False)
+    assert begin(run, CONFIG, SPLIT)
+    (run / "checkpoint").mkdir()
+    refused(run, new=True)
+    assert begin(run, CONFIG, SPLIT)
 
 
 def test_folders_that_are_no_runs(tmp_path: Path):

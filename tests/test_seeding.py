@@ -40,3 +40,5 @@ def test_generators_do_not_depend_on_the_order_of_use() -> None:
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match="seed is"), seeded(seed):
         pass
+    with pytest.raises(ValueError, match="seed is"):
+        generator(seed, 1)

@@ -21,6 +21,9 @@ def test_methods_are_named_with_options() -> None:
         ("k-reciprocal:k9=3", "'k9=3'.*with a key of k1, k2"),
         ("k-reciprocal:k1", "write key=value"),
         ("k-reciprocal:k1=many", "k1 of k-reciprocal is 'many': it must be a whole number"),
+        ("k-reciprocal:lam=nan", "lam of k-reciprocal is 'nan': it must be a number, and finite"),
+        ("cagcn:lam=inf", "lam of cagcn is 'inf': it must be"),
+        ("k-reciprocal:k1=3,lam=0.1,k1=4", "k1 of k-reciprocal is given twice"),
         ("k-reciprocal:k1=0", "k1 is 0"),
         ("k-reciprocal:setting=both", "setting is 'both'"),
         ("cosine:a=1", "it has none"),
@@ -70,6 +73,22 @@ def test_files_that_are_no_methods_are_refused(tmp_path: Path) -> None:
     newer = tmp_path / "newer.safetensors"
     save_file({}, newer, {"method": "cosine", "format": "99", "fields": "{}", "facts": "{}"})
     with pytest.raises(ValueError, match="format 99 is newer"):
+        load(newer)
+    whole = {"method": "k-reciprocal", "format": "1", "fields": "{}", "facts": "{}"}
+    for change, says in (
+        ({"fields": '{"k9": 1}'}, "header is damaged"),
+        ({"fields": '{"k1": "many"}'}, "header is damaged"),
+        ({"facts": "[1]"}, "header is damaged"),
+        ({"format": "one"}, "header is damaged"),
+        ({"facts": '{"distances": 1}'}, "nothing that a method learns"),
+        ({"facts": '{"__class__": 1}'}, "nothing that a method learns"),
+    ):
+        save_file({}, newer, {**whole, **change})
+        with pytest.raises(ValueError, match=says):
+            load(newer)
+    del whole["fields"]
+    save_file({}, newer, whole)
+    with pytest.raises(ValueError, match="header is damaged"):
         load(newer)
     with pytest.raises(ValueError, match="cannot write"):
         save(Cosine(), tmp_path / "no" / "m.safetensors")

@@ -105,6 +105,15 @@ def test_other_settings_are_refused(tmp_path: Path):
         Work().train(folder=tmp_path, stamp="b")
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path: Path):
+    Work().train(folder=tmp_path)
+    file = tmp_path / "checkpoint" / "state.pt"
+    for damaged in (b"", file.read_bytes()[:200]):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"state\.pt: a damaged checkpoint"):
+            Work().train(folder=tmp_path)
+
+
 def test_the_global_random_state_is_put_back():
     work = Work()
     torch.manual_seed(1)

@@ -80,3 +80,5 @@ def test_drop_junk() -> None:
     assert features.camera.tolist() == [2, 3]
     with pytest.raises(ValueError, match="give one each"):
         drop_junk(features, Labels([1]))
+    with pytest.raises(ValueError, match="all 2 images are junk"):
+        drop_junk(features, Labels([-1, -1]))

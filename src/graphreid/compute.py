@@ -1,6 +1,8 @@
 """Where and with how much a computation runs."""
 
+import math
 import re
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,8 +55,12 @@ class Compute:
             device = torch.device(self.device)
         except RuntimeError:
             raise ValueError(f"device {self.device!r} is not known: write cpu or cuda") from None
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError(f"device {self.device!r} is not supported: write cpu or cuda")
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, and this machine shows no CUDA device: use --device cpu")
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device is {self.device}, and this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}")
         if self.memory is not None and self.memory <= 0:
             raise ValueError(f"memory is {self.memory} bytes: it must be positive")
         if self.threads is not None and self.threads < 1:
@@ -75,19 +81,25 @@ class Compute:
         memory = GIB + fixed_bytes if self.memory is None else self.memory
         fit = (memory - fixed_bytes) // max(row_bytes, 1)
         if fit < 1:
-            need = (fixed_bytes + row_bytes) / 2**20
-            raise ValueError(f"memory of {memory / 2**20:.0f} MB is too small: {what} needs at least {need:.0f} MB (--memory)")
+            # rounded so that what the message names is enough
+            need = math.ceil((fixed_bytes + row_bytes) / 2**20)
+            raise ValueError(f"memory of {memory // 2**20} MB is too small: {what} needs at least {need} MB (--memory)")
         return int(min(fit, most))
 
     @contextmanager
     def limits(self) -> Generator[None]:
-        """Within it torch uses `threads` threads."""
-        before = torch.get_num_threads()
+        """Within it torch uses `threads` threads, and so do compiled loops where numba is there already."""
+        before, numba = torch.get_num_threads(), sys.modules.get("numba") if self.threads else None
+        loops = numba.get_num_threads() if numba else 0
         torch.set_num_threads(self.threads or before)
+        if numba and self.threads:
+            numba.set_num_threads(min(self.threads, loops))
         try:
             yield
         finally:
             torch.set_num_threads(before)
+            if numba:
+                numba.set_num_threads(loops)
 
     def track(self, what: str, items: Iterable[T], total: int) -> Iterator[T]:
         """The items, with progress told after each."""

@@ -360,6 +360,8 @@ def _grouped(probe: NDArray[np.int64], column: NDArray[np.int64], q: int) -> Col
 
 def _nobody(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> str:
     probes = len(query)
+    if (query.role != NORMAL).all():
+        return f"no probe can be judged: all {probes} are junk or distractors (identity -1, or by their role)"
     anywhere = judged(query, gallery, own, dataclasses.replace(rule, camera="keep")).positives
     same_camera = int((np.diff(anywhere.start) > 0).sum())
     if same_camera:

@@ -13,11 +13,13 @@ def whole_file(path: str | Path) -> Generator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
 
     Raises:
-        ValueError: the folder is missing or not writable, or `path` is a folder.
+        ValueError: the folder is missing or not writable, or `path` is a folder, a device or a pipe.
     """
     target = Path(path)
     if target.is_dir():
         raise ValueError(f"{target} is a folder: give the name of a file")
+    if target.exists() and not target.is_file():  # it would be replaced: /dev/null by a file
+        raise ValueError(f"{target} is a device or a pipe: give the name of a file")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
     except OSError as error:
@@ -41,7 +43,7 @@ def whole_folder(path: str | Path) -> Generator[Path]:
     """
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} exists already: remove it, or choose another --out")
+        raise ValueError(f"{target} exists already: remove it, or choose another name")
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:

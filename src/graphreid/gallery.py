@@ -302,7 +302,8 @@ class Pool:
             if apart.any():
                 item = str(query.items[part[apart.argmax()]])
                 raise ValueError(
-                    f"item {item!r} has one vector among the probes and another in the gallery: an item is one image"
+                    f"item {item!r} has one vector among the probes and another in the gallery: an item is one image, "
+                    "so give two images two ids"
                 )
 
 

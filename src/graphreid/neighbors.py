@@ -160,7 +160,8 @@ def block_distances(
 ) -> Float32[np.ndarray, "b n"]:
     """All distances of a block of queries, by one matrix product (`search` and `listed_distances` round more carefully)."""
     left, right = torch.from_numpy(queries).to(compute.device), torch.from_numpy(base).to(compute.device)
-    return _to_distance(left @ right.T, left, right, metric).cpu().numpy()
+    with compute.limits():
+        return _to_distance(left @ right.T, left, right, metric).cpu().numpy()
 
 
 def listed_distances(
@@ -232,11 +233,13 @@ class _Searcher:
         # joined where gathering needs it; a processor multiplies by one part after the other
         self.parts = parts if torch.device(compute.device).type == "cpu" else [torch.cat(parts)]
         # |fl(x.y) - x.y| <= d 2^-24 |x||y| in any order of summation (Higham 2002, 3.5), and tf32 is not used
-        self.half_squares, longest = None, 1.0
+        self.half_squares, self.longest = None, 1.0
         if metric == "euclidean":
             squares = torch.cat([torch.einsum("nd,nd->n", part, part) for part in self.parts])
-            self.half_squares, longest = squares / 2, float(squares.max())
-        self.bound = base[0].shape[1] * 2.0**-24 * longest * 1.01 + 1e-7
+            self.half_squares, self.longest = squares / 2, float(squares.max()) ** 0.5
+        self.bound = base[0].shape[1] * 2.0**-24 * 1.01
+        if metric == "cosine":
+            self.bound += 1e-7  # distances that are one float32 go by index
 
     def block(
         self,
@@ -286,7 +289,9 @@ class _Searcher:
     def _row_bound(self, left: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
         if self.metric == "cosine":
             return torch.full((len(left),), self.bound, device=left.device)
-        return self.bound * (1 + torch.linalg.vector_norm(left, dim=1))
+        length = torch.linalg.vector_norm(left, dim=1) + self.longest
+        # of the product and of half the base's squares; and distances that are one float32 go by index
+        return self.bound * self.longest * length + 2.0**-21 * length**2
 
 
 def _to_distance(

@@ -4,7 +4,9 @@ config.json is what the run was asked for, identities.json which identities it t
 """
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,17 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
     _write(folder / IDENTITIES, {**vars(identities)})
     _write(folder / CONFIG, config)  # last: a folder with it is a run
     return False
+
+
+@contextmanager
+def taken_back(folder: Path, *, new: bool) -> Generator[None]:
+    """Take back a new run that is refused in the block before it made anything: the mended command is another run."""
+    try:
+        yield
+    except ValueError:
+        if new and {path.name for path in folder.iterdir()} == {CONFIG, IDENTITIES}:
+            shutil.rmtree(folder)
+        raise
 
 
 def complete(folder: Path) -> bool:

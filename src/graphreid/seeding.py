@@ -15,8 +15,7 @@ def seeded(seed: int) -> Generator[None]:
     Raises:
         ValueError: `seed` is not in 0 .. 2^32 - 1.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed}: it must be between 0 and {2**32 - 1}")
+    _check(seed)
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # libraries draw from it
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     random.seed(seed)
@@ -33,5 +32,15 @@ def seeded(seed: int) -> Generator[None]:
 
 
 def generator(seed: int, *keys: int) -> np.random.Generator:
-    """A generator of its own for each `keys` (an epoch, a probe, a camera), independent of the order of use."""
+    """A generator of its own for each `keys` (an epoch, a probe, a camera), independent of the order of use.
+
+    Raises:
+        ValueError: `seed` is not in 0 .. 2^32 - 1.
+    """
+    _check(seed)
     return np.random.default_rng([seed, *keys])
+
+
+def _check(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}: it must be between 0 and {2**32 - 1}")

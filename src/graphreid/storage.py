@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -64,10 +65,17 @@ def load(path: str | Path) -> Reranker:
         raise ValueError(f"{file}: not a readable safetensors file ({error}): fit the method again") from None
     if "method" not in header or header["method"] not in METHODS:
         raise ValueError(f"{file}: not a method of this package: write it with 'graphreid fit'")
-    if int(header["format"]) > FORMAT:
+    try:
+        newer = int(header["format"]) > FORMAT
+        method = None if newer else METHODS[header["method"]](**json.loads(header["fields"]))
+        facts: dict[str, Any] = {} if newer else dict(json.loads(header["facts"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file}: its header is damaged ({error}): fit the method again") from None
+    if method is None:
         raise ValueError(f"{file}: format {header['format']} is newer than this package reads: update graphreid")
-    method = METHODS[header["method"]](**json.loads(header["fields"]))
-    for key, value in json.loads(header["facts"]).items():
+    for key, value in facts.items():
+        if not key.endswith("_") or key.startswith("_"):  # else it could stand in for anything, a function of the class too
+            raise ValueError(f"{file}: {key!r} is nothing that a method learns: fit the method again")
         setattr(method, key, value)
     if tensors:
         method.state_ = tensors  # type: ignore[attr-defined]  # only methods that learn have tensors
@@ -116,6 +124,8 @@ def _parse_one(text: str) -> Reranker:
         key, equals, value = pair.partition("=")
         if not equals or key not in known:
             raise ValueError(f"option {pair!r} of {name}: write key=value, with a key of {', '.join(known) or '(it has none)'}")
+        if key in changes:
+            raise ValueError(f"option {key} of {name} is given twice: give it once")
         changes[key] = _value(value, known[key], f"option {key} of {name}")
     if not changes:
         return method
@@ -143,6 +153,9 @@ def _value(text: str, kind: Any, what: str) -> Any:
             return text.lower() == "true"
         raise ValueError(f"{what} is {text!r}: write true or false")
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         raise ValueError(f"{what} is {text!r}: it must be {'a whole number' if kind is int else 'a number'}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{what} is {text!r}: it must be a number, and finite")
+    return value

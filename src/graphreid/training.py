@@ -127,9 +127,12 @@ class _State:
         file = None if folder is None else folder / "checkpoint" / "state.pt"
         if file is None or not file.is_file():
             return
-        saved: Any = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            saved: Any = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception:  # damage makes torch raise errors of any kind
+            raise ValueError(f"{file}: a damaged checkpoint: restore it, or remove it to begin anew") from None
         if saved["stamp"] != stamp:
-            raise ValueError(f"{file}: made with other settings or data: give those, or train in a new folder")
+            raise ValueError(f"{file}: made with other settings or data: give those, or remove it to begin anew")
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         self.history, self.best = saved["history"], saved["best"]

@@ -209,10 +209,16 @@ class Ranking:
 
 
 def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
-    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph either."""
+    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph either.
+
+    Raises:
+        ValueError: lengths that differ, or all are junk.
+    """
     if len(features) != len(labels):
         raise ValueError(f"{len(labels)} labels for {len(features)} vectors: give one each")
     keep = labels.role != JUNK
+    if not keep.any():
+        raise ValueError(f"all {len(features)} images are junk (identity -1, or by their role): give some with identities")
     return (features, labels) if keep.all() else (features.take(keep), labels.take(keep))
 
 
@@ -224,7 +230,8 @@ def _vectors(given: Any) -> NDArray[np.float32]:
         raise ValueError(f"vectors must be numbers, not {vectors.dtype}")
     if not len(vectors):
         raise ValueError("vectors is empty: there must be at least one image")
-    return np.ascontiguousarray(vectors, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinity, and is refused with its row
+        return np.ascontiguousarray(vectors, np.float32)
 
 
 def _check_rows(vectors: NDArray[np.float32], zero: Zero) -> None:

@@ -106,6 +106,9 @@ def test_what_is_refused(
     assert "can't be seen in 380 wrong pairs" in refused(calibrate(run, labelled, "--false-match-rate", "0.001"))
     save_features(tmp_path / "thin.npz", np.ones((2, 3), np.float32), {"identity": np.arange(2)})
     assert "vectors 3 wide, and the run's are 16" in refused(calibrate(run, (tmp_path / "thin.npz", labelled[1])))
+    vectors = {key: np.load(labelled[0])[key] for key in ("vectors", "identity", "camera")}
+    save_features(tmp_path / "other.npz", vectors.pop("vectors"), vectors, embedder="another flip=True")
+    assert "other.npz: made by another run" in refused(calibrate(run, (tmp_path / "other.npz", labelled[1])))
     columns = {"identity": np.arange(20) + 50, "camera": np.zeros(20, int)}
     save_features(tmp_path / "strangers.npz", np.load(labelled[0])["vectors"], columns)
     assert "no pair of one identity counts" in refused(calibrate(run, (tmp_path / "strangers.npz", labelled[1])))

@@ -87,6 +87,19 @@ def test_check_fails_on_errors_and_shows_them(tmp_path: Path, source: Path, caps
     assert "no cameras in this set" in printed
 
 
+def test_findings_that_cannot_be_written_are_refused_before_the_images_are_read(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert run("import", "folder", source, "--out", tmp_path / "data") == 0
+
+    def look(*_: object, **__: object) -> None:
+        pytest.fail("it read the images")
+
+    monkeypatch.setattr("graphreid.cli.data.look", look)
+    assert run("check", tmp_path / "data", "--json", tmp_path / "gone/findings.json") == 2
+    assert "findings.json: does the folder exist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

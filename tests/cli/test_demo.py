@@ -34,6 +34,12 @@ def test_it_ends_where_a_command_fails(tmp_path: Path, monkeypatch: pytest.Monke
     assert commands(monkeypatch, tmp_path / "demo", failing="train")[-1][0] == "train"
 
 
+def test_a_seed_that_is_none_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "-1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "demo").exists()
+
+
 def test_another_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").touch()
     assert main(["demo", "--out", str(tmp_path)]) == 2

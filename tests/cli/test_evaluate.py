@@ -106,6 +106,30 @@ def test_answers_of_other_programs_stand_beside_methods(
     assert "place in the list" in text
 
 
+def test_a_method_given_twice_is_refused(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--query", files[0], "--gallery", files[1], "--json", str(tmp_path / "r.json")]
+    assert main(["evaluate", *both, "--method", "cosine", "--method", "cosine"]) == 2
+    assert "--method cosine is given 2 times" in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_vectors_of_two_embedders_are_refused(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named: dict[str, str] = {}
+    for name in ("one", "other"):
+        named[name] = str(tmp_path / f"{name}.npz")
+        np.savez(named[name], **np.load(files[1]), embedder=np.array(name))
+    for command in (["evaluate", "--method", "cosine"], ["rerank", "cosine", "--out", str(tmp_path / "r.npz")]):
+        assert main([*command, "--query", named["one"], "--gallery", named["other"]]) == 2
+        said = capsys.readouterr().err
+        assert "one.npz and" in said
+        assert "made by two embedders (one, other)" in said
+        assert main([*command, "--query", named["one"], "--gallery", named["one"]]) == 0
+        assert main([*command, "--query", files[0], "--gallery", named["other"]]) == 0
+        capsys.readouterr()
+
+
 def test_a_wrong_answer_is_refused_before_the_work(
     files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

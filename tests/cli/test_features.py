@@ -1,4 +1,5 @@
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def test_bad_vectors_are_named(given: dict[str, Any], tmp_path: Path):
     bad[1, 2] = np.inf
     np.save(given["vectors"], bad)
     refused(r"x\.npy: vectors has NaN or infinity in row 1")
+    np.save(given["vectors"], VECTORS.astype(np.float64) * 1e300)  # and no warning of NumPy's beside it
+    refused(r"x\.npy: vectors has NaN or infinity in row")
     bad[1] = 0
     np.save(given["vectors"], bad)
     refused(r"x\.npy: vectors is all zeros in row 1")
@@ -132,6 +135,10 @@ def test_bad_vectors_are_named(given: dict[str, Any], tmp_path: Path):
     refused(r"v\.csv: not a table of numbers")
     given["vectors"].write_text("1,2\n3\n5,6\n")
     refused(r"v\.csv: not a table of numbers")
+    given["vectors"].write_text("a,b\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused("3 rows for 0 vectors")
 
 
 def test_the_command(given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]):

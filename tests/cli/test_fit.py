@@ -94,6 +94,43 @@ def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: 
     assert all((one.state_[key] == other.state_[key]).all() for key in one.state_)  # type: ignore[attr-defined]
 
 
+def test_a_fit_goes_on_with_the_same_validation_images_only(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from graphreid.graph.pairs import Lesson
+
+    whole = Lesson.batches
+
+    def stopped(self: Lesson, epoch: int, size: int) -> list[np.ndarray]:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return whole(self, epoch, size)
+
+    given = ["fit", "cagcn", "--train", files["train"], "--out", files["out"], *QUICK, "--validation"]
+    monkeypatch.setattr(Lesson, "batches", stopped)
+    assert main([*given, files["validation"]]) == 130
+    monkeypatch.setattr(Lesson, "batches", whole)
+    held = dict(np.load(files["validation"]))
+    other = files["validation"].replace("validation", "other")
+    np.savez(other, **{key: values[:80] for key, values in held.items()})
+    capsys.readouterr()
+    assert main([*given, other]) == 2
+    assert "made with other settings or data: give those, or remove it" in capsys.readouterr().err
+    assert main([*given, files["validation"]]) == 0
+
+
+def test_what_each_half_and_each_distance_is_worth_is_said(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
+    given = ["--train", files["train"], "--validation", files["validation"], "--out", files["out"]]
+    small = ["--fa-epochs", "1", "--epochs", "1", "--layers", "1", "--width", "8", "--k1", "10", "--k2", "3", "--probes", "16"]
+    assert main(["fit", "fa-ec-gcn", *given, *small, "--lam", "0"]) == 0
+    assert "mAP of fa-gcn alone: 0." in capsys.readouterr().out
+    # all images at once: rounds of 20 epochs, of which the last is cut short
+    assert main(["fit", "fa-gcn", *given, "--batch", "none", "--epochs", "25"]) == 0
+    printed = capsys.readouterr().out
+    assert "mAP by distance: mahalanobis 0." in printed
+    assert "25 epochs" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -105,6 +142,7 @@ def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: 
         (["cagcn", "--validation-share", "1"], "less than 1"),
         (["cagcn", "--validation-share", "0", "--require-gain"], "--require-gain needs validation identities"),
         (["cagcn", "--validation", "x.npz", "--validation-share", "0.2"], "exclude each other"),
+        (["cagcn", "--seed", "-1"], "seed is -1: it must be between 0 and"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )

@@ -1,9 +1,13 @@
 import json
 import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
+from starlette.testclient import TestClient
 
 from graphreid.cli import main
 from graphreid.data.features import load_columns, load_embedder_name, load_vectors, save_features
@@ -81,7 +85,16 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert "one of the two" in refused("create h", capsys)
     assert "no such folder" in refused("create h --width 3 --images nowhere", capsys)
     assert "in the gallery already" in refused("add g --features gallery.npz", capsys)
-    assert "made with another" in refused("add g --features query.npz --embedder another", capsys)
+    assert "made with net 1, as it says itself" in refused("add g --features query.npz --embedder another", capsys)
+    save_features(folder / "unnamed.npz", np.eye(16), {"camera": np.arange(16)})
+    assert "made with another" in refused("add g --features unnamed.npz --embedder another", capsys)
+    save_features(folder / "of2.npz", np.eye(16), {"camera": np.arange(16)}, embedder="net 2")
+    assert main(["gallery", "add", "g", "--features", "of2.npz", "--embedder", "net 1"]) == 2
+    assert "made with net 2, as it says itself, and not with net 1" in capsys.readouterr().err
+    assert "--model is for --image" in refused("search g --item image3 --model x", capsys)
+    assert "--embedder is for --features" in refused("search g --item image3 --embedder x", capsys)
+    assert "top is 0" in refused("explain g --item image3 --method k-reciprocal --top 0", capsys)
+    assert "gallery.npz: not text" in refused("remove g --list gallery.npz", capsys)
     assert "one of the three" in refused("search g", capsys)
     assert "needs --model" in refused("search g --image x.png", capsys)
     assert "'nobody' is not in the gallery" in refused("search g --item nobody", capsys)
@@ -99,17 +112,34 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
 def test_serving_to_others_needs_a_token(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("create g --features gallery.npz", capsys)
+    data = load_vectors("gallery.npz")
+    save_features(folder / "bare.npz", data.vectors, {"item": data.items})
+    run("create g --features bare.npz", capsys)
     monkeypatch.delenv("GRAPHREID_TOKEN", raising=False)
     for line, words in (
         ("--host 0.0.0.0", "set GRAPHREID_TOKEN"),
         ("--port 70000", "can't listen"),
         ("--method nothing", "is not known"),
+        ("--method ca-jaccard", "needs the camera"),
         ("--body 0", "at least 1"),
         ("--model .", "."),
     ):
         assert main(["serve", "g", *line.split()]) == 2
         assert words in capsys.readouterr().err
+    served: list[Any] = []
+
+    def run_it(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        served.extend([server.config.app, *sockets])
+
+    monkeypatch.setattr(uvicorn.Server, "run", run_it)
+    assert main(["serve", "g", "--host", "127.0.0.2", "--port", "0"]) == 0
+    app, listening = served
+    port = listening.getsockname()[1]
+    socket.create_connection(("127.0.0.2", port)).close()  # who comes early waits
+    listening.close()
+    client = TestClient(app)
+    for host, status in ((f"127.0.0.2:{port}", 200), ("localhost", 200), ("evil.example", 400)):
+        assert client.get("/health", headers={"host": host}).status_code == status
     monkeypatch.setitem(os.environ, "GRAPHREID_TOKEN", "short")
     assert main(["serve", "g"]) == 2
     assert "at least 16" in capsys.readouterr().err

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +121,35 @@ def test_methods_lists_every_method_and_option(capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     for name in METHODS:
         assert name in printed
+
+
+def test_methods_shows_every_option_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("…") == 1  # of the title
+    assert "setting=transductive" in shown
+
+
+def test_threads_are_those_of_all_that_a_command_does(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numba
+    import torch
+
+    from graphreid.compiled import jaccard
+
+    used: list[tuple[int, int]] = []
+    real = jaccard.blend_jaccard
+
+    def watched(*given: Any) -> None:
+        used.append((torch.get_num_threads(), numba.get_num_threads()))
+        real(*given)
+
+    monkeypatch.setattr(jaccard, "blend_jaccard", watched)
+    both = ["--query", files[0], "--gallery", files[1], "--out", str(tmp_path / "r.npz")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    assert main(["rerank", "k-reciprocal", *both, "--threads", "1"]) == 0
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert used == [(1, 1)]

@@ -92,6 +92,11 @@ def test_options_of_fitted_methods(folder: Path, tmp_path: Path, capsys: pytest.
         (["toys/table1", "--data", "{folder}", "--set", "keep=1,seed=2"], "write KEY=VALUE"),
         (["toys/fig1", "--data", "{folder}", "--set", "wings=2"], "wings=2"),
         (["toys/fig1", "--data", "{folder}", "--pictures"], "name no images"),
+        (["toys/fig1", "--data", "{folder}", "--model", "run"], "--model would do nothing"),
+        (["toys/fig1", "--data", "{folder}", "--train-preset", "paper"], "--train-preset would do nothing"),
+        (["toys/fig1", "--data", "{folder}", "--no-flip"], "--no-flip would do nothing"),
+        (["icg/table1", "--data", "{folder}"], "no data folder"),
+        (["icg", "--data", "{folder}"], "too little for any of these tables"),
     ],
 )
 def test_a_users_error_is_one_line(
@@ -106,6 +111,19 @@ def test_a_users_error_is_one_line(
         str(tmp_path / "o"),
     ]
     assert says in refused(given, capsys)
+
+
+def test_tables_that_the_data_do_not_suffice_for_are_named_first(
+    folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce(tmp_path, "toys/fig1", "icg/table1", "--data", folder, "--seeds", "1") == 0
+    assert capsys.readouterr().out.startswith("icg/table1 is left out: these rows train their own networks, from images")
+    words = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    assert "icg/table5: it needs part masks" in refused(["reproduce", "icg/table5", *words], capsys)
+    wrong = [*words, "--train-set", "epoch=1"]
+    assert "--train-set epoch=1: no such setting of bot or icg" in refused(["reproduce", "icg/table1", *wrong], capsys)
+    assert "--model would do nothing" in refused(["reproduce", "icg/table1", *words, "--model", "run"], capsys)
+    assert "--set and --preset would do nothing" in refused(["reproduce", "icg/table1", *words, "--preset", "paper"], capsys)
 
 
 def test_from_images(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file
 
 from graphreid import training
 from graphreid.cli import main
+from graphreid.cli.embedding import contents
 from graphreid.data.features import load_columns, load_features
 from graphreid.data.manifest import Manifest, write_manifest
 from graphreid.gallery import Gallery
@@ -138,6 +139,16 @@ def test_other_settings_on_a_run_are_refused(data: Path, tmp_path: Path, capsys:
     assert "holds a run with other settings (fields.flip was True, is False" in capsys.readouterr().err
 
 
+def test_other_images_of_the_same_names_are_another_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert train(data, tmp_path / "run") == 0
+    before = contents(data)
+    image, other = data / "images" / "2_1.png", data / "images" / "3_1.png"
+    image.write_bytes(other.read_bytes())
+    assert contents(data) != before
+    assert train(data, tmp_path / "run") == 2
+    assert "data.digest was" in capsys.readouterr().err
+
+
 def test_an_unreadable_image(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (data / "images" / "2_1.png").write_bytes(b"nothing")
     (data / "images" / "9_1.png").write_bytes(b"nothing")
@@ -189,7 +200,9 @@ def test_an_interrupted_embedding_goes_on(
         (("--set", "batch_identities=9"), "a batch wants 9 identities"),
         (("--holdout-identities", "0.1"), "holdout of 0.1 of 8 identities is 1"),
         (("--seed", "-1"), "seed is -1"),
+        (("--model", "hrnet", "--preset", "ffgnn"), "hrnet has no preset ffgnn: it has small, paper, hrnet"),
         (("--weights", "none.pth"), "none.pth: no such file"),
+        (("--memory", "1x"), "memory is '1x'"),
     ],
 )
 def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str):
@@ -197,6 +210,7 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()  # so that the command that is mended does not find a run with other settings
 
 
 def test_an_embedding_of_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -46,9 +46,11 @@ def test_bad_input_is_named(root: Path, tmp_path: Path) -> None:
         read_truth(root, [])
     with pytest.raises(ValueError, match="no ground truth there"):
         read_truth(tmp_path / "elsewhere")
-    (root / FOLDER / "00001.npz").write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match=r"00001\.npz: not a readable file"):
-        read_truth(root)
+    whole = (root / FOLDER / "00001.npz").read_bytes()
+    for damaged in (b"not a zip", whole[: len(whole) // 2], whole[:200] + bytes(200) + whole[400:]):
+        (root / FOLDER / "00001.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"00001\.npz: not a readable file"):
+            read_truth(root)
 
 
 def test_shards_are_of_a_size() -> None:

@@ -97,6 +97,13 @@ def test_pictures(made: Path, tmp_path: Path, name: str, monkeypatch: pytest.Mon
         assert min(picture.size) > 100
 
 
+def test_a_map_of_too_few_identities_is_left_out_and_not_the_rest(made: Path, tmp_path: Path) -> None:
+    run = run_of(made, "icg")
+    trained = {"ICG": Trained(run, made / "data", made / "work" / f"{run.name}-embeddings")}
+    assert (part_figures.draw("icg/fig9", trained, tmp_path / "x.png") or "").startswith("There is no map: it takes 20")
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_ranked_lists(made: Path) -> None:
     assert (made / "out" / "data" / "icg" / "fig10.svg").is_file()
     assert json.loads((made / "out" / "data" / "icg" / "fig10.json").read_text())["lists"]

@@ -54,3 +54,11 @@ def test_refusals(tmp_path: Path) -> None:
     leaking = write_inputs(tmp_path / "leaking", fit={"identity": np.arange(60) % 10 + 11})
     with pytest.raises(ValueError, match="identities are in both fit and validation"):
         load_inputs(leaking, "toys")
+
+
+@pytest.mark.parametrize(("text", "says"), [("{bad", "not readable as JSON"), ("[1]", "it must be an object")])
+def test_a_provenance_that_is_none_is_refused_before_anything_runs(text: str, says: str, tmp_path: Path) -> None:
+    folder = write_inputs(tmp_path / "in")
+    (folder / "provenance.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"provenance\.json: {says}"):
+        load_inputs(folder, "toys")

@@ -21,6 +21,9 @@ def test_records_are_published_and_old_ones_go(tmp_path: Path, monkeypatch: pyte
         assert (page.parent / target).is_file(), target
     mine = records / "mine.json"
     mine.write_text("{}")
+    for name, text in (("set/paper/notes.json", "[1]"), ("set/paper/broken.json", "{")):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text(text)
     monkeypatch.setattr("graphreid.experiments.code.digest", lambda modules: "later")  # pyright: ignore[reportUnknownLambdaType]
     made(tmp_path, TABLE)
     after = {file.name for file in records.iterdir()}

@@ -8,7 +8,7 @@ from graphreid.graph import validation
 from graphreid.graph.pairs import Judged
 from graphreid.graph.validation import LAMS, Validation, platt
 from graphreid.rerankers import Cosine
-from graphreid.types import Labels
+from graphreid.types import Features, Labels
 from tests.support import labelled
 
 
@@ -32,7 +32,7 @@ class Oracle:
 
 def held(fitted: Labels | None = None) -> Validation:
     _, (features, labels) = labelled(3, images=70)
-    return Validation(features, labels, fitted or Labels([100, 101]), seed=0, compute=Compute())
+    return Validation(features, labels, features, fitted or Labels([100, 101]), seed=0, compute=Compute())
 
 
 def test_lam_0_is_the_input_and_scores_are_those_of_evaluation():
@@ -85,6 +85,13 @@ def test_platt_is_logistic_regression():
 def test_identities_that_are_fitted_on_are_refused():
     with pytest.raises(ValueError, match="3 identities are in both"):
         held(Labels([0, 1, 2, 77]))
+
+
+def test_vectors_of_another_width_are_refused():
+    _, (features, labels) = labelled(3, images=70)
+    narrow = Features(features.vectors[:, :3], features.items)
+    with pytest.raises(ValueError, match="are 3 wide in validation and 16 in train"):
+        Validation(narrow, labels, features, Labels([100, 101]), seed=0, compute=Compute())
 
 
 def test_many_images_are_validated_with_some_probes(monkeypatch: pytest.MonkeyPatch):

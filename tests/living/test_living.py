@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from graphreid.gallery import Gallery
-from graphreid.living import Config, LivingGallery
+from graphreid.living import Config, LivingGallery, thresholds
 from graphreid.living import store as stores
 from graphreid.living.cache import FILE
 from graphreid.types import Features
@@ -111,6 +111,19 @@ def test_what_can_not_be_taken_is_refused_and_changes_nothing(tmp_path: Path) ->
     ):
         with pytest.raises(ValueError, match=words):
             made.add(features)
+    zeros = Features(np.zeros((1, 16)), np.array(["z"]), np.array([1]), zero="keep")
+    one = Features(query.vectors[:1], np.array(["one"]))
+    unusable: list[tuple[Features, dict[str, list[str | None]], str]] = [
+        (zeros, {}, "all zeros in row 0"),
+        (one, {"camera": [" "]}, "camera is empty"),
+        (one, {"camera": ["1"], "identity": [""]}, "identity is empty"),
+        (one, {"camera": ["1"], "extra": ["{"]}, "JSON object"),
+        (one, {"camera": ["1"], "extra": ["[1]"]}, "JSON object"),
+        (one, {"camera": ["1"], "colour": ["red"]}, "no column colour"),
+    ]
+    for features, columns, words in unusable:
+        with pytest.raises(ValueError, match=words):
+            made.add(features, columns)
     with pytest.raises(ValueError, match="identity has 1 values"):
         made.add(query, {"identity": ["1"]})
     with pytest.raises(ValueError, match="'nobody' is not in the gallery"):
@@ -124,9 +137,10 @@ def test_what_can_not_be_taken_is_refused_and_changes_nothing(tmp_path: Path) ->
         LivingGallery.create(made.folder, SMALL)
     with pytest.raises(ValueError, match="not a gallery"):
         LivingGallery(tmp_path)
-    (made.folder / "gallery.json").write_text("{")
-    with pytest.raises(ValueError, match="not readable"):
-        LivingGallery(made.folder)
+    for damaged in ("{", "[]", '{"format": 1, "width": "x"}'):
+        (made.folder / "gallery.json").write_text(damaged)
+        with pytest.raises(ValueError, match="not readable"):
+            LivingGallery(made.folder)
 
 
 def test_a_gallery_may_be_empty(tmp_path: Path) -> None:
@@ -267,3 +281,15 @@ def test_writers_and_a_reader_at_once_and_nothing_acknowledged_is_lost_to_kill(t
     assert len(mine) in (5 * steps, 5 * (steps + 1))
     assert sorted(seen) == seen
     same_as_rebuilt(snapshot.searchable(), 5)
+
+
+def test_a_damaged_table_is_an_error_that_names_the_gallery(tmp_path: Path) -> None:
+    made, _, _ = living(tmp_path)
+    for file in (made.folder / "images.lance" / "data").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(OSError, match="restore the folder") as caught:
+        LivingGallery(made.folder).snapshot()
+    assert caught.value.filename == str(made.folder)
+    (made.folder / "thresholds.json").write_text("[1]")
+    with pytest.raises(ValueError, match="not readable"):
+        thresholds(made)

@@ -38,7 +38,7 @@ def test_a_probe_of_the_gallery_is_not_its_own_neighbour_and_has_one_vector_in_a
         AQE().transform(query, Gallery(joined))
 
 
-@pytest.mark.parametrize("wrong", [{"n": -1}, {"alpha": -1.0}])
+@pytest.mark.parametrize("wrong", [{"n": -1}, {"alpha": -1.0}, {"alpha": float("nan")}])
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AQE(**wrong)

@@ -144,6 +144,11 @@ def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
     for probe in range(3):
         all_distances(method, query.take(np.array([probe])), kept)
     assert asked == [60, 1, 1, 1]
+    # where the second wants longer lists, pairs are looked up in these too
+    asked.clear()
+    (many, _), (wide, _) = labelled(4, images=160)
+    all_distances(chained(Counting(K=9), KReciprocal(k1=150, setting="online")), many, Gallery(wide))
+    assert asked == [160, 12]
     transformed = chained(DBA(), KReciprocal(setting="online"))
     all_distances(transformed, query, kept)
     before = len(vars(kept)["_derived"])

@@ -39,7 +39,7 @@ def test_the_augmented_gallery_is_made_once() -> None:
     assert DBA().transform(query, kept)[1].vectors is DBA().transform(query, kept)[1].vectors
 
 
-@pytest.mark.parametrize("wrong", [{"n": -1}, {"alpha": -1.0}])
+@pytest.mark.parametrize("wrong", [{"n": -1}, {"alpha": -1.0}, {"alpha": float("nan")}])
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DBA(**wrong)

@@ -68,7 +68,17 @@ def test_an_image_that_nothing_flows_to_comes_after_all_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kq": 0}, {"kd": 0}, {"gamma": -1.0}, {"alpha": 1.0}, {"truncation": 0}, {"iterations": 0}, {"setting": "both"}]
+    "wrong",
+    [
+        {"kq": 0},
+        {"kd": 0},
+        {"gamma": -1.0},
+        {"gamma": float("nan")},
+        {"alpha": 1.0},
+        {"truncation": 0},
+        {"iterations": 0},
+        {"setting": "both"},
+    ],
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

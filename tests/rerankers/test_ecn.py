@@ -31,7 +31,7 @@ def test_original_distances_equal_the_authors_code(golden: Path, case: str, t: i
 
 
 @pytest.mark.parametrize("method", ["rankdist", "origdist"])
-@pytest.mark.parametrize(("k", "t", "q", "images"), [(7, 2, 3, 50), (1, 1, 1, 20), (30, 4, 9, 24)])
+@pytest.mark.parametrize(("k", "t", "q", "images"), [(7, 2, 3, 50), (1, 1, 1, 20), (30, 4, 9, 24), (7, 2, 3, 1)])
 @pytest.mark.parametrize("seed", range(2))
 def test_both_settings_equal_the_slow_statement(
     method: Literal["rankdist", "origdist"], k: int, t: int, q: int, images: int, seed: int

@@ -53,7 +53,7 @@ def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     train, held = data(1)
     method = FAECGCN(**SMALL, lam="auto").fit(*train, validation=held)
     validation = method.record_["validation"]
-    assert validation.keys() == {"input", "fa", "mAP", "lam", "probes"}
+    assert validation.keys() == {"input", "fa", "mAP", "lam", "best_lam", "probes"}
     assert validation["fa"] == method.record_["fa"]["validation"]["mAP"]
     assert method.record_["ec"]["validation"]["best_lam"] == validation["lam"]
     assert method.tail == validation["lam"]

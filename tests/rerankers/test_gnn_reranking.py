@@ -53,7 +53,10 @@ def test_a_probe_of_the_gallery_has_its_row_there() -> None:
     np.testing.assert_allclose(online, all_distances(GNNReranking(), query, Gallery(joined)), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [{"k1": 0}, {"k2": 0}, {"layers": -1}, {"alpha": -1.0}, {"lam": 1.5}, {"setting": "both"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"k1": 0}, {"k2": 0}, {"layers": -1}, {"alpha": -1.0}, {"alpha": float("nan")}, {"lam": 1.5}, {"setting": "both"}],
+)
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         GNNReranking(**wrong)

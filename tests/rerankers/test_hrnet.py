@@ -225,7 +225,8 @@ def test_what_can_not_be_learned_from_is_refused():
     "wrong",
     [{"nodes": 0}, {"k": 0}, {"layers": 0}, {"epochs": 0}, {"identities": 1}, {"images": 1}, {"rate": -1.0},
      {"weight_decay": -1.0}, {"noise": -0.1}, {"margin": -1.0}, {"constraint": -0.1}, {"lam": -1.0}, {"alpha": 1.5},
-     {"beta": -0.5}, {"smoothing": 2.0}, {"edges": 0}, {"individual": False, "pairwise": False}],
+     {"beta": -0.5}, {"smoothing": 2.0}, {"edges": 0}, {"individual": False, "pairwise": False},
+     {"individual": False, "lam": 0.0}],
     ids=str,
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):

@@ -42,7 +42,7 @@ def test_euclidean_distances_will_do() -> None:
     assert (got >= plain.min(axis=1, keepdims=True) - 1e-5).all()
 
 
-@pytest.mark.parametrize("wrong", [{"K": 0}, {"alpha": 1.0}, {"T": 0.0}])
+@pytest.mark.parametrize("wrong", [{"K": 0}, {"alpha": 1.0}, {"T": 0.0}, {"T": float("nan")}])
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RandomWalk(**wrong)

@@ -1,5 +1,6 @@
 import base64
 import io
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,6 +102,10 @@ def test_items_come_and_go(client: TestClient) -> None:
     assert client.get("/items/new/1%20%C3%BC").status_code == 404
 
 
+def _nested(depth: int) -> Any:
+    return [_nested(depth - 1)] if depth else 1
+
+
 def test_bad_requests_are_refused_with_a_reason(client: TestClient) -> None:
     good = [1.0] * 16
     for asked, words in (
@@ -121,6 +126,9 @@ def test_bad_requests_are_refused_with_a_reason(client: TestClient) -> None:
     for body in (b'{"vector": [NaN]}', b'{"top": NaN}', b"{", b"\xff", b'{"item": "\\ud800"}', b"[" * 5000):
         response = client.post("/search", content=body, headers={"content-type": "application/json"})
         assert response.status_code in (400, 422), body
+    surrogate = b'{"items": [{"item": "a", "vector": [%s], "camera": "1", "extra": {"a": "\\ud800"}}]}' % b",".join([b"1"] * 16)
+    response = client.post("/items", content=surrogate, headers={"content-type": "application/json"})
+    assert (response.status_code, "no Unicode" in response.json()["detail"]) == (422, True)
     assert client.post("/search", json={"item": "nobody"}).status_code == 404
     assert client.post("/search", content=b" " * 30_000).status_code == 413
     assert client.post("/search", content=(b" " * 9_000 for _ in range(4))).status_code == 413
@@ -132,6 +140,7 @@ def test_bad_requests_are_refused_with_a_reason(client: TestClient) -> None:
         ({"item": "a\n", "vector": good}, "pattern"),
         ({"item": "a", "camera": "1"}, "one of the two"),
         ({"item": "a", "camera": "1", "vector": good[1:]}, "15 wide"),
+        ({"item": "a", "vector": good, "camera": "1", "extra": {"a": _nested(300)}}, "nested too deep"),
     ):
         response = client.post("/items", json={"items": [entry]})
         assert response.status_code == 422
@@ -144,9 +153,46 @@ def test_state(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'graphreid_requests_total{method="GET",route="/health",status="200"}' in text
     assert "graphreid_images 60" in text
-    assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
+    for host, status in (("evil.example", 400), ("evil.example:80", 400), ("", 400), ("LOCALHOST:9", 200), ("[::1]:9", 200)):
+        response = client.get("/health", headers={"host": host})
+        assert response.status_code == status, host
+        assert status == 200 or "not called that" in response.json()["detail"]
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/search", "/items", "/items/{item}", "/explain", "/health", "/metrics"} <= set(paths)
+
+
+def test_a_probe_needs_no_name_and_may_have_a_camera(client: TestClient, made: tuple[LivingGallery, Features]) -> None:
+    vector = made[1].vectors[7].tolist()
+    entry = {"item": "probe", "vector": [1.0] * 16, "camera": "1"}
+    assert client.post("/items", json={"items": [entry]}).status_code == 201
+    assert ask(client, vector=vector, top=1)["matches"][0]["item"] == "image7"
+    assert client.delete("/items/probe").status_code == 200
+    with TestClient(build(Engine(made[0], ["ca-jaccard:k1_intra=3,k1_inter=6"])), base_url="http://localhost") as other:
+        assert ask(other, vector=vector, camera="1", top=1)["matches"][0]["item"] == "image7"
+        assert "needs the camera" in other.post("/search", json={"vector": vector}).json()["detail"]
+        response = other.post("/search", json={"item": "image7", "camera": "1"})
+        assert (response.status_code, "its own camera" in response.json()["detail"]) == (422, True)
+
+
+def test_more_requests_than_allowed_are_told_to_come_again(made: tuple[LivingGallery, Features]) -> None:
+    engine, begun, go_on = Engine(made[0]), threading.Event(), threading.Event()
+    real = engine.search
+
+    def slow(*asked: Any) -> Any:
+        begun.set()
+        assert go_on.wait(60)
+        return real(*asked)
+
+    engine.search = slow  # type: ignore[method-assign]
+    client = TestClient(build(engine, limits=Limits(requests=1)), base_url="http://localhost")
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(client.post, "/search", json={"item": "image7"})
+        assert begun.wait(60)
+        response = client.get("/health")
+        go_on.set()
+        assert (response.status_code, response.json()["detail"]) == (503, "1 requests are in progress: come again")
+        assert first.result().status_code == 200
+    assert client.get("/health").status_code == 200
 
 
 def test_a_token_is_asked_for(made: tuple[LivingGallery, Features]) -> None:
@@ -184,6 +230,18 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     assert picture is not None
     assert Image.open(io.BytesIO(picture)).size == (30, 20)
     assert engine.pictures.find("pictures:../gallery.json") is None
+    # a picture goes with the last image that has it, and nothing else does
+    kept = gallery.folder / "pictures"
+    assert client.post("/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]}).status_code == 409
+    entry = {"item": "odd", "vector": [1.0] * 16, "camera": "0", "path": "pictures:../gallery.json"}
+    more = [{"item": "red again", "image": image, "camera": "0"}, entry]
+    assert client.post("/items", json={"items": more}).status_code == 201
+    for item, left in (("red", 1), ("odd", 1), ("red again", 0)):
+        assert client.delete(f"/items/{item}").status_code == 200
+        assert len(list(kept.iterdir())) == left
+    assert (gallery.folder / "gallery.json").is_file()
+    assert ask(client, image=image)["matches"]
+    assert not list(kept.iterdir())
     response = client.post("/search", json={"image": base64.b64encode(b"GIF89a").decode()})
     assert response.status_code == 422
     assert "no format" in response.json()["detail"]

@@ -129,6 +129,8 @@ def test_an_uploaded_image_is_searched_for(browser: Browser, address: str, tmp_p
     page.set_input_files("input[type=file]", tmp_path / "red.png")
     page.get_by_role("button", name="Search", exact=True).click()
     page.wait_for_url("**/view?upload=**")
+    assert page.evaluate("document.querySelector('.probe img').naturalWidth") == 30
+    assert not (engine.living.folder / "pictures").exists()
     assert page.locator("article.list").count() == 2
     # a phone's screen is wide enough for every page
     for path in ("/", page.url.removeprefix(address), "/map"):
@@ -167,3 +169,12 @@ def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
     assert client.post("/login", data={"token": TOKEN}).url.path == "/"
     assert client.get("/").status_code == 200
     assert client.get("/static/style.css").status_code == 200
+
+
+def test_an_empty_gallery_says_so_on_every_page(tmp_path: Path) -> None:
+    client = TestClient(build(Engine(LivingGallery.create(tmp_path / "g", Config(3)))), base_url="http://localhost")
+    assert client.get("/").status_code == 200
+    for path in ("/map", "/view?item=a"):
+        page = client.get(path)
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.status_code in (404, 422)

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_features
-from graphreid.embedders import load_embedder
+from graphreid.data.features import load_embedder_name, load_features
+from graphreid.embedders import load_embedder, name_of
 from graphreid.evaluation import RULES
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
@@ -65,12 +65,15 @@ def calibrate(
     embed' made with the run as 'compare' does, that is without --flip or --no-flip.
     """
     read_config(model)
-    entries = load_embedder(model / MODEL).entries
+    embedder = load_embedder(model / MODEL)
+    entries, name = embedder.entries, name_of(model / MODEL, flip=embedder.flip_average)
     probes, wanted = drop_junk(*load_features(query))
     images, found = drop_junk(*load_features(gallery))
     for path, features in ((query, probes), (gallery, images)):
         if features.width != entries:
             raise ValueError(f"{path}: vectors {features.width} wide, and the run's are {entries}: embed with it")
+        if load_embedder_name(path) not in (None, name):
+            raise ValueError(f"{path}: made by another run, or with --flip or --no-flip: embed with {model}, without them")
     place = Gallery(images)
     verdicts = Verdicts(wanted, found, own=place.rows_of(probes.items), rule=RULES[rule])
     counts = PairCounts(verdicts, comparable=True)

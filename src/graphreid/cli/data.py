@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphreid.cli.progress import progress
+from graphreid.cli.report import writable
 from graphreid.compute import Compute
 from graphreid.data.check import Findings
 from graphreid.data.check import check as look
@@ -95,6 +96,8 @@ def check(
         threads: Threads that read images; all processors if not given.
     """
     manifest = read_manifest(folder)
+    if json_file is not None:
+        writable(json_file)
     with progress() as callback:
         findings = look(manifest, compute=Compute(threads=threads, progress=callback))
     if json_file is not None:

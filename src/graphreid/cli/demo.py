@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from graphreid.files import whole_file
 from graphreid.protocols import GivesAffinity, Learned
 from graphreid.rerankers import METHODS
+from graphreid.seeding import generator
 
 STAMP = "demo.json"
 FULL = {"render": [], "train": ["--epochs", "40"], "fit": []}
@@ -30,6 +31,7 @@ def demo(
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
+    generator(seed)  # refuses one that is none before anything is written
     _settle(out, {"quick": quick, "seed": seed})
     data, run, extra = out / "data", out / "run", QUICK if quick else FULL
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}

@@ -21,6 +21,8 @@ from graphreid.files import whole_file
 from graphreid.runs import read_config
 
 SPLITS = ("query", "gallery")
+MODELS = ("bot", "icg")
+"""Those that rows train."""
 
 
 @Parameter(name="*")
@@ -44,6 +46,27 @@ class Embedding:
     weights: Annotated[Path | None, Parameter(help="the backbone's first weights in that training")] = None
     flip: Annotated[bool, Parameter(help="mirror images in that training; wrong for characters and text")] = True
 
+    def refuse_idle(self, *, training: bool, embedding: bool) -> None:
+        """Refuse options that would do nothing.
+
+        Args:
+            training: whether a network is trained.
+            embedding: whether there are embeddings to be made that rows share.
+
+        Raises:
+            ValueError: which option it is.
+        """
+        of_training = {
+            "--train-preset": self.train_preset != "small",
+            "--train-set": bool(self.train_set),
+            "--weights": self.weights is not None,
+            "--no-flip": not self.flip,
+        }
+        for name, given in {"--model": self.model is not None, **of_training}.items():
+            if given and not (embedding if name == "--model" else training):
+                what = "embed images with" if name == "--model" else "train"
+                raise ValueError(f"{name} would do nothing: with this --data and these tables there is no network to {what}")
+
 
 def contents(data: Path) -> bytes:
     """What a data folder holds: its manifest, and a digest of its images, which may be others under the same names."""
@@ -63,18 +86,20 @@ class Training:
     def make(self, text: str, seed: int) -> Trained:
         """The embedder MODEL[:key=value,...] with a seed, and its vectors of query and gallery.
 
-        Settings of the training that the model does not have are left out.
+        Settings of the training that another model of these has, and this one has not, are left out.
 
         Raises:
-            ValueError: the data folder has no images, or what `train` refuses.
+            ValueError: a setting that no model has, or what `train` refuses.
         """
-        if not (self.data / NAME).is_file():
-            raise ValueError(f"{self.data}: no data folder ({NAME}): these rows train their own networks, from images")
         given = self.embedding
         model, _, settings = text.partition(":")
-        if model not in ("bot", "icg"):
-            raise ValueError(f"{model!r} is no embedder that is trained here: choose bot or icg")
-        known = {entry.name for entry in dataclasses.fields(EMBEDDERS[model])}
+        if model not in MODELS:
+            raise ValueError(f"{model!r} is no embedder that is trained here: choose {' or '.join(MODELS)}")
+        fields = {name: {entry.name for entry in dataclasses.fields(EMBEDDERS[name])} for name in MODELS}
+        known = fields[model]
+        for pair in given.train_set:
+            if pair.partition("=")[0] not in set().union(*fields.values()):
+                raise ValueError(f"--train-set {pair}: no such setting of {' or '.join(MODELS)}: write KEY=VALUE with one")
         pairs = [*(pair for pair in given.train_set if pair.partition("=")[0] in known), *filter(None, settings.split(","))]
         facts = [text, pairs, given.train_preset, given.flip, str(given.weights)]
         digest = hashlib.blake2b(json.dumps(facts).encode() + contents(self.data), digest_size=6).hexdigest()

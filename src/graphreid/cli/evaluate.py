@@ -17,7 +17,7 @@ from graphreid import memory
 from graphreid.cli import report as page
 from graphreid.cli.options import ComputeOptions
 from graphreid.compiled import counting, jaccard, pairs
-from graphreid.data.features import load_features
+from graphreid.data.features import load_features, same_embedder
 from graphreid.evaluation import RULES, Report, Rule
 from graphreid.evaluation import evaluate as judge
 from graphreid.files import whole_file
@@ -61,12 +61,15 @@ def evaluate(
         pages.check()
     if json_ is not None:
         page.writable(json_)
+    if twice := [text for text in method if method.count(text) > 1]:
+        raise ValueError(f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once")
     base = memory.resident()
     known_methods = {text: parse(text) for text in method if not is_stored(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
     judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
     probes, probe_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
+    same_embedder(query, gallery)
     files = {query: probes.items, gallery: images.items}
     counted = image_labels.role != JUNK
     given = {text: stored(text, probes.items, images.items, counted) for text in method if is_stored(text)}

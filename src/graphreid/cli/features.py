@@ -1,5 +1,6 @@
 """`graphreid features`: vectors from any toolkit and a table of labels become a features file."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -119,7 +120,9 @@ def _numbers(file: Path) -> NDArray[np.float32]:
                 stream.seek(0)
             except ValueError:
                 pass  # the first line names the columns
-            return np.loadtxt(stream, np.float32, delimiter=separator, ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a file without rows, which is refused later
+                return np.loadtxt(stream, np.float32, delimiter=separator, ndmin=2)
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
     except ValueError as error:

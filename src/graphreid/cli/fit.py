@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -88,8 +89,9 @@ def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
     if preset is not None and preset not in presets:
         raise ValueError(f"{name} has no preset {preset!r}: {'it has ' + ', '.join(presets) if presets else 'it has none'}")
     pairs = [f"{key}={'none' if value is None else value}" for key, value in presets[preset].items()] if preset else []
-    pairs += [given, *(f"{key.replace('-', '_')}={value}" for key, value in settings.items())]
-    return cast(Learned, parse(f"{name}:{','.join(filter(None, pairs))}"))
+    pairs += [*filter(None, given.split(",")), *(f"{key.replace('-', '_')}={value}" for key, value in settings.items())]
+    last = {pair.partition("=")[0]: pair for pair in pairs}
+    return cast(Learned, parse(f"{name}:{','.join(last.values())}"))
 
 
 def _images(
@@ -148,8 +150,8 @@ def _compared(method: Reranker, held: Images, compute: Compute) -> bool:
     calibration = _calibration(method, held, compute)
     if calibration is not None:
         print(f"link probabilities: calibration error {calibration.error:.3f}, Brier score {calibration.brier:.3f}")
-    if _facts(method).get("best_lam") == 0:
-        print("the best weight of the predicted distance is lam = 0 on validation identities: the input's own order")
+    for line in _said(_facts(method)):
+        print(line)
     gained = reports[1].difference(reports[0])[0] > 0
     if not gained:
         print(f"{reports[1].method} is not better than its input on validation identities: use the input")
@@ -161,6 +163,17 @@ def _gain(report: Report, first: Report) -> str:
         return "-"
     apart, (low, high) = report.difference(first)
     return f"{apart:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _said(facts: dict[str, Any]) -> Iterator[str]:
+    """What else a fit found on validation identities."""
+    if "mAP_of_distance" in facts:
+        yield f"mAP by distance: {', '.join(f'{name} {score:.3f}' for name, score in facts['mAP_of_distance'].items())}"
+    if "fa" in facts:
+        yield f"mAP of fa-gcn alone: {facts['fa']:.3f}"
+    if facts.get("best_lam") == 0:
+        own = "fa-gcn" if "fa" in facts else "the input"
+        yield f"the best weight of the predicted distance is lam = 0 on validation identities: {own}'s own order"
 
 
 def _facts(method: Reranker) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def create(
 
     It is there whole or not at all. What made the vectors is noted, and vectors that something else made are refused later.
     """
-    from graphreid.data.features import load_embedder_name, load_vectors  # noqa: PLC0415
+    from graphreid.data.features import load_vectors  # noqa: PLC0415
     from graphreid.files import whole_folder  # noqa: PLC0415
     from graphreid.living import Config, LivingGallery, require  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def create(
         raise ValueError(f"{images}: no such folder: --images is where the images' paths start from")
     if features:
         width = load_vectors(features[0], zero=zero).width
-        embedder = embedder or load_embedder_name(features[0])
+        embedder = _made_by(features[0], embedder)
     root = None if images is None else str(images.resolve())
     config = Config(width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin)
     with (options or ComputeOptions()).compute() as compute, whole_folder(gallery) as made:
@@ -100,7 +100,7 @@ def remove(
     options: ComputeOptions | None = None,
 ) -> None:
     """Remove images from a gallery, all or none."""
-    names = [*items, *(() if list_ is None else filter(None, list_.read_text(encoding="utf-8").splitlines()))]
+    names = [*items, *(() if list_ is None else _lines(list_))]
     if not names:
         raise ValueError("no items: name them, or give a file with --list")
     living = _opened(gallery)
@@ -178,6 +178,8 @@ def explain(
     from graphreid.files import whole_file  # noqa: PLC0415
     from graphreid.living import online, why  # noqa: PLC0415
 
+    if top < 1:
+        raise ValueError(f"top is {top}: ask for at least one image")
     living, chosen = _opened(gallery), online(parse(method), method)
     with (options or ComputeOptions()).compute() as compute:
         snapshot = living.snapshot()
@@ -245,11 +247,10 @@ def calibrate(
     It is the largest at which the first image of at most this share of the unknown probes passes. It holds for a gallery of
     about this size: the more images there are, the more unknown probes find one that passes.
     """
-    from graphreid.data.features import load_embedder_name  # noqa: PLC0415
     from graphreid.living import choose, online  # noqa: PLC0415
 
     living, chosen = _opened(gallery), online(parse(method), method)
-    living.check_embedder(embedder or load_embedder_name(query), str(query))
+    living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
     with (options or ComputeOptions()).compute() as compute:
         made = choose(living, method, chosen, images, labels, rate=fpir, unknowns=unknowns, rule=rule, compute=compute)
@@ -280,11 +281,28 @@ def _opened(gallery: Path) -> "LivingGallery":
     return LivingGallery(gallery)
 
 
+def _made_by(file: Path, embedder: str | None) -> str | None:
+    """What made the vectors of a features file: as it says itself, or as the user says where it does not."""
+    from graphreid.data.features import load_embedder_name  # noqa: PLC0415
+
+    named = load_embedder_name(file)
+    if None not in (named, embedder) and named != embedder:
+        raise ValueError(f"{file}: made with {named}, as it says itself, and not with {embedder}: leave --embedder out")
+    return named or embedder
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not text ({error}): give an item in each line, in UTF-8") from None
+
+
 def _added(living: "LivingGallery", file: Path, embedder: str | None) -> str:
     from graphreid.living.files import read  # noqa: PLC0415
 
-    images, texts, named, junk = read(file, zero=living.config.zero)
-    living.check_embedder(embedder or named, str(file))
+    images, texts, _, junk = read(file, zero=living.config.zero)
+    living.check_embedder(_made_by(file, embedder), str(file))
     try:
         living.add(images, texts)
     except ValueError as error:
@@ -293,14 +311,18 @@ def _added(living: "LivingGallery", file: Path, embedder: str | None) -> str:
 
 
 def _probes(living: "LivingGallery", snapshot: Any, probes: Probes, embedder: str | None, compute: Any) -> Features:
-    from graphreid.data.features import load_embedder_name, load_vectors  # noqa: PLC0415
+    from graphreid.data.features import load_vectors  # noqa: PLC0415
 
     if sum((probes.features is not None, bool(probes.image), bool(probes.item))) != 1:
         raise ValueError("what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the three")
+    if probes.model is not None and not probes.image:
+        raise ValueError("--model is for --image: leave it out")
+    if embedder is not None and probes.features is None:
+        raise ValueError("--embedder is for --features: leave it out")
     if probes.item:
         return snapshot.searchable().features.take(np.array([snapshot.row(item) for item in probes.item]))
     if probes.features is not None:
-        living.check_embedder(embedder or load_embedder_name(probes.features), str(probes.features))
+        living.check_embedder(_made_by(probes.features, embedder), str(probes.features))
         return load_vectors(probes.features, zero=living.config.zero)
     if probes.model is None:
         raise ValueError("--image needs --model RUN, which made the gallery's vectors")

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -22,7 +23,12 @@ class ComputeOptions:
 
     @contextmanager
     def compute(self) -> Generator[Compute]:
-        """A `Compute` that shows its progress on the terminal."""
+        """A `Compute` that shows its progress on the terminal; within it all work is done by its threads."""
         memory = None if self.memory is None else parse_memory(self.memory)
         with progress() as callback:
-            yield Compute(device=self.device, memory=memory, threads=self.threads, progress=callback)
+            compute = Compute(device=self.device, memory=memory, threads=self.threads, progress=callback)
+            if self.threads:
+                # compiled loops can be told how many threads to use once they are imported
+                import_module("graphreid.compiled.pairs")
+            with compute.limits():
+                yield compute

@@ -24,6 +24,7 @@ from graphreid.cli.train import train
 from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.manifest import NAME
 from graphreid.data.sets import SETS
+from graphreid.data.truth import FOLDER as TRUTH
 from graphreid.evaluation import RULES
 from graphreid.experiments import figures
 from graphreid.experiments.coverage import COVERAGE, select, state
@@ -81,14 +82,15 @@ def reproduce(
         raise ValueError("--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, or a data folder")
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}: it must be at least 1")
-    if any(recipe.kind != "table" for recipe in recipes):
-        figures.require()
+    figures.require(recipes)
     base = memory.resident()
     given = dict(map(_option, set_))
     embedding = embedding or Embedding()
     name = name or embedding.from_ or data.resolve().name
     if embedding.from_ is not None:
         data = _imported(data, embedding.from_, work)
+    recipes = _possible(recipes, data)
+    _refuse_idle(recipes, data, embedding, given=bool(given or preset))
     training = Training(data, work, embedding, options)
     folder = _folder(recipes, data, work, embedding, name=name, options=options)
     with (options or ComputeOptions()).compute() as compute:
@@ -108,6 +110,39 @@ def reproduce(
     print(f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for next time: {work}")
 
 
+def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
+    """Those that the data suffice for; the others are named, before hours were spent.
+
+    Raises:
+        ValueError: they suffice for none.
+    """
+    possible: list[Recipe] = []
+    for recipe in recipes:
+        lacking = ""
+        if recipe.trains and not (data / NAME).is_file():
+            lacking = f"these rows train their own networks, from images, and {data} is no data folder ({NAME})"
+        elif COVERAGE[recipe.id].needs == "images with part masks" and not (data / TRUTH).is_dir():
+            lacking = f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
+        if not lacking:
+            possible.append(recipe)
+        elif len(recipes) == 1:
+            raise ValueError(f"{recipe.id}: {lacking}")
+        else:
+            print(f"{recipe.id} is left out: {lacking}", flush=True)
+    if not possible:
+        raise ValueError(f"{data}: too little for any of these tables: see 'needs' in 'graphreid reproduce --list'")
+    return possible
+
+
+def _refuse_idle(recipes: Sequence[Recipe], data: Path, embedding: Embedding, *, given: bool) -> None:
+    """Refuse options that would do nothing."""
+    own = any(recipe.trains for recipe in recipes)
+    shared = not all(recipe.trains for recipe in recipes) and not is_embeddings(data)
+    embedding.refuse_idle(training=own or (shared and embedding.model is None), embedding=shared)
+    if given and not any(row.fit for recipe in recipes for row in recipe.rows):
+        raise ValueError("--set and --preset would do nothing: no row of these tables is fitted")
+
+
 def _folder(
     recipes: Sequence[Recipe], data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None
 ) -> Path | None:
@@ -119,7 +154,7 @@ def _folder(
 
 def _run(
     recipe: Recipe, shared: Bench | None, training: Training, bench: Callable[[Path, int | None], Bench], seeds: int
-) -> tuple[list[Result], Bench, Callable[[Path], None] | None]:
+) -> tuple[list[Result], Bench, Callable[[Path], str | None] | None]:
     """The results of a recipe, what it ran on, and what draws its pictures."""
     say = partial(print, flush=True)
     if shared is not None and not recipe.trains:

@@ -7,7 +7,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_vectors
+from graphreid.data.features import load_vectors, same_embedder
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.ranking import rank
@@ -36,6 +36,7 @@ def rerank(
     """
     chosen = parse(method)
     probes, images = load_vectors(query, zero=zero), Gallery(load_vectors(gallery, zero=zero))
+    same_embedder(query, gallery)
     with (options or ComputeOptions()).compute() as compute, whole_file(out) as temporary:
         ranking = rank(chosen.distances(probes, images, compute=compute), top)
         columns = {

@@ -14,6 +14,7 @@ from graphreid.cli.options import ComputeOptions
 NEEDED = ("fastapi", "uvicorn", "jinja2", "multipart", "lancedb")
 TOKEN = "GRAPHREID_TOKEN"  # noqa: S105  # the variable's name
 SHORTEST = 16
+BACKLOG = 2048
 
 
 def serve(
@@ -49,16 +50,19 @@ def serve(
     import uvicorn  # noqa: PLC0415
 
     from graphreid.living import LivingGallery  # noqa: PLC0415
-    from graphreid.service import Engine, Limits, build  # noqa: PLC0415
+    from graphreid.service import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
 
     with (options or ComputeOptions()).compute() as compute:
         engine = Engine(LivingGallery(gallery, compute=compute), method, model=model, compute=compute)
         images = len(engine.living.snapshot())
-        app = build(engine, limits=Limits(body=body * 2**20), token=token, local=local and token is None)
-        listening = _listening(host, port)
         name = f"[{host}]" if ":" in host else host
+        limits = Limits(body=body * 2**20, requests=requests)
+        names = tuple(dict.fromkeys((*LOOPBACK, name.lower())))
+        app = build(engine, limits=limits, token=token, local=local and token is None, names=names)
+        engine.warm()  # a method that this gallery has nothing for is refused here
+        listening = _listening(host, port)
         print(f"{gallery}: {images:,} images at http://{name}:{listening.getsockname()[1]}/ (Ctrl-C ends)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", limit_concurrency=requests, server_header=False)
+        config = uvicorn.Config(app, log_level="warning", server_header=False)
         try:
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # as it was told to end; what is in progress has been answered
@@ -80,6 +84,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(BACKLOG)  # who comes before the service is ready waits
     except (OSError, OverflowError) as error:
         made.close()
         why = getattr(error, "strerror", None) or error

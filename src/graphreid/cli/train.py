@@ -21,7 +21,7 @@ from graphreid.embedders.icg import PRESETS as ICG_PRESETS
 from graphreid.nn.relations import RelationObjective
 from graphreid.rerankers.hrnet import HRNet
 from graphreid.rerankers.parts import Parts
-from graphreid.runs import LOG, MODEL, Identities, begin, complete, split_identities
+from graphreid.runs import LOG, MODEL, Identities, begin, complete, split_identities, taken_back
 from graphreid.storage import options as options_of
 from graphreid.storage import parse, save
 
@@ -62,9 +62,9 @@ def train(
     labels/, the parts that training found, and parts.safetensors, the distance that goes with its vectors. The same command
     goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
     """
+    changes = _preset(model, preset)
     graphs, given = _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
-    changes = {**_preset(model, preset), **given}
-    changes |= {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
+    changes |= given | {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
     embedder = build("icg" if model == "icg" else "bot", changes)
@@ -90,7 +90,7 @@ def train(
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
     _say(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
-    with (options or ComputeOptions()).compute() as compute:
+    with taken_back(out, new=processes.first() and not resumed), (options or ComputeOptions()).compute() as compute:
         embedder.fit(
             manifest.images(rows),
             manifest.labels(rows),

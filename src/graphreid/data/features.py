@@ -88,6 +88,20 @@ def load_embedder_name(path: str | Path) -> str | None:
     return None if named is None or named.ndim else str(named)
 
 
+def same_embedder(first: str | Path, second: str | Path) -> None:
+    """Refuse two features files that name different embedders; one that names none may go with any.
+
+    Raises:
+        ValueError: their vectors can't be compared.
+    """
+    names = load_embedder_name(first), load_embedder_name(second)
+    if None not in names and names[0] != names[1]:
+        raise ValueError(
+            f"{first} and {second}: made by two embedders ({names[0]}, {names[1]}), whose vectors can't be compared: "
+            "embed both with one run, and with the same --flip or --no-flip"
+        )
+
+
 def save_features(
     path: str | Path, vectors: ArrayLike, columns: Mapping[str, ArrayLike], *, embedder: str | None = None
 ) -> None:

@@ -1,8 +1,10 @@
 """Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what it wears."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, UInt8
@@ -63,7 +65,7 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
                 rows = np.arange(len(item)) if wanted is None else np.flatnonzero(np.isin(item, wanted))
                 if len(rows):
                     shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{file}: not a readable file of ground truth ({error}): render the set again") from None
     found = [shard.item for shard in shards]
     names = np.concatenate(found) if found else np.empty(0, str)

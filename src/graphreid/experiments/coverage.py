@@ -48,7 +48,7 @@ COVERAGE: dict[str, Entry] = {
     "cagcn/table6": Entry("neighbours k' of a node", _MARKET, "embeddings", _CAGCN),
     "cagcn/fig3": Entry("curve of lam", _MARKET, "embeddings", _CAGCN),
     "cagcn/fig4": Entry("ranked lists", _MARKET, "embeddings", _CAGCN),
-    "fa-ec-gcn/table2": Entry("FA-GCN, EC-GCN, both, with k-reciprocal; two backbones", _BOTH, "images", _FAEC),
+    "fa-ec-gcn/table2": Entry("FA-GCN, EC-GCN, both, with k-reciprocal; two backbones", _BOTH, "embeddings", _FAEC),
     "fa-ec-gcn/table3": Entry("FA-GCN, EC-GCN and both on vehicles", _VERI, "embeddings", _FAEC),
     "fa-ec-gcn/table4": Entry("k1 of the random sampler", _BOTH, "embeddings", _BOTH_GCN),
     "fa-ec-gcn/table5": Entry("gamma of the random sampler", _BOTH, "embeddings", _BOTH_GCN),

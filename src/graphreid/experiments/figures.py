@@ -1,14 +1,14 @@
 """The figures of recipes: curves, and ranked lists. matplotlib is asked for only when one is drawn."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from graphreid.data.images import decode
 from graphreid.experiments import selection
-from graphreid.experiments.recipe import SETS
+from graphreid.experiments.recipe import SETS, Recipe
 from graphreid.experiments.records import report_of
 from graphreid.experiments.run import Result, orders
 from graphreid.experiments.selection import Bench
@@ -29,14 +29,18 @@ SIGNS = {"probe": "probe", "right": "✓", "wrong": "✗", "same camera": "", "j
 _GREY = "#666666"
 
 
-def require() -> None:
-    """Refuse before anything was run where matplotlib is missing.
+def require(recipes: Iterable[Recipe]) -> None:
+    """Refuse before anything was run where what draws their figures is missing.
 
     Raises:
         ValueError: how to install it.
     """
-    if importlib.util.find_spec("matplotlib") is None:
+    figures = [recipe for recipe in recipes if recipe.kind != "table"]
+    if figures and importlib.util.find_spec("matplotlib") is None:
         raise ValueError("a figure needs matplotlib: pip install 'graphreid[report]'")
+    maps = any(recipe.kind == "map" or recipe.id == "icg/fig9" for recipe in figures)
+    if maps and importlib.util.find_spec("openTSNE") is None:
+        raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
 
 
 def curve(table: Mapping[str, Any], file: Path) -> None:
@@ -104,11 +108,7 @@ def maps(results: Sequence[Result], bench: Bench, file: Path) -> str | None:
     Returns:
         Why there is no such map, where there are too few identities for one; then no file is written.
 
-    Raises:
-        ValueError: openTSNE is missing.
     """
-    if importlib.util.find_spec("openTSNE") is None:
-        raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
     query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
     images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
     chosen = tsne.sample(query.features, query.labels, images, gallery.labels)

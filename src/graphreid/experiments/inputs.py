@@ -87,8 +87,8 @@ def load_inputs(folder: Path, name: str) -> Inputs:
     """The embeddings in a folder: x.npz or a features folder x, for each part x.
 
     Raises:
-        ValueError: no query or gallery, a file that `load_features` refuses, or an identity that is in two of fit, validation
-            and query.
+        ValueError: no query or gallery, a file that `load_features` refuses, an identity that is in two of fit, validation
+            and query, or a provenance.json that is no object.
     """
     files = {part: file for part in PARTS if (file := _file(folder, part)) is not None}
     for part in ("query", "gallery"):
@@ -98,14 +98,25 @@ def load_inputs(folder: Path, name: str) -> Inputs:
             )
     parts = {part: _part(file, keep_junk=part == "query") for part, file in files.items()}
     _check_apart(folder, parts)
-    file = folder / PROVENANCE
-    return Inputs(name, folder, parts, json.loads(file.read_text()) if file.is_file() else None)
+    return Inputs(name, folder, parts, _provenance(folder / PROVENANCE))
 
 
 def _file(folder: Path, part: str) -> Path | None:
     found = (path for path in (folder / f"{part}.npz", folder / part / "vectors.npy") if path.is_file())
     file = next(found, None)
     return file.parent if file is not None and file.name == "vectors.npy" else file
+
+
+def _provenance(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: not readable as JSON ({error}): correct it, or remove it") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every record")
+    return content  # pyright: ignore[reportUnknownVariableType]
 
 
 def _part(file: Path, *, keep_junk: bool) -> Part:

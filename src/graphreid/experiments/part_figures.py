@@ -69,17 +69,23 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
     return named | {f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)}
 
 
-def draw(name: str, trained: Mapping[str, Trained], file: Path) -> None:
+def draw(name: str, trained: Mapping[str, Trained], file: Path) -> str | None:
     """Write the figure of a recipe of kind "pictures".
 
     Args:
         name: the recipe's id.
         trained: the rows' embedders, in their order.
         file: a .png file.
+
+    Returns:
+        Why there is none, where there are too few identities for it; then no file is written.
     """
     figure = _DRAWN[name.partition("/")[2]](trained)
+    if figure is None:
+        return f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} images each."
     with whole_file(file) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
+    return None
 
 
 def _icg(run: Path) -> ICG:
@@ -136,7 +142,10 @@ def _by_parts(trained: Mapping[str, Trained]) -> Any:
 
 
 def _maps(trained: Mapping[str, Trained]) -> Any:
-    """T-SNE of twenty identities by the first and by the last row's vectors; the second starts from the first."""
+    """T-SNE of twenty identities by the first and by the last row's vectors; the second starts from the first.
+
+    None where there are too few identities.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
 
     figure: Any = Figure(figsize=(10, 5), layout="constrained")
@@ -147,7 +156,7 @@ def _maps(trained: Mapping[str, Trained]) -> Any:
         (query, probes), (gallery, images) = (load_features(folder / f"{part}.npz") for part in ("query", "gallery"))
         chosen = tsne.sample(query, probes, Gallery(gallery), images)
         if chosen is None:
-            raise ValueError(f"{folder}: fewer than {tsne.IDENTITIES} identities with {tsne.FEWEST} images for a map")
+            return None
         start = tsne.layout(chosen.vectors(query, gallery), start=start)
         axes = figure.add_subplot(1, 2, panel + 1)
         axes.scatter(*start.T, c=chosen.identity, cmap="tab20", s=10, linewidths=0)

@@ -22,7 +22,7 @@ def publish(
     *,
     command: str,
     pictures: bool = False,
-    draw: Callable[[Path], None] | None = None,
+    draw: Callable[[Path], str | None] | None = None,
 ) -> Path:
     """Write a table with its figure and its records, and the index of its data set.
 
@@ -34,7 +34,7 @@ def publish(
         out: the folder for everything.
         command: the command that makes it, to be shown above the table.
         pictures: put the images into ranked lists, where the features files name them.
-        draw: writes the figure of a recipe of kind "pictures".
+        draw: writes the figure of a recipe of kind "pictures", or says why there is none.
 
     Returns:
         The Markdown file.
@@ -61,8 +61,8 @@ def publish(
         none = figures.maps(results, bench, base.with_suffix(".svg"))
         table |= {"figure": f"{base.name}.svg"} if none is None else {"notes": [*table["notes"], none]}
     if recipe.kind == "pictures" and draw is not None:
-        table["figure"] = f"{base.name}.png"
-        draw(base.with_suffix(".png"))
+        none = draw(base.with_suffix(".png"))
+        table |= {"figure": f"{base.name}.png"} if none is None else {"notes": [*table["notes"], none]}
     before = _keys(base.with_suffix(".json"))
     for key in _keys_of(table):
         with whole_file(out / RECORDS / f"{key}.json") as temporary:
@@ -89,7 +89,10 @@ def _pictures(bench: Bench) -> dict[str, Path]:
 
 
 def _keys(file: Path) -> set[str]:
-    return _keys_of(json.loads(file.read_text())) if file.is_file() else set()
+    try:
+        return _keys_of(json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()  # none there, or somebody else's
 
 
 def _keys_of(table: dict[str, Any]) -> set[str]:

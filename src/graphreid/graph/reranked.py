@@ -87,6 +87,7 @@ class Reranked:
         self._id = fingerprint(method)
         self._union: _Kept | None = None
         self._mine: _Kept | None = None
+        self._keep = KEEP
 
     def __len__(self) -> int:
         """Nodes, n."""
@@ -227,7 +228,8 @@ class Reranked:
 
     def _of_gallery(self, k: int) -> _Kept:
         gallery = self.beneath.gallery
-        keep = max(k, KEEP)
+        # the lists that were asked for are those in which pairs are looked up
+        keep = self._keep = max(k, self._keep)
         make = lambda: _Kept.of(self._lists(gallery.features, gallery, keep), self.images)  # noqa: E731
         return self.derived(("lists", keep), make)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from graphreid.compute import Compute
 from graphreid.evaluation import Judge, Rule
 from graphreid.gallery import Gallery, Pool
+from graphreid.graph.neighborhood import stamp
 from graphreid.graph.pairs import GRAPHS, Judging, answers, slices
 from graphreid.neighbors import Metric
 from graphreid.seeding import generator
@@ -45,7 +46,7 @@ class Validation:
 
     Args:
         features: the images, and `labels` theirs; junk is left out.
-        fitted: the labels that are fitted on.
+        train: what is fitted on, and `fitted` its labels.
         seed: of the choice of PROBES probes, where there are more.
         compute: for the searches.
         metric: what the distance of two vectors is.
@@ -54,13 +55,14 @@ class Validation:
         pool: probes and gallery.
 
     Raises:
-        ValueError: lengths that differ, or an identity is in both sets.
+        ValueError: lengths or widths that differ, or an identity is in both sets.
     """
 
     def __init__(
         self,
         features: Features,
         labels: Labels,
+        train: Features,
         fitted: Labels,
         *,
         seed: int,
@@ -68,6 +70,10 @@ class Validation:
         metric: Metric = "cosine",
     ) -> None:
         features, self.labels = drop_junk(features, labels)
+        if features.width != train.width:
+            raise ValueError(
+                f"vectors are {features.width} wide in validation and {train.width} in train: embed both with one network"
+            )
         both = np.intersect1d(_identities(self.labels), _identities(fitted))
         if len(both):
             raise ValueError(
@@ -77,6 +83,10 @@ class Validation:
         if len(features) > PROBES:
             self.probes = np.sort(generator(seed, 0, 0, 6).choice(len(features), PROBES, replace=False))
         self.pool = Pool(features.take(self.probes), Gallery(features, metric=metric), compute=compute)
+
+    def __str__(self) -> str:
+        """A digest of the images and labels: a checkpoint's scores are theirs."""
+        return stamp(self.pool.gallery.features, self.labels)
 
     def calibration(self, judging: Judging) -> list[float]:
         """Slope and offset of the logits that fit best which nodes show their probe's identity."""

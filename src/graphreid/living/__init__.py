@@ -2,11 +2,13 @@
 
 from graphreid.living.answers import Answer, Match, online, respond, told
 from graphreid.living.living import LivingGallery, Snapshot
-from graphreid.living.store import Config, require
+from graphreid.living.store import MARK, PICTURES, Config, require
 from graphreid.living.threshold import Threshold, choose, threshold_of, thresholds
 from graphreid.living.why import Edge, Graph, Node, why
 
 __all__ = [
+    "MARK",
+    "PICTURES",
     "Answer",
     "Config",
     "Edge",

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from graphreid.data.features import COLUMNS, load_columns, load_embedder_name, load_vectors, save_features
 from graphreid.living.living import LivingGallery, Texts
-from graphreid.types import Features, Zero
+from graphreid.types import JUNK, ROLES, Features, Labels, Text, Zero
 
 OWN = ("identity", "camera", "path")
 """Columns of a features file that a gallery keeps by themselves; the others become `extra`."""
-JUNK = "junk"
 
 
 def read(file: Path, *, zero: Zero = "refuse") -> tuple[Features, Texts, str | None, int]:
@@ -24,15 +23,23 @@ def read(file: Path, *, zero: Zero = "refuse") -> tuple[Features, Texts, str | N
     """
     features, columns = load_vectors(file, zero=zero), load_columns(file)
     columns.pop("item", None)
+    for name, column in columns.items():
+        if len(column) != len(features):
+            raise ValueError(f"{file}: {name} has {len(column)} values for {len(features)} vectors: give one each")
     good = np.ones(len(features), bool)
-    if "role" in columns:
-        good = columns["role"].astype(str) != JUNK
-    elif "identity" in columns:
-        good = columns["identity"].astype(str) != "-1"
+    if "role" in columns or "identity" in columns:
+        identity = columns.get("identity", np.zeros(len(features), np.int64))
+        try:
+            role = Labels(identity, columns.get("camera"), columns.get("role")).role
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        good = role != JUNK
+        if "role" in columns:
+            columns["role"] = np.array(ROLES)[role]
     if not good.any():
         raise ValueError(f"{file}: all its images are junk")
     columns = {name: column[good] for name, column in columns.items()}
-    texts: Texts = {name: list(columns.pop(name).astype(str).tolist()) for name in OWN if name in columns}
+    texts: Texts = {name: list(_text(columns.pop(name)).tolist()) for name in OWN if name in columns}
     if columns:
         lists = {name: column.tolist() for name, column in columns.items()}
         texts["extra"] = [json.dumps({name: values[row] for name, values in lists.items()}) for row in range(int(good.sum()))]
@@ -51,7 +58,8 @@ def export(living: LivingGallery, out: Path) -> tuple[int, list[str]]:
     left: list[str] = []
     values: dict[str, list[Any]] = {name: list(snapshot.texts[name]) for name in OWN}
     extra = [json.loads(text or "{}") for text in snapshot.texts["extra"]]
-    values |= {name: [each.get(name) for each in extra] for name in dict.fromkeys(name for each in extra for name in each)}
+    names = [name for name in dict.fromkeys(name for each in extra for name in each) if name not in (*OWN, "item")]
+    values |= {name: [each.get(name) for each in extra] for name in names}
     for name, column in values.items():
         if all(value is None for value in column):
             continue
@@ -63,3 +71,9 @@ def export(living: LivingGallery, out: Path) -> tuple[int, list[str]]:
             columns[name] = array
     save_features(out, features.vectors, columns, embedder=living.config.embedder)
     return len(features), left
+
+
+def _text(column: NDArray[Any]) -> Text:
+    """A column as text; numbers with a point that are whole, without it: the same value in every file (`types.codes`)."""
+    whole = column.dtype.kind == "f" and bool(np.all(column == np.round(column)))
+    return (column.astype(np.int64) if whole else column).astype(str)

@@ -19,8 +19,8 @@ from graphreid.compute import Compute
 from graphreid.gallery import Gallery
 from graphreid.living import cache
 from graphreid.living.lists import Lists, built, updated
-from graphreid.living.store import TEXTS, Config, Rows, Store, create
-from graphreid.types import Features, Labels, Neighbors, Text
+from graphreid.living.store import MARK, PICTURES, TEXTS, Config, Rows, Store, create
+from graphreid.types import Features, Labels, Neighbors, Text, codes
 
 Texts = dict[str, list[str | None]]
 
@@ -144,7 +144,8 @@ class LivingGallery:
         if embedder != self.config.embedder:
             raise ValueError(
                 f"{what}: made with {embedder or 'an embedder that is not named'}, and {self.folder} with "
-                f"{self.config.embedder or 'one that is not named'}: embed with the same one, or name it with --embedder"
+                f"{self.config.embedder or 'one that is not named'}: embed with the same one"
+                f"{'' if embedder else ', or name it with --embedder'}"
             )
 
     def add(self, features: Features, texts: Texts | None = None) -> int:
@@ -155,15 +156,17 @@ class LivingGallery:
             texts: columns of store.TEXTS, n values each. Without "camera" the features' own are taken.
 
         Raises:
-            ValueError: an item that is there already, another width, or cameras on one side only.
+            ValueError: an item that is there already, another width, cameras on one side only, or a value that can't be used.
         """
         given = texts or {}
+        if set(given) - set(TEXTS):
+            raise ValueError(f"no column {', '.join(sorted(set(given) - set(TEXTS)))} in a gallery: it has {', '.join(TEXTS)}")
         columns: Texts = {name: given.get(name) or [None] * len(features) for name in TEXTS}
         if "camera" not in given and features.camera is not None:
             columns["camera"] = list(map(str, features.camera.tolist()))
         with self._turn, self._store.locked():
             before = self.snapshot()
-            _check(features, columns, before, self.config.width)
+            _check(features, columns, before, self.config)
             self._store.append(features.items, features.vectors, columns)
             self._store.tidy()
             return self._store.latest()
@@ -181,7 +184,15 @@ class LivingGallery:
                 raise ValueError("an item is named twice: name each once")
             if rows:
                 self._store.delete(before.serial[rows].tolist())
+                self._forget({before.texts["path"][row] for row in rows})
             return self._store.latest()
+
+    def _forget(self, paths: set[str | None]) -> None:
+        """Remove the pictures of images that were removed, where no other image has the same."""
+        for path in paths - set(self.snapshot().texts["path"]):
+            name = (path or "").removeprefix(MARK)
+            if path == MARK + name and name == Path(name).name:  # in that folder, and in none above
+                (self.folder / PICTURES / name).unlink(missing_ok=True)
 
     def keep_lists(self, *, compute: Compute | None = None) -> None:
         """Bring the neighbour lists up to date and write them beside the table, so that the next process need not."""
@@ -288,15 +299,28 @@ def _cameras(names: list[str | None]) -> NDArray[Any] | None:
     return None if any(name is None for name in names) else np.array(names, str)
 
 
-def _check(features: Features, texts: Texts, before: Snapshot, width: int) -> None:
+def _check(features: Features, texts: Texts, before: Snapshot, config: Config) -> None:
     """Refuse before anything is written what the table could not take back."""
     if any(not item.strip() or "\0" in item for item in features.items.tolist()):
         raise ValueError("an item is empty, or has a NUL in it: name it")
-    if features.width != width:
-        raise ValueError(f"vectors are {features.width} wide and the gallery's {width}: embed both with the same network")
+    if features.width != config.width:
+        raise ValueError(
+            f"vectors are {features.width} wide and the gallery's {config.width}: embed both with the same network"
+        )
+    if features.zero != config.zero:
+        Features(features.vectors, features.items, zero=config.zero)  # refuses a zero vector with its row
     for name, column in texts.items():
         if len(column) != len(features):
             raise ValueError(f"{name} has {len(column)} values for {len(features)} images: give one each")
+    for name in ("camera", "identity"):
+        codes(np.array([value for value in texts[name] if value is not None], str), name)
+    for text in filter(None, texts["extra"]):
+        try:
+            given = json.loads(text)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise ValueError(f"extra is {text[:40]!r}: it must be a JSON object")
     with_camera = {value is not None for value in texts["camera"]}
     if len(before):
         with_camera.add(before.texts["camera"][0] is not None)

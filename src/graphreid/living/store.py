@@ -5,6 +5,7 @@ the same row, in every version of the table. Writers take turns by a lock of the
 back.
 """
 
+import errno
 import fcntl
 import json
 import secrets
@@ -24,6 +25,8 @@ from graphreid.types import Text, Zero
 
 FORMAT = 1
 CONFIG, LOCK, TABLE = "gallery.json", "lock", "images"
+PICTURES, MARK = "pictures", "pictures:"
+"""Images that are sent to the service are kept here, in the gallery's folder; their paths begin with the mark."""
 SERIALS = 24
 """Bits of a serial number that count the rows of one `append`; above them is the table's version."""
 PIECES = 100
@@ -119,7 +122,8 @@ def read_config(folder: Path) -> Config:
     if not file.is_file():
         raise ValueError(f"{folder}: not a gallery: make one with 'graphreid gallery create'")
     try:
-        content = json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
+        content["width"] = int(content["width"])
         newer = int(content["format"]) > FORMAT
         config = None if newer else Config(**content)
     except (ValueError, TypeError, KeyError) as error:
@@ -156,6 +160,15 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    @contextmanager
+    def _damaged(self) -> Generator[None]:
+        """What the table's files do to its package, as an error of the system that names the gallery."""
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            why = f"its table can't be read or written ({error}): make room, or restore the folder from a copy"
+            raise OSError(errno.EIO, why, str(self.folder)) from None
+
     @property
     def version(self) -> int:
         """The version that reads are from."""
@@ -168,21 +181,25 @@ class Store:
 
     def latest(self) -> int:
         """Go to the newest version, and say which it is."""
-        self._table.checkout_latest()
+        with self._damaged():
+            self._table.checkout_latest()
         return self.version
 
     def count(self) -> int:
         """How many rows there are."""
-        return int(self._table.count_rows())
+        with self._damaged():
+            return int(self._table.count_rows())
 
     def serials(self) -> Int64[np.ndarray, " n"]:
         """Serial numbers of all rows, ascending."""
-        return np.sort(self._table.search().select(["serial"]).to_arrow()["serial"].to_numpy())
+        with self._damaged():
+            return np.sort(self._table.search().select(["serial"]).to_arrow()["serial"].to_numpy())
 
     def rows(self, *, after: int = -1) -> Rows:
         """The rows of larger serial numbers than `after`, ascending."""
-        asked = self._table.search()
-        return _rows((asked.where(f"serial > {after}") if after >= 0 else asked).to_arrow(), self.config.width)
+        with self._damaged():
+            asked = self._table.search()
+            return _rows((asked.where(f"serial > {after}") if after >= 0 else asked).to_arrow(), self.config.width)
 
     def rows_at(self, version: int, serials: Iterable[int]) -> Rows | None:
         """These rows as of an earlier version; None where that version is gone."""
@@ -207,17 +224,20 @@ class Store:
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.config.width),
             **{name: pa.array(texts[name], pa.string()) for name in TEXTS},
         }
-        self._table.add(pa.table(columns, schema=_schema(self.config.width)))
+        with self._damaged():
+            self._table.add(pa.table(columns, schema=_schema(self.config.width)))
 
     def delete(self, serials: Iterable[int]) -> None:
         """Remove rows, all or none; within `locked`, at the newest version."""
-        self._table.delete(_among(serials))
+        with self._damaged():
+            self._table.delete(_among(serials))
 
     def tidy(self) -> bool:
         """Join the table's files if there are many, and drop versions nobody reads any more; within `locked`."""
         if self.pieces <= PIECES + self.count() // 1000:
             return False
-        self._table.optimize(cleanup_older_than=KEPT)
+        with self._damaged():
+            self._table.optimize(cleanup_older_than=KEPT)
         return True
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -230,8 +250,8 @@ class Store:
         if not file.is_file():
             return {}
         try:
-            return cast("dict[str, Any]", json.loads(file.read_text()))
-        except ValueError as error:
+            return dict(cast("dict[str, Any]", json.loads(file.read_text())))
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: not readable ({error}): remove it, and make it again") from None
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:

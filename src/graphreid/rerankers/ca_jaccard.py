@@ -225,6 +225,7 @@ class _Found:
 
     def lists(self, k: int, *, same: bool) -> _Lists:
         """The k nearest of the same camera, or of the others."""
+        k = min(k, len(self.cameras))
         kind = (self.cameras[self.near.index] == self.query_cameras[:, None]) == same
         first = np.argsort(~kind, axis=1, kind="stable")[:, :k]
         here = np.take_along_axis(kind, first, 1)

@@ -252,7 +252,7 @@ class CAGCN:
         """
         compute, graphs = compute or Compute(), self._graphs()
         lesson = Lesson(train, labels, k1=graphs.near, k2=self.k2, noise=self.noise, seed=self.seed, compute=compute)
-        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, compute=compute)
         if self.lam == "auto" and held is None:
             raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
         with seeded(self.seed):
@@ -268,7 +268,7 @@ class CAGCN:
             validate=None if held is None else lambda _: held.best(_Judging(graphs, network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{self._options()} {lesson.stamp()}",
+            stamp=f"{self._options()} {lesson.stamp()} {held}",
             what=self.name,
             compute=compute,
         )

@@ -44,8 +44,8 @@ class DBA:
     comparable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.n < 0 or self.alpha < 0:
-            raise ValueError(f"n is {self.n} and alpha is {self.alpha}: neither may be negative")
+        if self.n < 0 or not self.alpha >= 0:
+            raise ValueError(f"n is {self.n} and alpha is {self.alpha}: both must be at least 0")
 
     @property
     def setting(self) -> str:

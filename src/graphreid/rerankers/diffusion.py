@@ -68,7 +68,7 @@ class Diffusion:
                 f"kq is {self.kq}, kd {self.kd}, truncation {self.truncation} and iterations {self.iterations}: "
                 "all must be at least 1"
             )
-        if self.gamma < 0 or not 0 < self.alpha < 1:
+        if not self.gamma >= 0 or not 0 < self.alpha < 1:
             raise ValueError(f"gamma is {self.gamma} and alpha is {self.alpha}: at least 0, and between 0 and 1, are needed")
         if self.setting not in self.settings:
             raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
@@ -130,7 +130,8 @@ class Diffusion:
         start, column, value = rows.listed(np.where(mutual, lists, np.int32(-1)), weight)
         normal = _normalised(start, column, value)
         begin = np.zeros(len(lists) + 1, np.int64)
-        np.cumsum(diffusion.reached(start, column, self.truncation, rows.CHUNKS), out=begin[1:])
+        room = min(self.truncation, len(lists))
+        np.cumsum(diffusion.reached(start, column, room, rows.CHUNKS), out=begin[1:])
         spread = begin, np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
         most = max(lists.shape[1], 1)
         cut = self.alpha, self.iterations, TOLERANCE

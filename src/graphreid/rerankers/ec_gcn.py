@@ -222,7 +222,7 @@ class ECGCN:
         compute, known = compute or Compute(), _Known(seed=self.seed, metric=self.metric)
         wide = math.ceil(self.gamma * self.k1) if self.sampler == "rpgs" else self.k1
         lesson = Lesson(train, labels, k1=wide, k2=self._graphs().hops, noise=self.noise, compute=compute, **known)
-        held = None if validation is None else Validation(*validation, lesson.labels, compute=compute, **known)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, compute=compute, **known)
         if self.lam == "auto" and held is None:
             raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
         with seeded(self.seed):
@@ -238,7 +238,7 @@ class ECGCN:
             validate=None if held is None else lambda _: held.best(_Judging(self._graphs(), network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()}",
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
             what=self.name,
             compute=compute,
         )

@@ -145,6 +145,10 @@ class ECN:
             gallery_mean = affinity.derived((self.name, self.method, self.t, self.q), lambda: mean(every))
         add_more = self._corrected(affinity, mine, every, online=probes is not None)
         for start, stop in affinity.blocks(affinity.images * 4, fixed_bytes=gallery_mean.nbytes, what="ECN distances"):
+            if not every.shape[1]:
+                # a lone image would be compared with itself; as in the published code, the original distance stands for 0
+                yield affinity.answer(start, affinity.distances(start, stop))
+                continue
             distance = block_distances(probe_mean[start:stop], pool.gallery.vectors, "cosine", compute)
             distance *= share[0]
             other = block_distances(pool.vectors[start:stop], gallery_mean, "cosine", compute)

@@ -146,7 +146,7 @@ class FAECGCN:
             # what the two are worth together, beside the embeddings and FA-GCN alone
             before, after = fa.record_["validation"], ec.record_["validation"]
             known = {"input": before["input"], "fa": before["mAP"]}
-            self.record_["validation"] = known | {key: after[key] for key in ("mAP", "lam", "probes")}
+            self.record_["validation"] = known | {key: after[key] for key in ("mAP", "lam", "best_lam", "probes")}
         return self
 
     @property

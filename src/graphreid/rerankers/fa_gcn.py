@@ -187,7 +187,7 @@ class FAGCN:
         """
         compute = compute or Compute()
         lesson = Lesson(train, labels, k1=self.k, k2=0, noise=0.0, seed=self.seed, compute=compute)
-        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, compute=compute)
         graph = _Training(self, lesson)
         with seeded(self.seed):
             network = Aggregation(train.width, self.layers, graph.classes if self.identity_weight else 0).to(compute.device)
@@ -204,12 +204,12 @@ class FAGCN:
             validate=None if held is None else lambda _: self._scores(network, lesson, held, (self.distance,))[self.distance],
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()}",
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
             what=self.name,
             compute=compute,
         )
         self.state_, self._kept = self._settled(network, lesson), None
-        self.record_ = lesson.record(history)
+        self.record_ = lesson.record(history) | {"epochs": min(self.epochs, len(history) * graph.passes)}
         if held is not None:
             scores = self._scores(network, lesson, held, DISTANCES)
             self.record_["validation"] = held.record(scores[self.distance]) | {"mAP_of_distance": scores}

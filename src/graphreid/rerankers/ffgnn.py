@@ -224,7 +224,7 @@ class FFGNN:
             seed=self.seed,
             compute=compute,
         )
-        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, compute=compute)
         with seeded(self.seed):
             network = self._build(train.width)
             classifier = nn.Linear(train.width, max(lesson.classes, 1))
@@ -240,7 +240,7 @@ class FFGNN:
             validate=None if held is None else lambda _: held.score(_Fusing(self, network, held.pool).distances()),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()}",
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
             what=self.name,
             compute=compute,
         )

@@ -54,8 +54,8 @@ class GNNReranking:
     def __post_init__(self) -> None:
         if min(self.k1, self.k2) < 1 or self.layers < 0:
             raise ValueError(f"k1 is {self.k1}, k2 {self.k2} and layers {self.layers}: at least 1, 1 and 0 are needed")
-        if self.alpha < 0:
-            raise ValueError(f"alpha is {self.alpha}: it must not be negative")
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha is {self.alpha}: it must be at least 0")
         if not 0 <= self.lam <= 1:
             raise ValueError(f"lam is {self.lam}: it must be between 0 and 1")
         if self.setting not in self.settings:

@@ -41,7 +41,7 @@ GRAPHS = 16
 class HRNet:
     """A graph of a probe and its nearest gallery images, once with images as nodes and once with pairs.
 
-    A distance is 1 - cosine of the images' new features, plus 1 - the probability that a pair is of one identity.
+    A distance is 1 - cosine of the images' new features, plus lam times 1 - the probability that a pair is of one identity.
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
 
@@ -151,6 +151,8 @@ class HRNet:
             raise ValueError(f"edges is {self.edges}: it must be at least 1, or full")
         if not (self.individual or self.pairwise):
             raise ValueError("individual and pairwise are both off: one graph at least is needed")
+        if not (self.individual or self.lam):
+            raise ValueError("lam is 0 and individual is off: nothing would tell images apart")
 
     @property
     def setting(self) -> str:
@@ -191,7 +193,7 @@ class HRNet:
         """
         compute = compute or Compute()
         lesson = _Lesson(self, train, labels, compute)
-        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, compute=compute)
         with seeded(self.seed):
             objective = self.objective(train.width, lesson.classes).to(compute.device)
         network, half = objective.relations, bf16(self.precision, compute.device)
@@ -211,7 +213,7 @@ class HRNet:
             validate=None if held is None else lambda _: held.score(_Judging(self, network, held.pool).distances()),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp}",
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp} {held}",
             what=self.name,
             compute=compute,
         )
@@ -230,7 +232,7 @@ class HRNet:
         self.calibration_, self._kept = [*UNCALIBRATED], None
 
     def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every probe to the gallery, in blocks: (1 - cosine) + (1 - probability) in the graph, 3 + d_o beyond.
+        """Distances of every probe to the gallery, in blocks: 1 - cosine + lam (1 - probability), beyond the graph d_o + tail.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.

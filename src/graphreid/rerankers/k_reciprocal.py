@@ -109,6 +109,9 @@ class KReciprocal:
     def _k(self, nodes: int) -> int:
         return min(max(self.k1, self.k2 - 1), nodes - 1)
 
+    def _half(self, lists: Int32[np.ndarray, "n k"]) -> int:
+        return min(round(self.k1 / 2), lists.shape[1])  # half to even, as the code's numpy.around
+
     def _encode(self, near: Neighbors, pairs: Pairs) -> Matrix:
         """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum is the code's)."""
         from graphreid.compiled import jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
@@ -116,7 +119,7 @@ class KReciprocal:
         lists = np.ascontiguousarray(near.index[:, : self.k1])
         back = jaccard.back_rank(lists)
         nodes = np.arange(len(lists), dtype=np.int32)
-        half = round(self.k1 / 2)  # half to even, as the code's numpy.around
+        half = self._half(lists)
         start, column = jaccard.expanded_sets(lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS)
         # most members are in the anchor's own list, with their distances
         distance = jaccard.known_values(start, column, near.index, near.distance)
@@ -185,7 +188,7 @@ class KReciprocal:
         mutual = mine.distance[fresh, : self.k1] <= reach[own_lists]
         back = pool.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
         none = np.full(len(fresh), -1, np.int32)
-        start, column = jaccard.expanded_sets(lists, back, round(self.k1 / 2), mutual, none, own_lists, CHUNKS)
+        start, column = jaccard.expanded_sets(lists, back, self._half(lists), mutual, none, own_lists, CHUNKS)
         row = np.repeat(np.arange(len(fresh)), np.diff(start))
         distance = pool.probe_pairs(fresh[row].astype(np.int32), column)
         # the probe is in its own set with weight exp(0) = 1; no gallery image has it, so only the sum shows it

@@ -52,7 +52,7 @@ class RandomWalk:
             raise ValueError(f"K is {self.K}: it must be at least 1")
         if not 0 <= self.alpha < 1:
             raise ValueError(f"alpha is {self.alpha}: it must be at least 0 and below 1")
-        if self.T <= 0:
+        if not self.T > 0:
             raise ValueError(f"T is {self.T}: it must be positive")
 
     @property

@@ -167,7 +167,7 @@ class SGGNN:
         """
         compute = compute or Compute()
         lesson = Lesson(train, labels, k1=self.k, k2=0, noise=self.noise, seed=self.seed, compute=compute)
-        held = None if validation is None else Validation(*validation, lesson.labels, seed=self.seed, compute=compute)
+        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, compute=compute)
         if self.lam == "auto" and held is None:
             raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
         with seeded(self.seed):
@@ -183,7 +183,7 @@ class SGGNN:
             validate=None if held is None else lambda _: held.best(_Judging(self.k, network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()}",
+            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
             what=self.name,
             compute=compute,
         )

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic_core import to_json
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from graphreid import __version__
 from graphreid.service import schema
@@ -18,7 +18,7 @@ from graphreid.service.engine import ConflictError, Engine, MissingError, Probe,
 from graphreid.service.guard import Counts, Guard, Limits
 from graphreid.viewer import pages
 
-LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schema.Problem, "description": what}
     for status, what in (
@@ -26,13 +26,21 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         (401, "the token is missing or wrong"),
         (413, "larger than the limit"),
         (422, "a value that can't be used; the reason says which"),
+        (503, "too many requests are in progress"),
     )
 }
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": schema.Problem, "description": "not in the gallery"}}
 _THERE: dict[int | str, dict[str, Any]] = {409: {"model": schema.Problem, "description": "in the gallery already"}}
 
 
-def build(engine: Engine, *, limits: Limits | None = None, token: str | None = None, local: bool = True) -> FastAPI:
+def build(
+    engine: Engine,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    local: bool = True,
+    names: tuple[str, ...] = LOOPBACK,
+) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
@@ -41,6 +49,7 @@ def build(engine: Engine, *, limits: Limits | None = None, token: str | None = N
         token: what every request must send; None for nothing.
         local: answer only to the names of this machine itself, so that no page of another origin can reach it by a name of
             its own.
+        names: those.
     """
     limits, counts = limits or Limits(), Counts()
 
@@ -50,9 +59,7 @@ def build(engine: Engine, *, limits: Limits | None = None, token: str | None = N
         yield
         engine.living.keep_lists()
 
-    middleware = [Middleware(Guard, limits=limits, token=token, counts=counts)]
-    if local:
-        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK))
+    middleware = [Middleware(Guard, limits=limits, token=token, counts=counts, names=names if local else None)]
     app = FastAPI(
         title="graphreid",
         version=__version__,
@@ -93,7 +100,7 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
         if asked.top > limits.top:
             raise ValueError(f"top is {asked.top}: ask for at most {limits.top}")
         method = asked.method or next(iter(engine.methods))
-        answer = engine.search(Probe(asked.vector, asked.image, asked.item), method, asked.top)
+        answer = engine.search(Probe(asked.vector, asked.image, asked.item, asked.camera), method, asked.top)
         threshold = engine.threshold(method)
         return schema.Reply(
             method=method,
@@ -115,14 +122,14 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
     @app.post("/explain", responses=_MISSING)
     def explain_any(asked: schema.Why) -> schema.Graph:  # pyright: ignore[reportUnusedFunction]
         """The graph that a method made of a probe: nodes, weighted edges, probabilities, ranks before and after."""
-        return graph(Probe(asked.vector, asked.image, asked.item), asked.method)
+        return graph(Probe(asked.vector, asked.image, asked.item, asked.camera), asked.method)
 
     def graph(probe: Probe, method: str) -> schema.Graph:
         method = method or next(iter(engine.methods))
         made = engine.explain(probe, method)
         return schema.Graph(
             method=method,
-            item=made.probe,
+            item=probe.item or "probe",
             version=made.version,
             nodes=[schema.Node(**asdict(node)) for node in made.nodes],
             edges=[schema.Edge(**asdict(edge)) for edge in made.edges],
@@ -184,6 +191,10 @@ def _state(app: FastAPI, engine: Engine, counts: Counts) -> None:
 
 
 def _text(extra: dict[str, Any]) -> str:
+    try:
+        to_json([[[[[[[[extra]]]]]]]])  # as deep in an answer, so that no answer fails because of it
+    except ValueError:
+        raise ValueError("extra is nested too deep, or has text that is no Unicode: it could not be given back") from None
     try:
         return json.dumps(extra, allow_nan=False)
     except ValueError:

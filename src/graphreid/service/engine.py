@@ -21,7 +21,7 @@ from graphreid.living import Answer, Graph, LivingGallery, Snapshot, Threshold, 
 from graphreid.protocols import Explains, Explanation, Reranker
 from graphreid.ranking import rank
 from graphreid.runs import MODEL, complete, read_config
-from graphreid.service.pictures import Pictures
+from graphreid.service.pictures import Pictures, path_of, shrunk
 from graphreid.storage import parse
 from graphreid.types import Features
 
@@ -39,11 +39,15 @@ class ConflictError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """What is searched for, by one of these: a vector, an image file's bytes, or an item of the gallery."""
+    """What is searched for, by one of these: a vector, an image file's bytes, or an item of the gallery.
+
+    A vector or an image may come with its camera, for methods that want one.
+    """
 
     vector: Sequence[float] | None = None
     image: bytes | None = None
     item: str | None = None
+    camera: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,12 +174,17 @@ class Engine:
         """
         if sum(given is not None for given in (probe.vector, probe.image, probe.item)) != 1:
             raise ValueError("give a vector, an image or an item: one of the three")
+        if probe.item is not None and probe.camera is not None:
+            raise ValueError("an item of the gallery has its own camera: leave camera out")
         if probe.item is not None:
             return snapshot.searchable().features.take(np.array([row_of(snapshot, probe.item)]))
         if probe.vector is not None:
-            return Features(_vector(probe.vector, self.living.config.width), np.array(["probe"]), zero=self.living.config.zero)
-        assert probe.image is not None  # noqa: S101  # one of three was
-        return self.embed([probe.image], ["probe"])
+            vector = _vector(probe.vector, self.living.config.width)
+        else:
+            assert probe.image is not None  # noqa: S101  # one of three was
+            vector = self.embed([probe.image], ["probe"]).vectors
+        # without an item it gets one that no image of the gallery has
+        return Features(vector, None, None if probe.camera is None else [probe.camera], self.living.config.zero)
 
     def embed(self, images: Sequence[bytes], items: Sequence[str]) -> Features:
         """Vectors of images.
@@ -224,9 +233,19 @@ class Engine:
             item = items[int((there.rows_of(features.items) >= 0).argmax())]
             raise ConflictError(f"item {item!r} is in the gallery already: remove it first")
         texts = {name: [entry.get(name) for entry in entries] for name in ("identity", "camera", "path", "extra")}
-        for row in pictured:
-            texts["path"][row] = texts["path"][row] or self.pictures.keep(entries[row]["image"])
-        return self.living.add(features, texts)
+        small = {row: shrunk(entries[row]["image"]) for row in pictured if not texts["path"][row]}
+        for row, picture in small.items():
+            texts["path"][row] = path_of(picture)
+        try:
+            version = self.living.add(features, texts)
+        except ValueError as error:
+            there = self.living.snapshot().gallery
+            if there is not None and (there.rows_of(features.items) >= 0).any():  # another was quicker
+                raise ConflictError(str(error)) from None
+            raise
+        for picture in small.values():
+            self.pictures.keep(picture)
+        return version
 
     def remove(self, item: str) -> int:
         """Remove an image; returns the table's version.

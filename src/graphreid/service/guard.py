@@ -1,13 +1,14 @@
-"""What stands before every request: its size, who asks, and how it went (counted)."""
+"""What stands before every request: how many there are, its size, who asks and for what, and how it went (counted)."""
 
 import hmac
 import json
+import re
 import resource
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -41,11 +42,13 @@ class Limits:
         body: bytes of a request.
         top: images in an answer.
         items: images added by one request.
+        requests: in progress at once.
     """
 
     body: int = 32 * 2**20
     top: int = 1000
     items: int = 1000
+    requests: int = 64
 
 
 class TooLargeError(Exception):
@@ -93,17 +96,21 @@ class Counts:
 
 
 class Guard:
-    """Refuses requests that are too large (413) or without the token (401), and counts all.
+    """Refuses requests that are too many (503), too large (413), to another name (400) or without the token (401); counts all.
 
     Args:
         app: what answers the others.
-        limits: the largest body.
+        limits: the largest body, and how many requests.
         token: what must be sent, as `Authorization: Bearer TOKEN` or in the cookie of the viewer's log-in; None for nothing.
         counts: where requests are counted.
+        names: what the service may be called in a request; None for anything.
     """
 
-    def __init__(self, app: App, limits: Limits, token: str | None, counts: Counts) -> None:
-        self._app, self._limits, self._token, self._counts = app, limits, token, counts
+    def __init__(
+        self, app: App, limits: Limits, token: str | None, counts: Counts, names: Collection[str] | None = None
+    ) -> None:
+        self._app, self._limits, self._token, self._counts, self._names = app, limits, token, counts, names
+        self._going = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -120,17 +127,24 @@ class Guard:
             await send(message)
 
         headers = dict(scope["headers"])
+        self._going += 1
         try:
+            if self._going > self._limits.requests:
+                await _refuse(answer, headers, 503, f"{self._limits.requests} requests are in progress: come again")
+                return
             length = headers.get(b"content-length", b"0")
             if not length.isdigit() or int(length) > self._limits.body:
                 raise TooLargeError
-            if self._token is not None and not scope["path"].startswith(OPEN) and not self._known(headers, self._token):
+            if self._names is not None and _host(headers) not in self._names:
+                await _refuse(answer, headers, 400, f"this service is not called that: ask for {' or '.join(self._names)}")
+            elif self._token is not None and not scope["path"].startswith(OPEN) and not self._known(headers, self._token):
                 await _refuse(answer, headers, 401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'")
             else:
                 await self._app(scope, await self._whole(receive), answer)
         except TooLargeError:
             await _refuse(answer, headers, 413, f"the request is too large: send at most {self._limits.body:,} bytes")
         finally:
+            self._going -= 1
             route = getattr(scope.get("route"), "path", "other")
             self._counts.add(scope["method"], route, status, time.perf_counter() - begin)
 
@@ -162,6 +176,11 @@ class Guard:
 def same(given: bytes, token: str) -> bool:
     """Whether a token is the right one, in a time that does not say how much of it is."""
     return hmac.compare_digest(given, token.encode())
+
+
+def _host(headers: dict[bytes, bytes]) -> str:
+    """The name that a request calls the service by, without the port."""
+    return re.sub(r":\d*$", "", headers.get(b"host", b"").decode("latin-1")).lower()
 
 
 async def _refuse(send: Send, headers: dict[bytes, bytes], status: int, why: str) -> None:

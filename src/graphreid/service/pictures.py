@@ -9,9 +9,8 @@ from PIL import Image, ImageOps
 
 from graphreid.data.images import decode
 from graphreid.files import whole_file
+from graphreid.living import MARK, PICTURES
 
-FOLDER, MARK = "pictures", "pictures:"
-"""Images that are sent to the service are kept here, in the gallery's folder; their paths begin with the mark."""
 KEPT_SIDE, HEIGHT, QUALITY = 512, 192, 80
 KEPT = 2000
 """Thumbnails that are held in memory."""
@@ -26,7 +25,7 @@ class Pictures:
     """
 
     def __init__(self, gallery: Path, images: str | None) -> None:
-        self._own = gallery / FOLDER
+        self._own = gallery / PICTURES
         self._root = None if images is None else Path(images)
         self._made: OrderedDict[str, bytes] = OrderedDict()
 
@@ -46,9 +45,9 @@ class Pictures:
 
     def thumbnail(self, path: str) -> bytes | None:
         """A WebP file of at most HEIGHT pixels of height; None where there is no image that can be read."""
-        if path in self._made:
-            self._made.move_to_end(path)
-            return self._made[path]
+        known = self._made.get(path)
+        if known is not None:
+            return known
         file = self.find(path)
         if file is None:
             return None
@@ -61,15 +60,22 @@ class Pictures:
             self._made.popitem(last=False)
         return made
 
-    def keep(self, data: bytes) -> str:
-        """Keep an image that was sent, small; returns its path."""
-        with Image.open(BytesIO(data)) as opened:
-            small = _coded(ImageOps.exif_transpose(opened).convert("RGB"), KEPT_SIDE)
-        name = f"{hashlib.blake2b(small, digest_size=16).hexdigest()}.webp"
+    def keep(self, small: bytes) -> None:
+        """Keep what `shrunk` made, where `path_of` says."""
         self._own.mkdir(exist_ok=True)
-        with whole_file(self._own / name) as temporary:
+        with whole_file(self._own / path_of(small).removeprefix(MARK)) as temporary:
             temporary.write_bytes(small)
-        return MARK + name
+
+
+def shrunk(data: bytes) -> bytes:
+    """An image that was sent, small: a WebP file."""
+    with Image.open(BytesIO(data)) as opened:
+        return _coded(ImageOps.exif_transpose(opened).convert("RGB"), KEPT_SIDE)
+
+
+def path_of(small: bytes) -> str:
+    """The path of an image that is kept: by its content."""
+    return f"{MARK}{hashlib.blake2b(small, digest_size=16).hexdigest()}.webp"
 
 
 def _coded(image: Image.Image, height: int) -> bytes:

@@ -26,6 +26,7 @@ class Why(_Strict):
     vector: Vector | None = None
     image: Picture | None = None
     item: Name | None = None
+    camera: Annotated[Name | None, Field(description="of a vector or an image, for methods that want one")] = None
     method: Annotated[str, Field(max_length=500, description="one of those that /health names; if not given, the first")] = ""
 
 

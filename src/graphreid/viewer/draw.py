@@ -147,23 +147,23 @@ def histogram(score: Float32[np.ndarray, " g"], threshold: float | None, first: 
     high = high if high > low else low + 1
     count, edges = np.histogram(finite, BINS, (low, high))
     tall = np.log10(1 + count) / np.log10(1 + count.max())
-    left, floor, step = 8.0, HIGH - 36.0, (WIDE - 16) / BINS
+    left, floor, step = 8.0, HIGH - 42.0, (WIDE - 16) / BINS
 
     def across(value: float) -> float:
         return left + (value - low) / (high - low) * (WIDE - 16)
 
     parts = [f'<svg class="histogram" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(name)} of all images">']
     for number, many in enumerate(count.tolist()):
-        top = floor - (floor - 26) * float(tall[number])
+        top = floor - (floor - 40) * float(tall[number])
         parts.append(
             f'<rect x="{left + number * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}" height="{floor - top:.1f}">'
             f"<title>{many:,} images from {edges[number]:.4f} to {edges[number + 1]:.4f}</title></rect>"
         )
     parts.append(f'<line class="axis" x1="{left}" y1="{floor}" x2="{WIDE - 8}" y2="{floor}"/>')
     for value, anchor in ((low, "start"), (high, "end")):
-        parts.append(f'<text x="{across(value):.1f}" y="{floor + 15}" text-anchor="{anchor}">{value:.3f}</text>')
+        parts.append(f'<text x="{across(value):.1f}" y="{floor + 18}" text-anchor="{anchor}">{value:.3f}</text>')
     parts.append(f'<text x="{WIDE / 2}" y="{HIGH - 4}" text-anchor="middle">{escape(name)}</text>')
-    for value, kind, says, high_up in ((threshold, "threshold", "threshold", 11), (first, "first", "first", 22)):
+    for value, kind, says, high_up in ((threshold, "threshold", "threshold", 15), (first, "first", "first", 34)):
         if value is not None:
             x = across(value)
             anchor = "start" if x < WIDE / 2 else "end"

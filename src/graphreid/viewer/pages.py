@@ -20,6 +20,7 @@ from graphreid.living import Snapshot
 from graphreid.seeding import generator
 from graphreid.service.engine import Engine, Look, MissingError, Probe, row_of
 from graphreid.service.guard import COOKIE, same
+from graphreid.service.pictures import shrunk
 from graphreid.types import Features
 from graphreid.viewer import draw
 
@@ -31,22 +32,22 @@ TOPS = (10, 25, 50)
 
 @dataclass(frozen=True, eq=False)
 class Uploaded:
-    """A probe that was sent: its vector, and its picture (WebP)."""
+    """A probe that was sent: its vector, and its picture (WebP); neither is kept on disk."""
 
     features: Features
-    path: str
+    picture: bytes
 
 
 def mount(app: FastAPI, engine: Engine, token: str | None) -> None:
     """Put the pages into a service."""
     uploads: OrderedDict[str, Uploaded] = OrderedDict()
-    _files(app, engine)
+    _files(app, engine, uploads)
     _gallery(app, engine)
     _probe(app, engine, uploads)
     _login(app, token)
 
 
-def _files(app: FastAPI, engine: Engine) -> None:
+def _files(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) -> None:
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
         if name not in ("style.css", "keys.js"):
@@ -54,10 +55,11 @@ def _files(app: FastAPI, engine: Engine) -> None:
         return FileResponse(FOLDER / name, headers={"cache-control": "max-age=3600"})
 
     @app.get("/picture", include_in_schema=False)
-    def picture(item: str = "", path: str = "") -> Response:  # pyright: ignore[reportUnusedFunction]
-        snapshot = engine.living.snapshot()
-        where = snapshot.texts["path"][row_of(snapshot, item)] if item else path if path.startswith("pictures:") else None
+    def picture(item: str = "", upload: str = "") -> Response:  # pyright: ignore[reportUnusedFunction]
+        snapshot, sent = engine.living.snapshot(), uploads.get(upload)
+        where = snapshot.texts["path"][row_of(snapshot, item)] if item else None
         made = None if where is None else engine.pictures.thumbnail(where)
+        made = made if sent is None else sent.picture
         if made is None:
             return Response(_NONE, media_type="image/svg+xml")
         return Response(made, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
@@ -89,20 +91,25 @@ def _gallery(app: FastAPI, engine: Engine) -> None:
 
     @app.get("/map", include_in_schema=False)
     def overview() -> Response:  # pyright: ignore[reportUnusedFunction]
-        snapshot = engine.living.snapshot()
-        if snapshot.version not in maps:
-            maps.clear()
-            maps[snapshot.version] = _map(snapshot)
-        return _page("map.html", engine, snapshot, drawing=Markup(maps[snapshot.version]), mapped=min(MAPPED, len(snapshot)))  # noqa: S704  # our own
+        def answer() -> Response:
+            snapshot = engine.living.snapshot()
+            drawing = maps.get(snapshot.version)
+            if drawing is None:
+                drawing = _map(snapshot)
+                maps.clear()
+                maps[snapshot.version] = drawing
+            return _page("map.html", engine, snapshot, drawing=Markup(drawing), mapped=min(MAPPED, len(snapshot)))  # noqa: S704  # our own
+
+        return _told(engine, answer)
 
 
 def _probe(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) -> None:
     @app.post("/view", include_in_schema=False)
-    def upload(image: Annotated[bytes, File()]) -> Response:  # pyright: ignore[reportUnusedFunction]
+    def upload(image: Annotated[bytes, File()], camera: Annotated[str, Form()] = "") -> Response:  # pyright: ignore[reportUnusedFunction]
         def answer() -> Response:
-            features = engine.embed([image], ["uploaded image"])
+            features = engine.features(Probe(image=image, camera=camera.strip() or None), engine.living.snapshot())
             name = secrets.token_urlsafe(12)
-            uploads[name] = Uploaded(features, engine.pictures.keep(image))
+            uploads[name] = Uploaded(features, shrunk(image))
             if len(uploads) > UPLOADS:
                 uploads.popitem(last=False)
             return RedirectResponse(f"/view?upload={name}", 303)
@@ -116,11 +123,12 @@ def _probe(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
         def answer() -> Response:
             snapshot = engine.living.snapshot()
             if upload:
-                if upload not in uploads:
+                sent = uploads.get(upload)
+                if sent is None:
                     raise MissingError("that image is not remembered any more: upload it again")
-                query, picture = uploads[upload].features, f"/picture?path={quote(uploads[upload].path, safe='')}"
-                probe: dict[str, Any] = {"item": str(query.items[0]), "picture": picture, "identity": None, "camera": None}
                 here = f"upload={quote(upload, safe='')}"
+                query, picture = sent.features, f"/picture?{here}"
+                probe: dict[str, Any] = {"item": "uploaded image", "picture": picture, "identity": None, "camera": None}
             else:
                 query = engine.features(Probe(item=item), snapshot)
                 probe = _tile(snapshot, row_of(snapshot, item))

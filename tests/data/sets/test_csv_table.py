@@ -57,6 +57,8 @@ def test_parquet_is_read_too(tmp_path: Path):
         ("path,identity,camera\na,1,1\nb,2,\n", "camera is empty in row 1"),
         ("path,identity,split\na,1,tset\n", "split is 'tset' in row 0"),
         ("path,identity,role\na,1,bad\n", "role is 'bad' in row 0"),
+        ("path,identity\na,1\nb,1\na,2\n", r"list\.csv: path 'a' stands in rows 0 and 2"),
+        ("path,identity,item\na,1,x\nb,1,x\n", r"list\.csv: item 'x' stands in rows 0 and 1"),
     ],
 )
 def test_bad_tables_are_named(tmp_path: Path, text: str, message: str):

@@ -19,6 +19,17 @@ def test_options_go_to_the_importer_and_none_is_not_given(tmp_path: Path):
     assert plan.entries[0].camera == "1"
 
 
+@pytest.mark.parametrize(
+    ("name", "folders"),
+    [("folder", ()), ("grocery", ("train", "val", "test")), ("omniglot", ("images_background", "images_evaluation"))],
+)
+def test_a_source_without_images_is_named(tmp_path: Path, name: str, folders: tuple[str, ...]):
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    with pytest.raises(ValueError, match=f"{tmp_path.name}: no image in it that {name} reads"):
+        read_set(name, tmp_path)
+
+
 def test_unknown_sets_and_options_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="no set 'market' can be imported: choose one of folder, csv"):
         read_set("market", tmp_path)

@@ -50,7 +50,7 @@ def read_set(name: str, source: str | Path, **options: object) -> Plan:
         options: the importer's own options; those that are None count as not given.
 
     Raises:
-        ValueError: no such set, an option that the set does not have, or what its importer refuses.
+        ValueError: no such set, an option that the set does not have, no image at all, or what its importer refuses.
     """
     if name not in SETS:
         raise ValueError(f"no set {name!r} can be imported: choose one of {', '.join(SETS)}")
@@ -59,4 +59,7 @@ def read_set(name: str, source: str | Path, **options: object) -> Plan:
     unknown = [option for option in given if option not in signature(read).parameters]
     if unknown:
         raise ValueError(f"{name} has no option --{unknown[0].replace('_', '-')}")
-    return read(Path(source), **given)
+    plan = read(Path(source), **given)
+    if not plan.entries and not plan.problems:
+        raise ValueError(f"{source}: no image in it that {name} reads: what it must hold says docs/data-sets.md")
+    return plan

@@ -33,6 +33,11 @@ def read(source: Path, *, test_share: float | None = None, seed: int | None = No
     for name in {"path", "identity", "camera", "item"} & set(table):
         if "" in table[name]:
             raise ValueError(f"{source}: {name} is empty in row {table[name].index('')} (the first is row 0)")
+    for name in {"path", "item"} & set(table):
+        first: dict[str, int] = {}
+        for row, value in enumerate(table[name]):
+            if first.setdefault(value, row) != row:
+                raise ValueError(f"{source}: {name} {value!r} stands in rows {first[value]} and {row}: give each image one row")
     n = len(table["path"])
     split = _splits(source, table, test_share, seed)
     role = [value or "normal" for value in table.get("role", ["normal"] * n)]
