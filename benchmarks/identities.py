@@ -1,6 +1,6 @@
 """How much of what a learned re-ranker lacks is a matter of how many identities it was fitted on.
 
-A rendered set has as many identities as one likes. With the run RUN of docs/experiments.md for the synthetic set:
+A rendered set has as many identities as one likes. With the run RUN of docs/results/README.md for the synthetic set:
 
     graphreid data render --identities 1000 --test-identities 2 --distractors 0 --junk 0 --out more
     graphreid embed --data more --model RUN --split train --out more.npz
