@@ -18,11 +18,11 @@ from graphreid.data.features import load_features
 from graphreid.data.levels import LEVELS
 from graphreid.data.synthetic import HEIGHT, QUALITY, WIDTH, Settings, Studio
 from graphreid.data.truth import read_truth
+from graphreid.report.parts import COLOURS
 from graphreid.types import JUNK, Labels
 
 app = cyclopts.App(help=__doc__)
 BLOCK = 32
-PALETTE = np.array([(40, 40, 44), (240, 180, 120), (60, 120, 220), (230, 60, 60), (90, 190, 90), (240, 220, 60)], np.uint8)
 
 
 @app.command
@@ -91,7 +91,7 @@ def sheet(*, out: Path, columns: int = 14, scale: int = 1) -> None:
         mine = mine[np.argsort(studio.views.azimuth[mine])]
         chosen = mine[np.linspace(0, len(mine) - 1, columns).round().astype(int)]
         rows.append(studio.photograph(chosen)[0])
-    rows.append(PALETTE[studio.photograph(chosen)[1]])
+    rows.append(COLOURS[studio.photograph(chosen)[1]])
     rows.append(hidden.photograph(chosen)[0])
     others = np.flatnonzero(studio.views.role == 2)[:: 600 // (columns - columns // 3)][: columns - columns // 3]
     junk = np.flatnonzero(studio.views.role == JUNK)[: columns // 3]

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from graphreid.compute import Compute
+from graphreid.rerankers import METHODS
 from graphreid.seeding import generator
-from graphreid.training import History, cosine, optimise, steps
+from graphreid.storage import parse
+from graphreid.training import History, cosine, optimise, stamp, steps
+from tests.support import labelled
 
 Batch = tuple[Tensor, Tensor]
 
@@ -215,3 +218,14 @@ def test_every_step_has_the_rate_of_the_schedule():
     work.train(epochs=4)
     factor = cosine(4, warmup=1)
     assert work.rates == pytest.approx([0.05 * factor(epoch + step / 3) for epoch in range(4) for step in range(3)])
+
+
+def test_stamps_name_options_and_data():
+    _, train = labelled(1, images=12)
+    _, other = labelled(2, images=12)
+    method = METHODS["cagcn"]()
+    same = stamp(method, train, None)
+    assert same == stamp(METHODS["cagcn"](), train, None)
+    changed = [stamp(METHODS["sggnn"](), train, None), stamp(method, other, None), stamp(method, train, other)]
+    changed += [stamp(parse("cagcn:layers=1"), train, None), stamp(method, (train[0], other[1]), None)]
+    assert len({same, *changed}) == 6

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.types import DISTRACTOR, JUNK, NORMAL, Features, Labels, codes, drop_junk
+from graphreid.types import DISTRACTOR, JUNK, NORMAL, Features, Labels, codes, drop_junk, places
 
 
 def test_a_value_has_one_code_in_every_file() -> None:
@@ -82,3 +82,11 @@ def test_drop_junk() -> None:
         drop_junk(features, Labels([1]))
     with pytest.raises(ValueError, match="all 2 images are junk"):
         drop_junk(features, Labels([-1, -1]))
+
+
+def test_places_are_where_values_stand_and_minus_one_where_they_do_not():
+    names = np.array(["c", "a", "b"])
+    assert places(names, np.array(["a", "zz", "c", "a", ""])).tolist() == [1, -1, 0, 1, -1]
+    assert places(np.array([7, 3]), np.array([3, 9, 7])).tolist() == [1, -1, 0]
+    assert places(names[:0], names).tolist() == [-1, -1, -1]
+    assert places(names, names[:0]).shape == (0,)

@@ -1,5 +1,6 @@
 """Instance retrieval made better with graph context."""
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Names are imported when they are used: `graphreid --help` does not wait for torch."""
-    from importlib import import_module  # noqa: PLC0415
-
     if name not in _HOME:
         raise AttributeError(f"module 'graphreid' has no attribute {name!r}")
     return getattr(import_module(f"graphreid.{_HOME[name]}"), name)

@@ -8,6 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def writable(path: str | Path) -> None:
+    """Refuse early, before long work, an output that can't be written.
+
+    Raises:
+        ValueError: as `whole_file`.
+    """
+    target = _file(path)
+    if not os.access(target.parent, os.W_OK):
+        raise ValueError(f"cannot write {target}: does the folder exist, may you write there?")
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Generator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
@@ -15,11 +26,7 @@ def whole_file(path: str | Path) -> Generator[Path]:
     Raises:
         ValueError: the folder is missing or not writable, or `path` is a folder, a device or a pipe.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise ValueError(f"{target} is a folder: give the name of a file")
-    if target.exists() and not target.is_file():  # it would be replaced: /dev/null by a file
-        raise ValueError(f"{target} is a device or a pipe: give the name of a file")
+    target = _file(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
     except OSError as error:
@@ -54,6 +61,15 @@ def whole_folder(path: str | Path) -> Generator[Path]:
         temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _file(path: str | Path) -> Path:
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder: give the name of a file")
+    if target.exists() and not target.is_file():  # it would be replaced: /dev/null by a file
+        raise ValueError(f"{target} is a device or a pipe: give the name of a file")
+    return target
 
 
 def _umask() -> int:

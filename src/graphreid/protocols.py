@@ -320,5 +320,10 @@ def fingerprint(method: Any) -> tuple[str, str]:
                     part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes() if is_tensor else repr(part).encode()
                 )
                 learned.update(f"{key}{name}:".encode() + known)
+    return described(method), learned.hexdigest()
+
+
+def described(method: Any) -> str:
+    """A method with its options, as text."""
     options = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in dataclasses.fields(method) if field.init)
-    return f"{type(method).__name__}({options})", learned.hexdigest()
+    return f"{type(method).__name__}({options})"

@@ -19,6 +19,8 @@ from graphreid.seeding import generator
 
 CONFIG, IDENTITIES, MODEL, LOG = "config.json", "identities.json", "model.safetensors", "log.jsonl"
 
+PARTS = "parts.safetensors"
+"""The distance of ICG's vectors, a re-ranker, in the run's folder."""
 FIT_SHARE = 0.8
 """Of the identities that a re-ranker may use: so many to fit it, the others to validate it."""
 _LEAST = 2

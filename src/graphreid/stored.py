@@ -18,7 +18,7 @@ from graphreid.compute import Compute
 from graphreid.data.arrays import Rows, read_npz
 from graphreid.gallery import Gallery, Pool
 from graphreid.protocols import ONLINE, TRANSDUCTIVE
-from graphreid.types import DistanceBlock, Features, Labels, Text
+from graphreid.types import DistanceBlock, Features, Labels, Text, places
 
 UNKNOWN = "unknown"
 ORDER, QUERY_ITEM, GALLERY_ITEM = "order", "query_item", "gallery_item"
@@ -132,7 +132,7 @@ def stored(
             _check_distances(file, rows)
             return Stored(file, "distances", gallery)
         mask = np.ones(len(gallery), bool) if counted is None else counted
-        whole = _check_lists(file, rows, _own(query, gallery), mask)
+        whole = _check_lists(file, rows, places(gallery, query), mask)
     return Stored(file, "ranking", gallery, None if whole else width, facts.get("setting", UNKNOWN))
 
 
@@ -160,11 +160,6 @@ def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[s
             )
     setting = str(columns.get("setting", ""))
     return {"setting": setting} if setting in (ONLINE, TRANSDUCTIVE) else {}
-
-
-def _own(query: Shaped[np.ndarray, " q"], gallery: Text) -> Int64[np.ndarray, " q"]:
-    row = {item: number for number, item in enumerate(gallery.tolist())}
-    return np.array([row.get(item, -1) for item in query.tolist()], np.int64)
 
 
 def _check_distances(file: Path, rows: Rows) -> None:

@@ -1,5 +1,6 @@
 """The one training loop, for the baseline and the learned re-rankers alike."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -15,7 +17,9 @@ from torch.optim import Optimizer
 from graphreid import processes
 from graphreid.compute import Compute
 from graphreid.files import whole_file
+from graphreid.protocols import described
 from graphreid.seeding import generator, seeded
+from graphreid.types import Features, Labels
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -193,3 +197,19 @@ def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) 
         return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
 
     return factor
+
+
+def stamp(method: Any, train: tuple[Features, Labels], validation: tuple[Features, Labels] | None) -> str:
+    """What a fit's checkpoints are of: the re-ranker's options, the images fitted on, and those that epochs are scored on."""
+    digest = hashlib.blake2b(described(method).encode(), digest_size=16)
+    for features, labels in (train, *([] if validation is None else [validation])):
+        digest.update(features.vectors.tobytes() + "\n".join(features.items.tolist()).encode())
+        digest.update(labels.identity.tobytes() + labels.role.tobytes())
+    return digest.hexdigest()
+
+
+def record(labels: Labels, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds without validation."""
+    facts: dict[str, Any] = {"images": len(labels), "identities": len(np.unique(labels.identity))}
+    facts |= {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)}
+    return facts | {"mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]}

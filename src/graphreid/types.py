@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32, Shaped
+from jaxtyping import Float32, Int32, Int64, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 NORMAL, JUNK, DISTRACTOR = 0, 1, 2
@@ -206,6 +206,15 @@ class Ranking:
     order: Int32[np.ndarray, "q top"]
     distance: Float32[np.ndarray, "q top"]
     probability: Float32[np.ndarray, "q top"] | None = None
+
+
+def places(values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that is not there."""
+    if not len(values):
+        return np.full(len(wanted), -1)
+    order = np.argsort(values, kind="stable")
+    found = order[np.minimum(np.searchsorted(values, wanted, sorter=order), len(values) - 1)]
+    return np.where(values[found] == wanted, found, -1)
 
 
 def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:

@@ -11,7 +11,30 @@ from starlette.testclient import TestClient
 
 from graphreid.cli import main
 from graphreid.data.features import load_columns, load_embedder_name, load_vectors, save_features
+from graphreid.data.manifest import read_manifest
+from tests.cli.test_train import data, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from tests.support import labelled
+
+
+def test_image_files_are_searched_for_with_the_run_that_made_the_vectors(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train(data, tmp_path / "run") == 0
+    assert main(["embed", "--data", "data", "--model", "run", "--split", "gallery", "--out", "gallery.npz"]) == 0
+    run("create g --features gallery.npz", capsys)
+    images = read_manifest(data).images(read_manifest(data).rows("gallery"))
+    asked = f"search g --model run --image {images.paths[0]} --image {images.paths[2]} --top 2"
+    run(f"{asked} --json answers.json", capsys)
+    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    assert [answer["matches"][0]["item"] for answer in answers] == [images.items[0], images.items[2]]
+    assert answers[0]["matches"][0]["distance"] < 1e-3
+    assert "needs the camera of every image" in refused(f"{asked} --method ca-jaccard", capsys)
+    assert "identity" in run(f"{asked} --method ca-jaccard --camera left", capsys)
+    assert "--camera is for --image" in refused(f"search g --item {images.items[0]} --camera left", capsys)
 
 
 @pytest.fixture
@@ -103,8 +126,8 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert "one threshold for all probes has no meaning" in refused(
         "calibrate g --query query.npz --method k-reciprocal", capsys
     )
-    data = load_vectors("query.npz")
-    np.savez("other.npz", vectors=data.vectors)
+    probes = load_vectors("query.npz")
+    np.savez("other.npz", vectors=probes.vectors)
     assert "made with an embedder that is not named" in refused("search g --features other.npz", capsys)
     assert not (folder / "h").exists()
 
@@ -112,8 +135,8 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
 def test_serving_to_others_needs_a_token(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = load_vectors("gallery.npz")
-    save_features(folder / "bare.npz", data.vectors, {"item": data.items})
+    images = load_vectors("gallery.npz")
+    save_features(folder / "bare.npz", images.vectors, {"item": images.items})
     run("create g --features bare.npz", capsys)
     monkeypatch.delenv("GRAPHREID_TOKEN", raising=False)
     for line, words in (

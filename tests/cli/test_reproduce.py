@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.cli import main
-from graphreid.cli import reproduce as module
+from graphreid.cli import embedding, main
 from graphreid.experiments.coverage import COVERAGE, RECIPES, Entry
 from graphreid.experiments.records import read_records
 from graphreid.rerankers import METHODS
@@ -133,7 +132,7 @@ def test_from_images(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         asked.append(given)
         train(given["data"], given["out"], "--holdout-identities", str(given["holdout_identities"] * 2))
 
-    monkeypatch.setattr(module, "train", small)
+    monkeypatch.setattr(embedding, "train", small)
     for _ in range(2):
         assert reproduce(tmp_path, "toys/fig1", "--data", data, "--no-flip", "--seeds", "1") == 0
     run = tmp_path / "work" / "data-small-no-flip"

@@ -69,3 +69,5 @@ def test_overlap_is_intersection_over_union_at_the_masks_size() -> None:
     assert np.isnan(overlap(np.minimum(labels, 4), np.minimum(mask, 4))[5])
     assert overlap(labels, mask, parts=7).shape == (7,)
     assert overlap(np.minimum(labels, 2), mask, parts=3).shape == (3,)
+    with pytest.raises(ValueError, match="no label is above 3"):
+        overlap(labels, mask, parts=4)

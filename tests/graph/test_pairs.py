@@ -55,11 +55,6 @@ def test_there_must_be_a_match_to_learn_from():
         lesson(labels=Labels(np.arange(40)))
 
 
-def test_stamps_name_the_data():
-    assert lesson().stamp() == lesson().stamp()
-    assert lesson().stamp() != lesson(labels=Labels(np.arange(40) // 2)).stamp()
-
-
 def test_fused_adds_lam_where_nothing_was_sampled_and_keeps_the_base_order_there():
     (query, _), (gallery, _) = labelled(2, probes=3, images=20)
     pool = Pool(query, Gallery(gallery))

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from graphreid.cli.progress import progress
-from graphreid.cli.report import writable
 from graphreid.compute import Compute
 from graphreid.data.check import Findings
 from graphreid.data.check import check as look
 from graphreid.data.importing import SKIPPED, import_images
 from graphreid.data.manifest import read_manifest
 from graphreid.data.sets import SETS, read_set
-from graphreid.files import whole_file
+from graphreid.files import whole_file, writable
 
 _SHOWN = 5
 _SETS = "Which kind of source it is:\n\n" + "\n".join(f"* {name}: {entry.about}" for name, entry in SETS.items())

@@ -3,26 +3,30 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
 
-from graphreid.cli.embed import embed
+from graphreid.cli.embed import Split, embed
 from graphreid.cli.options import ComputeOptions
 from graphreid.cli.train import train
 from graphreid.data.manifest import NAME, read_manifest
 from graphreid.embedders import EMBEDDERS
-from graphreid.experiments.inputs import PROVENANCE
+from graphreid.experiments.inputs import PARTS, PROVENANCE
 from graphreid.experiments.pixels import Trained
 from graphreid.files import whole_file
-from graphreid.runs import read_config
+from graphreid.runs import MODEL, complete, read_config, read_identities
 
-SPLITS = ("query", "gallery")
-MODELS = ("bot", "icg")
+Model = Literal["bot", "icg"]
+MODELS: tuple[Model, ...] = ("bot", "icg")
 """Those that rows train."""
+HOLDOUT = 0.25
+"""Share of the identities that is kept away from an embedder whose embeddings methods are fitted on."""
 
 
 @Parameter(name="*")
@@ -67,6 +71,32 @@ class Embedding:
                 what = "embed images with" if name == "--model" else "train"
                 raise ValueError(f"{name} would do nothing: with this --data and these tables there is no network to {what}")
 
+    def train(
+        self,
+        data: Path,
+        out: Path,
+        *,
+        options: ComputeOptions | None,
+        set_: Sequence[str],
+        model: Model = "bot",
+        seed: int = 0,
+        holdout: float = 0.0,
+    ) -> None:
+        """`graphreid train` with these options."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        train(
+            data=data,
+            out=out,
+            model=model,
+            preset=self.train_preset,
+            holdout_identities=holdout,
+            seed=seed,
+            flip=self.flip,
+            weights=self.weights,
+            set_=tuple(set_),
+            options=options,
+        )
+
 
 def contents(data: Path) -> bytes:
     """What a data folder holds: its manifest, and a digest of its images, which may be others under the same names."""
@@ -92,38 +122,64 @@ class Training:
             ValueError: a setting that no model has, or what `train` refuses.
         """
         given = self.embedding
-        model, _, settings = text.partition(":")
-        if model not in MODELS:
-            raise ValueError(f"{model!r} is no embedder that is trained here: choose {' or '.join(MODELS)}")
-        fields = {name: {entry.name for entry in dataclasses.fields(EMBEDDERS[name])} for name in MODELS}
+        name, _, settings = text.partition(":")
+        model: Model | None = next((each for each in MODELS if each == name), None)
+        if model is None:
+            raise ValueError(f"{name!r} is no embedder that is trained here: choose {' or '.join(MODELS)}")
+        fields = {each: {entry.name for entry in dataclasses.fields(EMBEDDERS[each])} for each in MODELS}
         known = fields[model]
         for pair in given.train_set:
             if pair.partition("=")[0] not in set().union(*fields.values()):
                 raise ValueError(f"--train-set {pair}: no such setting of {' or '.join(MODELS)}: write KEY=VALUE with one")
         pairs = [*(pair for pair in given.train_set if pair.partition("=")[0] in known), *filter(None, settings.split(","))]
         facts = [text, pairs, given.train_preset, given.flip, str(given.weights)]
-        digest = hashlib.blake2b(json.dumps(facts).encode() + contents(self.data), digest_size=6).hexdigest()
+        digest = hashlib.blake2b(json.dumps(facts).encode() + self._contents, digest_size=6).hexdigest()
         run = self.work / f"{model}-{digest}-{seed}"
-        self.work.mkdir(parents=True, exist_ok=True)
-        train(
-            data=self.data,
-            out=run,
-            model=model,
-            preset=given.train_preset,
-            seed=seed,
-            flip=given.flip,
-            weights=given.weights,
-            set_=tuple(pairs),
-            options=self.options,
-        )
+        given.train(self.data, run, options=self.options, set_=pairs, model=model, seed=seed)
         folder = self.work / f"{run.name}-embeddings"
-        folder.mkdir(exist_ok=True)
-        for split in SPLITS:
-            if not (folder / f"{split}.npz").is_file():
-                embed(data=self.data, model=run, split=split, out=folder / f"{split}.npz", options=self.options)
-        config = read_config(run)
-        with whole_file(folder / PROVENANCE) as temporary:
-            weights = config["fields"].get("weights")
-            fields = {**config["fields"], "weights": Path(weights).name if weights else None}
-            temporary.write_text(json.dumps({**config, "fields": fields}, indent=1) + "\n")
+        _embed(self.data, run, ("query", "gallery"), folder, {}, options=self.options)
         return Trained(run, self.data, folder)
+
+    @cached_property
+    def _contents(self) -> bytes:
+        return contents(self.data)
+
+
+def embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None) -> Path:
+    """The folder with the embeddings of a data folder's images, made where they are not there yet.
+
+    Raises:
+        ValueError: no data folder, a run that keeps no identities away or has not ended, or what `train` and `embed` refuse.
+    """
+    if not (data / NAME).is_file():
+        raise ValueError(
+            f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder ({NAME}): make one of them first"
+        )
+    model = embedding.model
+    if model is None:
+        model = work / f"{name}-{embedding.train_preset}{'' if embedding.flip else '-no-flip'}"
+        embedding.train(data, model, options=options, set_=embedding.train_set, holdout=HOLDOUT)
+    identities = read_identities(model)
+    if not identities.held_out:
+        raise ValueError(f"{model}: the run kept no identities away for a re-ranker: train with --holdout-identities {HOLDOUT}")
+    if not complete(model):
+        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
+    digest = hashlib.blake2b((model / MODEL).read_bytes() + contents(data), digest_size=6).hexdigest()
+    folder = work / f"{name}-embeddings-{digest}"
+    counts = {part: len(getattr(identities, part)) for part in ("backbone", "fit", "validation")}
+    _embed(data, model, PARTS, folder, {"identities": counts}, options=options)
+    return folder
+
+
+def _embed(
+    data: Path, run: Path, splits: Sequence[Split], folder: Path, facts: Mapping[str, Any], *, options: ComputeOptions | None
+) -> None:
+    """Write a run's embeddings of some splits where they are not there yet, and how they were made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        if not (folder / f"{split}.npz").is_file():
+            embed(data=data, model=run, split=split, out=folder / f"{split}.npz", options=options)
+    config = read_config(run)
+    fields = {key: Path(value).name if key == "weights" and value else value for key, value in config["fields"].items()}
+    with whole_file(folder / PROVENANCE) as temporary:
+        temporary.write_text(json.dumps({**config, "fields": fields, **facts}, indent=1) + "\n")

@@ -20,7 +20,7 @@ from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.features import load_features, same_embedder
 from graphreid.evaluation import RULES, Report, Rule
 from graphreid.evaluation import evaluate as judge
-from graphreid.files import whole_file
+from graphreid.files import whole_file, writable
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
 from graphreid.storage import parse
@@ -60,7 +60,7 @@ def evaluate(
     if pages.wanted:
         pages.check()
     if json_ is not None:
-        page.writable(json_)
+        writable(json_)
     if twice := [text for text in method if method.count(text) > 1]:
         raise ValueError(f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once")
     base = memory.resident()

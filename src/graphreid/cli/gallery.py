@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
@@ -14,15 +14,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_features
+from graphreid.data.features import load_embedder_name, load_features, load_vectors
 from graphreid.data.images import Images
 from graphreid.embedders import load_embedder, name_of
+from graphreid.files import whole_file, whole_folder
+from graphreid.living import Answer, Config, LivingGallery, choose, online, require, respond, threshold_of, why
+from graphreid.living.facts import facts
+from graphreid.living.files import export as write
+from graphreid.living.files import read
 from graphreid.runs import MODEL, complete, read_config
 from graphreid.storage import parse
 from graphreid.types import Features, drop_junk
-
-if TYPE_CHECKING:
-    from graphreid.living import Answer, LivingGallery
 
 Folder = Annotated[Path, Parameter(help="the gallery's folder")]
 Embedder = Annotated[str | None, Parameter(help="names what made the vectors, where the features file does not say")]
@@ -48,10 +50,6 @@ def create(
 
     It is there whole or not at all. What made the vectors is noted, and vectors that something else made are refused later.
     """
-    from graphreid.data.features import load_vectors  # noqa: PLC0415
-    from graphreid.files import whole_folder  # noqa: PLC0415
-    from graphreid.living import Config, LivingGallery, require  # noqa: PLC0415
-
     require()
     if (width is None) == (not features):
         raise ValueError(
@@ -120,6 +118,7 @@ class Probes:
     image: Annotated[tuple[Path, ...], Parameter(help="image files, with --model", negative="")] = ()
     item: Annotated[tuple[str, ...], Parameter(help="items of the gallery, which do not find themselves", negative="")] = ()
     model: Annotated[Path | None, Parameter(help="the run that made the gallery's vectors")] = None
+    camera: Annotated[str | None, Parameter(help="of the image files, for methods that want one")] = None
 
 
 def search(
@@ -137,9 +136,6 @@ def search(
 
     Where 'graphreid gallery calibrate' has chosen a threshold for the method, a probe is unknown if its first image is beyond.
     """
-    from graphreid.files import whole_file  # noqa: PLC0415
-    from graphreid.living import online, respond, threshold_of  # noqa: PLC0415
-
     living, chosen = _opened(gallery), online(parse(method), method)
     threshold = threshold_of(living, chosen)
     with (options or ComputeOptions()).compute() as compute:
@@ -175,9 +171,6 @@ def explain(
     options: ComputeOptions | None = None,
 ) -> None:
     """Show a method's graph of one probe: which images were looked at, who hears whom, ranks before and after."""
-    from graphreid.files import whole_file  # noqa: PLC0415
-    from graphreid.living import online, why  # noqa: PLC0415
-
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
     living, chosen = _opened(gallery), online(parse(method), method)
@@ -209,8 +202,6 @@ def info(
     json_: Annotated[bool, Parameter(name="--json", negative="", help="as JSON")] = False,
 ) -> None:
     """Say what a gallery holds."""
-    from graphreid.living.facts import facts  # noqa: PLC0415
-
     known = facts(_opened(gallery))
     if json_:
         print(json.dumps(known, indent=1))
@@ -247,8 +238,6 @@ def calibrate(
     It is the largest at which the first image of at most this share of the unknown probes passes. It holds for a gallery of
     about this size: the more images there are, the more unknown probes find one that passes.
     """
-    from graphreid.living import choose, online  # noqa: PLC0415
-
     living, chosen = _opened(gallery), online(parse(method), method)
     living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
@@ -267,24 +256,18 @@ def export(
     out: Annotated[Path, Parameter(help="the features file, x.npz; with another ending a folder")],
 ) -> None:
     """Write a gallery as a features file."""
-    from graphreid.living.files import export as write  # noqa: PLC0415
-
     images, left = write(_opened(gallery), out)
     print(f"{out}: {images:,} images")
     if left:
         print(f"left out, for some images have none, or a features file has no such column: {', '.join(left)}")
 
 
-def _opened(gallery: Path) -> "LivingGallery":
-    from graphreid.living import LivingGallery  # noqa: PLC0415
-
+def _opened(gallery: Path) -> LivingGallery:
     return LivingGallery(gallery)
 
 
 def _made_by(file: Path, embedder: str | None) -> str | None:
     """What made the vectors of a features file: as it says itself, or as the user says where it does not."""
-    from graphreid.data.features import load_embedder_name  # noqa: PLC0415
-
     named = load_embedder_name(file)
     if None not in (named, embedder) and named != embedder:
         raise ValueError(f"{file}: made with {named}, as it says itself, and not with {embedder}: leave --embedder out")
@@ -298,9 +281,7 @@ def _lines(file: Path) -> list[str]:
         raise ValueError(f"{file}: not text ({error}): give an item in each line, in UTF-8") from None
 
 
-def _added(living: "LivingGallery", file: Path, embedder: str | None) -> str:
-    from graphreid.living.files import read  # noqa: PLC0415
-
+def _added(living: LivingGallery, file: Path, embedder: str | None) -> str:
     images, texts, _, junk = read(file, zero=living.config.zero)
     living.check_embedder(_made_by(file, embedder), str(file))
     try:
@@ -310,13 +291,12 @@ def _added(living: "LivingGallery", file: Path, embedder: str | None) -> str:
     return f"{file}: added {len(images):,} images" + (f", left out {junk:,} that are junk" if junk else "")
 
 
-def _probes(living: "LivingGallery", snapshot: Any, probes: Probes, embedder: str | None, compute: Any) -> Features:
-    from graphreid.data.features import load_vectors  # noqa: PLC0415
-
+def _probes(living: LivingGallery, snapshot: Any, probes: Probes, embedder: str | None, compute: Any) -> Features:
     if sum((probes.features is not None, bool(probes.image), bool(probes.item))) != 1:
         raise ValueError("what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the three")
-    if probes.model is not None and not probes.image:
-        raise ValueError("--model is for --image: leave it out")
+    for name, given in (("--model", probes.model), ("--camera", probes.camera)):
+        if given is not None and not probes.image:
+            raise ValueError(f"{name} is for --image: leave it out")
     if embedder is not None and probes.features is None:
         raise ValueError("--embedder is for --features: leave it out")
     if probes.item:
@@ -331,10 +311,11 @@ def _probes(living: "LivingGallery", snapshot: Any, probes: Probes, embedder: st
         raise ValueError(f"{probes.model}: its training has not ended: go on with the same 'graphreid train' command")
     network = load_embedder(probes.model / MODEL)
     living.check_embedder(name_of(probes.model / MODEL, flip=network.flip_average), str(probes.model))
-    return network.embed(Images(probes.image, np.array([f"probe {path}" for path in probes.image])), compute=compute)
+    camera = None if probes.camera is None else np.full(len(probes.image), probes.camera)
+    return network.embed(Images(probes.image, np.array([f"probe {path}" for path in probes.image]), camera), compute=compute)
 
 
-def _table(answer: "Answer", *, named: bool) -> Table:
+def _table(answer: Answer, *, named: bool) -> Table:
     verdict = " [bold]unknown[/bold]" if answer.unknown else ""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{escape(answer.probe)}{verdict}", title_justify="left")
     for column in ("", "item", "identity", "camera"):

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 
-from graphreid.cli.report import writable
 from graphreid.data.manifest import read_manifest
 from graphreid.data.truth import FOLDER, overlap, read_truth
 from graphreid.embedders import load_embedder
 from graphreid.embedders.icg import ICG, LABELS
+from graphreid.files import writable
+from graphreid.report import parts as pictures
+from graphreid.report import require
 from graphreid.runs import MODEL, complete, read_config
 
 
@@ -24,12 +25,9 @@ def parts(
 ) -> None:
     """Show what a run with parts sees in images: foreground, parts, the graph among them, and how they came about.
 
-    Where the data folder has part masks (as 'graphreid data render' writes them), it also prints how far foreground and parts
-    meet them.
+    Where the data folder has part masks (as 'graphreid data render' writes them), of as many parts, it also prints how far
+    foreground and parts meet them.
     """
-    from graphreid.report import parts as pictures  # noqa: PLC0415  # an extra draws them
-    from graphreid.report import require  # noqa: PLC0415
-
     require()
     writable(out)
     read_config(run)
@@ -41,13 +39,8 @@ def parts(
     if not isinstance(embedder, ICG) or not embedder.clustering:
         raise ValueError(f"{run}: its network has no parts: train with --model icg")
     manifest, found = read_manifest(data), pictures.development(run)
-    labels, items = found[max(found)]
-    rows = manifest.rows("train")
-    rows = rows[np.isin(manifest.item[rows], items)]
-    some = pictures.few(manifest.identity[rows], images)
-    views = pictures.look(embedder, manifest.images(rows[some]))
-    order = np.argsort(items)
-    place = order[np.searchsorted(items[order], manifest.item[rows[some]])]
+    rows, over = pictures.some(found, manifest, images)
+    views = pictures.look(embedder, manifest.images(rows))
     drawn: list[tuple[str, str, Any]] = [
         (
             "Foreground",
@@ -57,20 +50,21 @@ def parts(
         (
             "Parts",
             "The last clusters, the parts, each one's confidence.",
-            pictures.draw_parts(views, labels[place]),
+            pictures.draw_parts(views, over[max(over)]),
         ),
     ]
     if views.matrix is not None:
         drawn.append(("Graphs", "How much parts hear of each other, in each image.", pictures.draw_matrices(views)))
-    over = {epoch: each[place] for epoch, (each, _) in found.items()}
     drawn.append(("Development", "Clusters after so many epochs.", pictures.draw_development(views.pixels, over)))
-    if (data / FOLDER).is_dir():
+    if (data / FOLDER).is_dir() and embedder.parts != len(pictures.NAMES):
+        print(f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network {embedder.parts - 1}: they are not compared")
+    elif (data / FOLDER).is_dir():
+        labels, items = found[max(found)]
         mask = read_truth(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
         drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
-        if embedder.parts == len(pictures.NAMES):
-            values = overlap(labels, mask)
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True))
-            print(f"intersection over union of the clusters after {max(found)} epochs: {shown}")
+        values = overlap(labels, mask)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True))
+        print(f"intersection over union of the clusters after {max(found)} epochs: {shown}")
     pictures.write_page(out, f"Parts of {run.name}", drawn)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MB, open it in any browser; clusters by epoch are in {run / LABELS}")

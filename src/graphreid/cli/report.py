@@ -1,6 +1,5 @@
 """`--report` of `graphreid evaluate`: where the page's pictures and names come from."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from graphreid.compute import Compute
 from graphreid.data.features import load_columns
 from graphreid.evaluation import Report
+from graphreid.files import writable
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
 from graphreid.types import Features, Labels, Text, codes
@@ -56,18 +56,6 @@ def examine(*given: Any, **options: Any) -> tuple[Report, Any]:
     from graphreid.report import examine as judge  # noqa: PLC0415
 
     return judge(*given, **options)
-
-
-def writable(file: Path) -> None:
-    """Refuse early an output that can't be written.
-
-    Raises:
-        ValueError: a folder, or in a folder that is missing or not writable.
-    """
-    if file.is_dir():
-        raise ValueError(f"{file} is a folder: give the name of a file")
-    if not os.access(file.parent, os.W_OK):
-        raise ValueError(f"cannot write {file}: does the folder exist, may you write there?")
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ def _files(options: ReportOptions, items: Sequence[str], paths: Mapping[str, str
         ValueError: not one item has a file.
     """
     if options.data is not None:
-        from graphreid.data.manifest import read_manifest  # noqa: PLC0415
+        from graphreid.data.manifest import read_manifest  # noqa: PLC0415  # pyarrow, for those with images alone
 
         manifest = read_manifest(options.data)
         wanted = set(items)

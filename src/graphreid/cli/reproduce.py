@@ -1,7 +1,6 @@
 """`graphreid reproduce`: the papers' tables and figures."""
 
 import hashlib
-import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -17,29 +16,24 @@ from rich.table import Table
 
 from graphreid import memory
 from graphreid.cli.data import import_
-from graphreid.cli.embed import embed
-from graphreid.cli.embedding import Embedding, Training, contents
+from graphreid.cli.embedding import Embedding, Training, embedded
 from graphreid.cli.options import ComputeOptions
-from graphreid.cli.train import train
 from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.manifest import NAME
 from graphreid.data.sets import SETS
 from graphreid.data.truth import FOLDER as TRUTH
 from graphreid.evaluation import RULES
 from graphreid.experiments import figures
-from graphreid.experiments.coverage import COVERAGE, select, state
-from graphreid.experiments.inputs import PARTS, PROVENANCE, is_embeddings, load_inputs
+from graphreid.experiments.coverage import COVERAGE, MASKS, select, state
+from graphreid.experiments.inputs import is_embeddings, load_inputs
 from graphreid.experiments.pixels import run_trained
 from graphreid.experiments.publish import publish
 from graphreid.experiments.recipe import Recipe, Value
 from graphreid.experiments.run import Result, run
 from graphreid.experiments.selection import Bench
-from graphreid.files import whole_file
-from graphreid.runs import MODEL, read_config, read_identities
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
-HOLDOUT = 0.25
 
 
 def reproduce(
@@ -121,7 +115,7 @@ def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
         lacking = ""
         if recipe.trains and not (data / NAME).is_file():
             lacking = f"these rows train their own networks, from images, and {data} is no data folder ({NAME})"
-        elif COVERAGE[recipe.id].needs == "images with part masks" and not (data / TRUTH).is_dir():
+        elif COVERAGE[recipe.id].needs == MASKS and not (data / TRUTH).is_dir():
             lacking = f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
         if not lacking:
             possible.append(recipe)
@@ -149,7 +143,7 @@ def _folder(
     """The folder with the embeddings that rows share; None where every row trains its own."""
     if all(recipe.trains for recipe in recipes):
         return None
-    return data if is_embeddings(data) else _embedded(data, work, embedding, name=name, options=options)
+    return data if is_embeddings(data) else embedded(data, work, embedding, name=name, options=options)
 
 
 def _run(
@@ -164,7 +158,7 @@ def _run(
     results, trained, on = run_trained(
         recipe, training.make, lambda made, seed: bench(made.embeddings, seed), seeds=seeds, say=say
     )
-    return results, on, lambda file: part_figures.draw(recipe.id, trained, file)
+    return results, on, lambda file: part_figures.draw(recipe, trained, file)
 
 
 def _command(
@@ -199,45 +193,6 @@ def _imported(source: Path, set_: str, work: Path) -> Path:
     if not (out / NAME).is_file():
         import_(set_, source, out=out, link=True)
     return out
-
-
-def _embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None) -> Path:
-    """The folder with the embeddings of a data folder's images, made where they are not there yet."""
-    if not (data / NAME).is_file():
-        raise ValueError(
-            f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder ({NAME}): make one of them first"
-        )
-    work.mkdir(parents=True, exist_ok=True)
-    model = embedding.model
-    if model is None:
-        model = work / f"{name}-{embedding.train_preset}{'' if embedding.flip else '-no-flip'}"
-        train(
-            data=data,
-            out=model,
-            preset=embedding.train_preset,
-            holdout_identities=HOLDOUT,
-            flip=embedding.flip,
-            weights=embedding.weights,
-            set_=embedding.train_set,
-            options=options,
-        )
-    config, identities = read_config(model), read_identities(model)
-    if not identities.held_out:
-        raise ValueError(f"{model}: the run kept no identities away for a re-ranker: train with --holdout-identities {HOLDOUT}")
-    if not (model / MODEL).is_file():
-        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
-    digest = hashlib.blake2b((model / MODEL).read_bytes() + contents(data), digest_size=6).hexdigest()
-    folder = work / f"{name}-embeddings-{digest}"
-    folder.mkdir(exist_ok=True)
-    for split in PARTS:
-        file = folder / f"{split}.npz"
-        if not file.is_file():
-            embed(data=data, model=model, split=split, out=file, options=options)
-    fields = {key: Path(value).name if key == "weights" and value else value for key, value in config["fields"].items()}
-    counts = {part: len(getattr(identities, part)) for part in ("backbone", "fit", "validation")}
-    with whole_file(folder / PROVENANCE) as temporary:
-        temporary.write_text(json.dumps({**config, "fields": fields, "identities": counts}, indent=1) + "\n")
-    return folder
 
 
 def _list() -> None:

@@ -47,7 +47,7 @@ def serve(
         raise ValueError(f"{TOKEN} must have at least {SHORTEST} letters, digits and marks")
     if body < 1 or requests < 1:
         raise ValueError(f"--body is {body} and --requests is {requests}: both must be at least 1")
-    import uvicorn  # noqa: PLC0415
+    import uvicorn  # noqa: PLC0415  # extras, which are asked for first
 
     from graphreid.living import LivingGallery  # noqa: PLC0415
     from graphreid.service import LOOPBACK, Engine, Limits, build  # noqa: PLC0415

@@ -21,7 +21,7 @@ from graphreid.embedders.icg import PRESETS as ICG_PRESETS
 from graphreid.nn.relations import RelationObjective
 from graphreid.rerankers.hrnet import HRNet
 from graphreid.rerankers.parts import Parts
-from graphreid.runs import LOG, MODEL, Identities, begin, complete, split_identities, taken_back
+from graphreid.runs import LOG, MODEL, PARTS, Identities, begin, complete, split_identities, taken_back
 from graphreid.storage import options as options_of
 from graphreid.storage import parse, save
 
@@ -108,8 +108,6 @@ def train(
     _say(_closing(embedder, out))
 
 
-PARTS = "parts.safetensors"
-"""The distance of ICG's vectors, a re-ranker, in the run's folder."""
 _STILL = {"flip": False, "flip_average": False}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -25,6 +25,11 @@ _HEAD = 1 << 14
 
 Resample = Literal["bilinear", "bicubic"]
 """How an image is brought to a size, by Pillow."""
+
+
+def nearest_pixels(side: int, to: int) -> Int64[np.ndarray, " to"]:
+    """The row (or column) of an image of `side` that is nearest each of `to` when it is brought to that size."""
+    return (np.arange(to) * side + side // 2) // to
 
 
 @dataclass(frozen=True, eq=False)

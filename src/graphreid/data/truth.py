@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, UInt8
 from numpy.typing import NDArray
 
-from graphreid.types import Text
+from graphreid.data.images import nearest_pixels
+from graphreid.types import Text, places
 
 FOLDER = "truth"
 SHARD = 512
@@ -57,28 +58,26 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
     if not files:
         raise ValueError(f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it")
     wanted = None if items is None else np.asarray(items).astype(str)
+    if wanted is not None and not len(wanted):
+        raise ValueError("items is empty: name at least one image")
     shards: list[Truth] = []
     for file in files:
         try:
             with np.load(file) as held:
                 item = held["item"]
                 rows = np.arange(len(item)) if wanted is None else np.flatnonzero(np.isin(item, wanted))
-                if len(rows):
-                    shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
+                shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
         except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{file}: not a readable file of ground truth ({error}): render the set again") from None
-    found = [shard.item for shard in shards]
-    names = np.concatenate(found) if found else np.empty(0, str)
-    if wanted is not None and not np.isin(wanted, names).all():
-        missing = str(wanted[~np.isin(wanted, names)][0])
-        raise ValueError(f"{Path(root) / FOLDER}: item {missing!r} is not in it: was the set rendered again?")
-    if not shards:
-        raise ValueError("items is empty: name at least one image")
-    whole = Truth(names, *(np.concatenate([getattr(s, name) for s in shards]) for name in ("mask", "azimuth", "outfit")))
+    whole = Truth(*(np.concatenate([getattr(shard, each.name) for shard in shards]) for each in fields(Truth)))
     if wanted is None:
         return whole
-    order = np.argsort(names)
-    return whole.take(order[np.searchsorted(names[order], wanted)])
+    rows = places(whole.item, wanted)
+    if (rows < 0).any():
+        raise ValueError(
+            f"{Path(root) / FOLDER}: item {str(wanted[rows.argmin()])!r} is not in it: was the set rendered again?"
+        )
+    return whole.take(rows)
 
 
 def overlap(
@@ -90,8 +89,13 @@ def overlap(
         labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
         mask: `Truth.mask`.
         parts: labels with the background; one that neither has is NaN.
+
+    Raises:
+        ValueError: a label beyond these.
     """
-    rows, columns = ((np.arange(side) * n + n // 2) // side for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True))
+    if labels.max(initial=0) >= parts:
+        raise ValueError(f"labels go up to {labels.max()}, and with {parts} of them no label is above {parts - 1}")
+    rows, columns = (nearest_pixels(n, side) for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True))
     both = np.zeros((parts, int(mask.max(initial=0)) + 1), np.int64)
     for start in range(0, len(mask), SHARD):
         part = slice(start, start + SHARD)

@@ -378,7 +378,7 @@ class Epoch:
     def __len__(self) -> int:
         return len(self.lists)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         settings = self.settings
         fill = torch.tensor(PIXEL_MEAN, device=self.device).view(1, 3, 1, 1)
         for step, (rows, raw) in enumerate(zip(self.lists, self.pixels.batches(self.lists), strict=True)):

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from graphreid import processes
 from graphreid.compute import Compute
+from graphreid.data.images import nearest_pixels
 from graphreid.data.loading import Pixels
 from graphreid.embedders.bot import PRESETS as BOT
 from graphreid.embedders.bot import BoT, Epoch
@@ -173,7 +174,7 @@ class _Objective(nn.Module):
         super().__init__()
         self.settings, self.network, self.bf16 = settings, network, bf16
         for name, head in {"global": network.classifier, **network.classifiers}.items():
-            self.register_buffer(f"centers_{name}", torch.randn_like(head.weight))  # type: ignore[arg-type]
+            self.register_buffer(f"centers_{name}", torch.randn_like(cast(nn.Linear, head).weight))
 
     def forward(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Float[Tensor, ""]]:
         """The weighted parts of the loss; in training the centers move."""
@@ -217,17 +218,17 @@ class _LabelledEpoch(Epoch):
         super().__init__(settings, pixels, target, epoch, device)
         self.labels, self.facts = labels, facts
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         height, width = self.pixels.height, self.pixels.width
-        rows = [
-            (torch.arange(n, device=self.device) * side + side // 2) // n
-            for n, side in zip(self.labels.shape[1:], (height, width), strict=True)
-        ]
+        rows, columns = (
+            torch.from_numpy(nearest_pixels(side, n)).to(self.device)
+            for side, n in zip((height, width), self.labels.shape[1:], strict=True)
+        )
         for step, ((pixels, target), images) in enumerate(zip(super().__iter__(), self.lists, strict=True)):
             # 0 stands for UNKNOWN, which is what padding and erasing leave
             marks = torch.from_numpy(self.labels[images]).to(self.device).float()[:, None] - UNKNOWN
             marks = functional.interpolate(marks, (height, width))
-            marks = self.augmented(marks, step, "zeros", None)[:, 0, rows[0]][:, :, rows[1]]
+            marks = self.augmented(marks, step, "zeros", None)[:, 0, rows][:, :, columns]
             yield pixels, target, marks.long() + UNKNOWN
 
 

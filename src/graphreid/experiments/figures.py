@@ -20,6 +20,7 @@ from graphreid.report import heat
 from graphreid.report import map as tsne
 from graphreid.report.lists import Case, groups
 from graphreid.storage import parse
+from graphreid.types import Features, Labels
 
 KINDS = ("Most improved", "Most harmed")
 CASES = 3
@@ -38,7 +39,7 @@ def require(recipes: Iterable[Recipe]) -> None:
     figures = [recipe for recipe in recipes if recipe.kind != "table"]
     if figures and importlib.util.find_spec("matplotlib") is None:
         raise ValueError("a figure needs matplotlib: pip install 'graphreid[report]'")
-    maps = any(recipe.kind == "map" or recipe.id == "icg/fig9" for recipe in figures)
+    maps = any(recipe.kind == "map" for recipe in figures)
     if maps and importlib.util.find_spec("openTSNE") is None:
         raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
 
@@ -103,30 +104,39 @@ def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, f
 def maps(results: Sequence[Result], bench: Bench, file: Path) -> str | None:
     """Draw t-SNE of some identities' images, by the embeddings and by the new vectors of the last row's method.
 
-    The second layout starts from the first, so that the same image can be found in both.
+    Returns:
+        As `draw_maps`.
+    """
+    query, gallery = (bench.inputs.part(part) for part in ("query", "gallery"))
+    images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
+    method = parse(str(selection.fitted(bench, fit).file))
+    spaces = {results[0].row.name: (query.features, gallery.features)}
+    if isinstance(method, Transforms):
+        spaces[results[-1].row.name] = method.transform(query.features, images, compute=bench.compute)
+    return draw_maps(spaces, (query.labels, gallery.labels), file)
+
+
+def draw_maps(spaces: Mapping[str, Sequence[Features]], labels: Sequence[Labels], file: Path) -> str | None:
+    """Draw t-SNE of some identities' images, a panel a space: [probes, gallery] by the space's name, and their labels.
+
+    A layout starts from the one before, so that the same image can be found in both.
 
     Returns:
         Why there is no such map, where there are too few identities for one; then no file is written.
-
     """
-    query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
-    images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
-    chosen = tsne.sample(query.features, query.labels, images, gallery.labels)
+    query, gallery = next(iter(spaces.values()))
+    chosen = tsne.sample(query, labels[0], Gallery(gallery), labels[1])
     if chosen is None:
         return f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} images each."
-    method = parse(str(selection.fitted(bench, fit).file))
-    spaces = [(query.features, gallery.features)]
-    if isinstance(method, Transforms):
-        spaces.append(method.transform(query.features, images, compute=bench.compute))
     plt = _pyplot()
     figure, panels = plt.subplots(1, len(spaces), figsize=(5 * len(spaces), 5), layout="constrained", squeeze=False)
     start = None
-    for axes, space, result in zip(panels[0], spaces, (results[0], results[-1]), strict=False):
+    for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
         for mark, size, some in (("o", 10, ~chosen.probe), ("*", 40, chosen.probe)):
             colours = chosen.identity[some] / tsne.IDENTITIES
             axes.scatter(*start[some].T, s=size, marker=mark, c=colours, cmap="tab20", vmin=0, vmax=1, linewidths=0)
-        axes.set_title(result.row.name, fontsize=9)
+        axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     _save(figure, file)
     plt.close(figure)

@@ -138,8 +138,15 @@ _RECIPES = (
         for name, title, rows in (
             ("fig7", "responses before and after the attention, and the foreground", (_icg(),)),
             ("fig8", "M, what parts hear of each other in an image", (_icg(),)),
-            ("fig9", "t-SNE of twenty identities by BoT and by ICG", (_bot(), _icg())),
         )
+    ),
+    Recipe(
+        id="icg/fig9",
+        source="Fig. 9",
+        title="t-SNE of twenty identities by BoT and by ICG",
+        kind="map",
+        columns=BOTH,
+        rows=(_bot(), _icg()),
     ),
     Recipe(
         id="icg/fig10",

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graphreid.data.features import load_columns, load_features
 from graphreid.types import JUNK, NORMAL, Features, Labels, drop_junk
 
-PARTS = ("fit", "validation", "query", "gallery")
+PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = ("fit", "validation", "query", "gallery")
 PROVENANCE = "provenance.json"
 """What made the embeddings, where it is known: an object of its own choosing, copied into every record."""
 

@@ -13,10 +13,10 @@ from graphreid.data.manifest import Manifest, read_manifest
 from graphreid.data.truth import overlap, read_truth
 from graphreid.embedders import load_embedder
 from graphreid.embedders.icg import ICG
+from graphreid.experiments import figures
 from graphreid.experiments.pixels import Trained
+from graphreid.experiments.recipe import Recipe
 from graphreid.files import whole_file
-from graphreid.gallery import Gallery
-from graphreid.report import map as tsne
 from graphreid.report import parts as pictures
 from graphreid.runs import MODEL
 
@@ -69,20 +69,20 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
     return named | {f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)}
 
 
-def draw(name: str, trained: Mapping[str, Trained], file: Path) -> str | None:
-    """Write the figure of a recipe of kind "pictures".
+def draw(recipe: Recipe, trained: Mapping[str, Trained], file: Path) -> str | None:
+    """Write the figure of a recipe of kind "pictures" or "map" whose rows train.
 
     Args:
-        name: the recipe's id.
+        recipe: what is drawn.
         trained: the rows' embedders, in their order.
-        file: a .png file.
+        file: the figure, .png or .svg.
 
     Returns:
         Why there is none, where there are too few identities for it; then no file is written.
     """
-    figure = _DRAWN[name.partition("/")[2]](trained)
-    if figure is None:
-        return f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} images each."
+    if recipe.kind == "map":
+        return _maps(trained, file)
+    figure = _DRAWN[recipe.id](trained)
     with whole_file(file) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
     return None
@@ -111,14 +111,8 @@ def _probes(trained: Mapping[str, Trained]) -> pictures.Views:
 def _clusters(trained: Mapping[str, Trained], identities: int, each: int) -> tuple[pictures.Views, dict[int, Any]]:
     """Some training images of the last row, and their pseudo-labels by epoch."""
     embedder, manifest, made = _last(trained)
-    found = pictures.development(made.run)
-    items = found[max(found)][1]
-    rows = manifest.rows("train")
-    rows = rows[np.isin(manifest.item[rows], items)]
-    rows = rows[pictures.few(manifest.identity[rows], identities, each)]
-    order = np.argsort(items)
-    place = order[np.searchsorted(items[order], manifest.item[rows])]
-    return pictures.look(embedder, manifest.images(rows)), {epoch: labels[place] for epoch, (labels, _) in found.items()}
+    rows, labels = pictures.some(pictures.development(made.run), manifest, identities, each)
+    return pictures.look(embedder, manifest.images(rows)), labels
 
 
 def _development(trained: Mapping[str, Trained], identities: int, each: int) -> Any:
@@ -141,36 +135,20 @@ def _by_parts(trained: Mapping[str, Trained]) -> Any:
     return pictures.grid(lines)
 
 
-def _maps(trained: Mapping[str, Trained]) -> Any:
-    """T-SNE of twenty identities by the first and by the last row's vectors; the second starts from the first.
-
-    None where there are too few identities.
-    """
-    from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
-
-    figure: Any = Figure(figsize=(10, 5), layout="constrained")
-    start = None
+def _maps(trained: Mapping[str, Trained], file: Path) -> str | None:
+    """T-SNE of twenty identities by the first and by the last row's vectors."""
     names = list(trained)
-    for panel, name in enumerate((names[0], names[-1])):
-        folder = trained[name].embeddings
-        (query, probes), (gallery, images) = (load_features(folder / f"{part}.npz") for part in ("query", "gallery"))
-        chosen = tsne.sample(query, probes, Gallery(gallery), images)
-        if chosen is None:
-            return None
-        start = tsne.layout(chosen.vectors(query, gallery), start=start)
-        axes = figure.add_subplot(1, 2, panel + 1)
-        axes.scatter(*start.T, c=chosen.identity, cmap="tab20", s=10, linewidths=0)
-        axes.set_title(name, fontsize=9)
-        axes.set_axis_off()
-    return figure
+    parts = ("query", "gallery")
+    read = {name: [load_features(trained[name].embeddings / f"{part}.npz") for part in parts] for name in (names[0], names[-1])}
+    labels = [labels for _, labels in read[names[0]]]
+    return figures.draw_maps({name: [features for features, _ in pair] for name, pair in read.items()}, labels, file)
 
 
 _DRAWN: dict[str, Callable[[Mapping[str, Trained]], Any]] = {
-    "fig7": lambda trained: pictures.draw_foregrounds(_probes(trained)),
-    "fig8": lambda trained: pictures.draw_matrices(_probes(trained)),
-    "fig9": _maps,
-    "fig11": _by_parts,
-    "fig12": lambda trained: _development(trained, SHOWN, 1),
-    "fig13": _beside,
-    "fig14": lambda trained: _development(trained, IDENTITIES, EACH),
+    "icg/fig7": lambda trained: pictures.draw_foregrounds(_probes(trained)),
+    "icg/fig8": lambda trained: pictures.draw_matrices(_probes(trained)),
+    "icg/fig11": _by_parts,
+    "icg/fig12": lambda trained: _development(trained, SHOWN, 1),
+    "icg/fig13": _beside,
+    "icg/fig14": lambda trained: _development(trained, IDENTITIES, EACH),
 }

@@ -1,19 +1,19 @@
 """Rows that train an embedder of their own, from images: each is trained, embeds, and is judged on its own vectors."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graphreid.experiments.recipe import Recipe, Row
+from graphreid.experiments.recipe import Recipe
 from graphreid.experiments.records import write_record
 from graphreid.experiments.run import Result, Say, run
 from graphreid.experiments.selection import RECORDS, Bench
 from graphreid.rerankers import Parts
+from graphreid.runs import PARTS
 from graphreid.storage import load
 
-PARTS = "parts"
-PARTS_FILE = "parts.safetensors"
+NAME = "parts"
+"""The method whose widths are the network's."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def run_trained(
                 if row.look is not None and not record["measured"]:
                     record["measured"] = dict(row.look(made.run, made.data))
                     write_record(on.work / RECORDS, record)
-                records.append(json.loads(json.dumps(record)))
+                records.append(record)
         results.append(Result(row, tuple(records)))
     if first is None:
         raise ValueError(f"{recipe.id}: it has no rows")
@@ -69,15 +69,10 @@ def run_trained(
 def _with_widths(method: str, made: Trained) -> str:
     """A METHOD text in which "parts" has the widths of the network's blocks."""
     name, plus, rest = method.partition("+")
-    file = made.run / PARTS_FILE
-    if name != PARTS or not file.is_file():
+    file = made.run / PARTS
+    if name != NAME or not file.is_file():
         return method
     parts = load(file)
     if not isinstance(parts, Parts):
         return method
-    return f"{PARTS}:parts={parts.parts},width={parts.width},fixed={parts.fixed}{plus}{rest}"
-
-
-def rows_that_train(rows: Sequence[Row]) -> list[str]:
-    """What rows train, each once, in their order."""
-    return list(dict.fromkeys(row.train for row in rows if row.train is not None))
+    return f"{NAME}:parts={parts.parts},width={parts.width},fixed={parts.fixed}{plus}{rest}"

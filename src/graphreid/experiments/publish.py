@@ -34,7 +34,7 @@ def publish(
         out: the folder for everything.
         command: the command that makes it, to be shown above the table.
         pictures: put the images into ranked lists, where the features files name them.
-        draw: writes the figure of a recipe of kind "pictures", or says why there is none.
+        draw: writes the picture or map of a recipe whose rows train, or says why there is none.
 
     Returns:
         The Markdown file.
@@ -57,12 +57,10 @@ def publish(
         table["notes"] += [
             f"{name}: two images of one identity weigh {share:.1f} times as much as any two." for name, share in shares.items()
         ]
-    if recipe.kind == "map" and results[-1].records:
-        none = figures.maps(results, bench, base.with_suffix(".svg"))
-        table |= {"figure": f"{base.name}.svg"} if none is None else {"notes": [*table["notes"], none]}
-    if recipe.kind == "pictures" and draw is not None:
-        none = draw(base.with_suffix(".png"))
-        table |= {"figure": f"{base.name}.png"} if none is None else {"notes": [*table["notes"], none]}
+    if recipe.kind in ("map", "pictures") and results[-1].records:
+        figure = base.with_suffix(".svg" if recipe.kind == "map" else ".png")
+        none = figures.maps(results, bench, figure) if draw is None else draw(figure)
+        table |= {"figure": figure.name} if none is None else {"notes": [*table["notes"], none]}
     before = _keys(base.with_suffix(".json"))
     for key in _keys_of(table):
         with whole_file(out / RECORDS / f"{key}.json") as temporary:

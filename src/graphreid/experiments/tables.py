@@ -233,7 +233,7 @@ def _legend(table: Table) -> str:
         "Undecided": [name for name, (_, low, high) in compared if low <= 0 <= high],
     }
     lines = [
-        f"{kind} than {first}: {', '.join(names)}." if kind != "Undecided" else f"Undecided: {', '.join(names)}."
+        f"{kind} than {first}: {'; '.join(names)}." if kind != "Undecided" else f"Undecided: {'; '.join(names)}."
         for kind, names in kinds.items()
         if names
     ]

@@ -6,7 +6,7 @@ from jaxtyping import Float, Float32, Int, Int32, Int64
 from graphreid.gallery import Pool
 from graphreid.graph.sparse import receptive
 from graphreid.protocols import Affinity, Explanation
-from graphreid.types import DistanceBlock
+from graphreid.types import DistanceBlock, places
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
 """Places of nodes, of which the first hears the second, and how much."""
@@ -91,11 +91,9 @@ def of_entries(
     nodes: Int[np.ndarray, " n"], row: Int[np.ndarray, " m"], column: Int[np.ndarray, " m"], value: Float32[np.ndarray, " m"]
 ) -> Edges:
     """Those entries of a sparse matrix over all images that lie between the nodes: node place `row` hears image `column`."""
-    order = np.argsort(nodes, kind="stable")
-    there = np.isin(column, nodes) & (value > 0)
-    row, column, value = row[there], column[there], value[there]
-    place = order[np.searchsorted(nodes[order], column)]
-    return np.stack([row, place], axis=1).astype(np.int64), value
+    place = places(nodes, column)
+    there = (place >= 0) & (value > 0)
+    return np.stack([row[there], place[there]], axis=1).astype(np.int64), value[there]
 
 
 def _ranks(distance: Float32[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:

@@ -1,9 +1,7 @@
 """A graph an image: the image itself, the anchor, and its nearest in the gallery. What methods share that make new features."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -178,14 +176,6 @@ class Lesson:
         mutual = self._around.mutual(batch, lists).to(device) if lists else None
         return unit.to(device), target.to(device), mutual
 
-    def record(self, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """As `record`."""
-        return record(self.labels, history)
-
-    def stamp(self) -> str:
-        """A digest of the images and labels."""
-        return stamp(self.train, self.labels)
-
     def _random(self, epoch: int, count: int) -> NDArray[np.intp]:
         identity = self.target[self.probes]
         size = min(max(2, round((self.k + 1) / IMAGES)), self.classes)
@@ -217,18 +207,3 @@ def loosened(features: Features, noise: float, draw: np.random.Generator) -> Flo
     drawn *= np.float32(noise / np.sqrt(features.width))
     drawn += normalise(features.vectors)
     return normalise(drawn)
-
-
-def stamp(features: Features, labels: Labels) -> str:
-    """A digest of images and labels."""
-    digest = hashlib.blake2b(features.vectors.tobytes(), digest_size=16)
-    digest.update("\n".join(features.items.tolist()).encode())
-    digest.update(labels.identity.tobytes() + labels.role.tobytes())
-    return digest.hexdigest()
-
-
-def record(labels: Labels, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds without validation."""
-    facts: dict[str, Any] = {"images": len(labels), "identities": len(np.unique(labels.identity))}
-    facts |= {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)}
-    return facts | {"mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]}

@@ -1,8 +1,7 @@
 """What all methods share that build a graph of probe-gallery pairs for each probe: candidates, targets, answers."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -107,19 +106,6 @@ class Lesson:
         """1 where a node shows its probe's identity, in whatever camera; 0 else, as for distractors and padding (-1)."""
         same = self.labels.identity[nodes] == self.labels.identity[probes, None]
         return (same & (nodes >= 0) & (self.labels.role[nodes] == NORMAL)).astype(np.float32)
-
-    def record(self, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds without validation."""
-        facts: dict[str, Any] = {"images": len(self.train), "identities": len(np.unique(self.labels.identity))}
-        facts |= {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)}
-        return facts | {"mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]}
-
-    def stamp(self) -> str:
-        """A digest of the images and labels."""
-        digest = hashlib.blake2b(self.train.vectors.tobytes(), digest_size=16)
-        digest.update("\n".join(self.train.items.tolist()).encode())
-        digest.update(self.labels.identity.tobytes() + self.labels.role.tobytes())
-        return digest.hexdigest()
 
     def _loosened(self, epoch: int) -> Features:
         drawn = generator(self.seed, epoch, 0, 5).standard_normal(self.train.vectors.shape, np.float32)

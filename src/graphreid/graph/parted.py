@@ -8,27 +8,24 @@ of what is seen and n = fixed + sum(V), the mean cosine distance of the blocks t
 for Q has the length sqrt(n): exact, from products of vectors and of bits.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 from numpy.typing import NDArray
 
 from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool
-from graphreid.neighbors import LOWEST, MARGIN, Metric, block_distances
+from graphreid.gallery import Gallery
+from graphreid.graph.above import Above, Pairs
+from graphreid.neighbors import LOWEST, MARGIN, block_distances
 from graphreid.protocols import Corrections
-from graphreid.types import DistanceBlock, Features, Neighbors
+from graphreid.types import Features, Neighbors
 
-T = TypeVar("T")
 Bits = Float32[np.ndarray, "n parts"]
-Pairs = Callable[[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]], Float32[np.ndarray, " e"]]
-"""Distances of listed pairs."""
 
 
-class Parted:
+class Parted(Above):
     """The distances of parts as an affinity, exact and in blocks.
 
     Args:
@@ -45,42 +42,16 @@ class Parted:
     def __init__(
         self, query: Features, gallery: Gallery, *, parts: int, width: int, fixed: int, compute: Compute | None = None
     ) -> None:
-        self.beneath = Pool(query, gallery, compute=compute)
+        super().__init__(query, gallery, ("parted", parts, width, fixed), compute=compute)
         if gallery.metric != "cosine":
             raise ValueError("distances of parts are made of cosines: use a gallery with metric='cosine'")
         if query.width < parts * width + fixed:
             raise ValueError(
                 f"vectors are {query.width} wide: too few for {parts} parts of {width} entries and {fixed} blocks before them"
             )
-        self.own, self.compute = self.beneath.own, self.beneath.compute
         self._fixed, self._shape = fixed, (parts, width)
-        self._id = ("parted", parts, width, fixed)
-        self._images = gallery.per_image(self._id[:3], lambda rows: self._bits(gallery.vectors[rows]))
+        self._images = gallery.per_image(("parted", parts, width), lambda rows: self._bits(gallery.vectors[rows]))
         self._probes = self._bits(self.beneath.vectors)
-
-    def __len__(self) -> int:
-        """Nodes, n."""
-        return len(self.beneath)
-
-    @property
-    def probes(self) -> int:
-        """How many probes there are, q."""
-        return self.beneath.probes
-
-    @property
-    def images(self) -> int:
-        """How many gallery images there are, g."""
-        return self.beneath.images
-
-    @property
-    def nodes(self) -> Int64[np.ndarray, " q"]:
-        """The node of each probe."""
-        return self.beneath.nodes
-
-    @property
-    def metric(self) -> Metric:
-        """What the distance of two vectors is, before parts are left out."""
-        return self.beneath.metric
 
     def corrections(self, *, online: bool) -> Corrections | None:
         """Refused, for every pair is changed.
@@ -127,20 +98,10 @@ class Parted:
         """Distances between the gallery images of each list."""
         return self._changed(self.beneath.among(rows), self._images[rows], self._images[rows])
 
-    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
-        """`make()`, a value of the gallery's side alone, kept with the gallery under `key` and these blocks."""
-        return self.beneath.derived((self._id, key), make)
-
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
         """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
         held = fixed_bytes + self._images.nbytes + self._probes.nbytes
         yield from self.beneath.blocks(row_bytes + self.images * 4, fixed_bytes=held, what=what)
-
-    def answer(
-        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
-    ) -> DistanceBlock:
-        """A block of results in which no probe finds itself."""
-        return self.beneath.answer(start, distance, probability)
 
     def _bits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         parts, width = self._shape

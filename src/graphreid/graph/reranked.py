@@ -1,24 +1,20 @@
 """Another method's distances as an affinity: what B starts from in A+B where A gives distances. Its size is bounded."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32
 from numpy.typing import NDArray
 
 from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool
+from graphreid.gallery import Gallery
 from graphreid.graph import rows
-from graphreid.neighbors import Metric
+from graphreid.graph.above import Above, Pairs
 from graphreid.protocols import Corrections, Reranker, Rescores, fingerprint
 from graphreid.ranking import first
-from graphreid.types import DistanceBlock, Features, Neighbors
+from graphreid.types import Features, Neighbors
 
-T = TypeVar("T")
-Pairs = Callable[[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]], Float32[np.ndarray, " e"]]
-"""Distances of listed pairs."""
 KEEP = 128
 """Images of every list that keep the distance that A gave them, if B does not ask for more."""
 
@@ -62,7 +58,7 @@ class _Kept:
         return self.near.distance[:, -1] if self.near.k else np.zeros(len(self.near.index), np.float32)
 
 
-class Reranked:
+class Reranked(Above):
     """Another method's distances as an affinity: what it gave the nearest images, and base distance + its tail beyond.
 
     Distances are moved up by the method's least, so that none is below 0; those of an image to itself are 0; beyond the images
@@ -77,41 +73,14 @@ class Reranked:
     def __init__(self, method: Reranker, query: Features, gallery: Gallery, *, compute: Compute) -> None:
         if not isinstance(method, Rescores):
             raise ValueError(f"{type(method).__name__} has no tail: no method can start from its distances")
+        super().__init__(query, gallery, fingerprint(method), compute=compute)
         self.method: Reranker = method
-        self.beneath = Pool(query, gallery, compute=compute)
-        self.own = self.beneath.own
-        self.compute = compute
         self.tail = float(method.tail - method.least)
         self._least = np.float32(method.least)
         self._query = query
-        self._id = fingerprint(method)
         self._union: _Kept | None = None
         self._mine: _Kept | None = None
         self._keep = KEEP
-
-    def __len__(self) -> int:
-        """Nodes, n."""
-        return len(self.beneath)
-
-    @property
-    def probes(self) -> int:
-        """How many probes there are, q."""
-        return self.beneath.probes
-
-    @property
-    def images(self) -> int:
-        """How many gallery images there are, g."""
-        return self.beneath.images
-
-    @property
-    def nodes(self) -> Int64[np.ndarray, " q"]:
-        """The node of each probe."""
-        return self.beneath.nodes
-
-    @property
-    def metric(self) -> Metric:
-        """What the distance of two vectors is, before the method changed it."""
-        return self.beneath.metric
 
     def neighbors(self, k: int) -> Neighbors:
         """Each node's k nearest others in the union ([n, k])."""
@@ -174,21 +143,11 @@ class Reranked:
         both = rows.stacked(self.derived(("corrections", near.k), gallery), probes)
         return Corrections(both, self.images + np.arange(self.probes), self.tail)
 
-    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
-        """`make()`, a value of the gallery's side alone, kept with the gallery under `key` and the method."""
-        return self.beneath.derived((self._id, key), make)
-
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
         """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
         kept = (self._union, self._mine)
         held = sum(each.keys.nbytes * 2 + each.distance.nbytes for each in kept if each is not None)
         yield from self.beneath.blocks(row_bytes, fixed_bytes=fixed_bytes + held, what=what)
-
-    def answer(
-        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
-    ) -> DistanceBlock:
-        """A block of results in which no probe finds itself."""
-        return self.beneath.answer(start, distance, probability)
 
     def _looked_up(
         self,

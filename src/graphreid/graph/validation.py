@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from graphreid.compute import Compute
 from graphreid.evaluation import Judge, Rule
 from graphreid.gallery import Gallery, Pool
-from graphreid.graph.neighborhood import stamp
 from graphreid.graph.pairs import GRAPHS, Judging, answers, slices
 from graphreid.neighbors import Metric
 from graphreid.seeding import generator
@@ -83,10 +82,6 @@ class Validation:
         if len(features) > PROBES:
             self.probes = np.sort(generator(seed, 0, 0, 6).choice(len(features), PROBES, replace=False))
         self.pool = Pool(features.take(self.probes), Gallery(features, metric=metric), compute=compute)
-
-    def __str__(self) -> str:
-        """A digest of the images and labels: a checkpoint's scores are theirs."""
-        return stamp(self.pool.gallery.features, self.labels)
 
     def calibration(self, judging: Judging) -> list[float]:
         """Slope and offset of the logits that fit best which nodes show their probe's identity."""

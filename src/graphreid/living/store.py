@@ -7,6 +7,7 @@ back.
 
 import errno
 import fcntl
+import importlib.util
 import json
 import secrets
 from collections.abc import Generator, Iterable
@@ -90,8 +91,6 @@ def require() -> None:
     Raises:
         ValueError: it is not, and how to install it.
     """
-    import importlib.util  # noqa: PLC0415
-
     if importlib.util.find_spec("lancedb") is None:
         raise ValueError("a gallery on disk needs lancedb: pip install 'graphreid[gallery]'")
 
@@ -212,7 +211,7 @@ class Store:
 
     def append(self, items: Text, vectors: Float32[np.ndarray, "n d"], texts: dict[str, list[str | None]]) -> None:
         """Add rows, all or none; within `locked`, at the newest version. They are on disk when this returns."""
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415  # an extra
 
         if len(items) >= 1 << SERIALS:
             raise ValueError(f"{len(items):,} images at once: add at most {(1 << SERIALS) - 1:,}")

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from numpy.typing import NDArray
 
-from graphreid.data.images import Images, decode
+from graphreid.data.images import Images, decode, nearest_pixels
+from graphreid.data.manifest import Manifest
 from graphreid.data.truth import overlap
 from graphreid.embedders.icg import ICG, LABELS
 from graphreid.files import whole_file
 from graphreid.nn.extraction import to_tensor
 from graphreid.nn.parts import activation
+from graphreid.types import places
 
 COLOURS = np.array(
     [
@@ -48,19 +51,20 @@ class Views:
     Attributes:
         pixels: the images, RGB.
         before: Eq. 3 of the map before the attention, in [0, 1]. after: after it.
-        foreground: P_f, in [0, 1]; None without parts.
         confidence: P_0 .. P_{K-1}; None without parts.
         matrix: M; None without a graph.
-        visible: l_k.
     """
 
     pixels: UInt8[np.ndarray, "n H W 3"]
     before: Float32[np.ndarray, "n h w"]
     after: Float32[np.ndarray, "n h w"]
-    foreground: Float32[np.ndarray, "n h w"] | None
     confidence: Float32[np.ndarray, "n k h w"] | None
     matrix: Float32[np.ndarray, "n p p"] | None
-    visible: NDArray[np.bool_]
+
+    @property
+    def foreground(self) -> Float32[np.ndarray, "n h w"] | None:
+        """P_f, in [0, 1]; None without parts."""
+        return None if self.confidence is None else self.confidence[:, 1:].sum(1)
 
     @property
     def labels(self) -> UInt8[np.ndarray, "n h w"]:
@@ -87,10 +91,8 @@ def look(embedder: ICG, images: Images) -> Views:
         pixels=pixels,
         before=activation(raw).numpy(),
         after=activation(seen.f).numpy(),
-        foreground=None if confidence is None else confidence[:, 1:].sum(1),
         confidence=confidence,
         matrix=None if seen.matrix is None else seen.matrix.numpy(),
-        visible=seen.visible.numpy(),
     )
 
 
@@ -104,7 +106,7 @@ def few(identity: NDArray[Any], count: int, each: int = 1) -> Int64[np.ndarray, 
 
 def painted(pixels: UInt8[np.ndarray, "H W 3"], labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W 3"]:
     """An image with its parts in colours; the background is darkened."""
-    rows, columns = ((np.arange(side) * n) // side for n, side in zip(labels.shape, pixels.shape[:2], strict=True))
+    rows, columns = (nearest_pixels(n, side) for n, side in zip(labels.shape, pixels.shape[:2], strict=True))
     colour = COLOURS[labels[rows][:, columns] % len(COLOURS)]
     return (pixels * (1 - STRENGTH) + colour * STRENGTH).astype(np.uint8)
 
@@ -154,6 +156,18 @@ def development(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArra
     return found
 
 
+def some(
+    found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]], manifest: Manifest, count: int, each: int = 1
+) -> tuple[Int64[np.ndarray, " m"], dict[int, UInt8[np.ndarray, "m h w"]]]:
+    """Of what `development` found: `few` images, as rows of the manifest, and their pseudo-labels by epoch."""
+    items = found[max(found)][1]
+    rows = manifest.rows("train")
+    rows = rows[np.isin(manifest.item[rows], items)]
+    rows = rows[few(manifest.identity[rows], count, each)]
+    place = places(items, manifest.item[rows])
+    return rows, {epoch: labels[place] for epoch, (labels, _) in found.items()}
+
+
 def draw_development(pixels: UInt8[np.ndarray, "n H W 3"], labels: Mapping[int, UInt8[np.ndarray, "n h w"]]) -> Any:
     """A column an image: it, and its pseudo-labels after so many epochs (Figs. 12 and 14)."""
     epochs = sorted(labels)
@@ -184,8 +198,6 @@ def write_page(path: Path, title: str, drawn: Sequence[tuple[str, str, Any]]) ->
     Raises:
         ValueError: the file can't be written.
     """
-    from html import escape  # noqa: PLC0415
-
     parts = [
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
     ]
@@ -227,7 +239,7 @@ def _framed(tile: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[
     """A tile as large as it fits, in the middle of a white box with a margin."""
     scale = min(height / tile.shape[0], width / tile.shape[1])
     tall, wide = max(int(tile.shape[0] * scale), 1), max(int(tile.shape[1] * scale), 1)
-    rows, columns = np.arange(tall) * tile.shape[0] // tall, np.arange(wide) * tile.shape[1] // wide
+    rows, columns = nearest_pixels(tile.shape[0], tall), nearest_pixels(tile.shape[1], wide)
     box = np.full((height + 2, width + 2, 3), 255, np.uint8)
     top, left = (height - tall) // 2 + 1, (width - wide) // 2 + 1
     box[top : top + tall, left : left + wide] = tile[rows][:, columns]

@@ -4,7 +4,7 @@ Ji et al.: Context-Aware Graph Convolution Network for Target Re-identification,
 """
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -26,7 +26,7 @@ from graphreid.nn.losses import focal_loss
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint
 from graphreid.seeding import seeded
-from graphreid.training import cosine, optimise
+from graphreid.training import cosine, optimise, record, stamp
 from graphreid.types import DistanceBlock, Features, Labels
 
 GRAPHS = 32
@@ -268,13 +268,13 @@ class CAGCN:
             validate=None if held is None else lambda _: held.best(_Judging(graphs, network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{self._options()} {lesson.stamp()} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
         self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = lesson.record(history)
+        self.record_ = record(lesson.labels, history)
         if held is not None:
             settled = held.settle(_Judging(graphs, network, held.pool), self.lam, calibrate=self.calibrate)
             self.calibration_, self.lam_ = settled.calibration, settled.lam
@@ -307,9 +307,6 @@ class CAGCN:
             ValueError: not one probe, not fitted, or vectors of another width.
         """
         return explained(self._judging(Pool(probe, gallery, compute=compute)), self.tail, self.calibration_)
-
-    def _options(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     def _graphs(self) -> LocalGraphs:
         return LocalGraphs(self.sampler, self.k1, self.k2, self.k, self.edges, self.links, self.self_loops)

@@ -6,7 +6,7 @@ Evaluation Connectivity Graph Convolutional Network, the second half of "FA-GCN 
 
 import math
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict, final
 
@@ -29,7 +29,7 @@ from graphreid.nn.losses import focal_loss
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint
 from graphreid.seeding import generator, seeded
-from graphreid.training import Schedule, cosine, optimise, steps
+from graphreid.training import Schedule, cosine, optimise, record, stamp, steps
 from graphreid.types import DistanceBlock, Features, Labels
 
 WIDEST = 256
@@ -238,13 +238,13 @@ class ECGCN:
             validate=None if held is None else lambda _: held.best(_Judging(self._graphs(), network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
         self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = lesson.record(history)
+        self.record_ = record(lesson.labels, history)
         if held is not None:
             settled = held.settle(_Judging(self._graphs(), network, held.pool), self.lam, calibrate=self.calibrate)
             self.calibration_, self.lam_ = settled.calibration, settled.lam

@@ -5,7 +5,7 @@ is the other half, `fa_ec_gcn.py` both. Equations are that paper's.
 """
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -30,7 +30,7 @@ from graphreid.nn.losses import supervised_contrastive
 from graphreid.nn.mahalanobis import within
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import generator, seeded
-from graphreid.training import cosine, optimise, steps
+from graphreid.training import cosine, optimise, record, stamp, steps
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]
@@ -204,12 +204,12 @@ class FAGCN:
             validate=None if held is None else lambda _: self._scores(network, lesson, held, (self.distance,))[self.distance],
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.state_, self._kept = self._settled(network, lesson), None
-        self.record_ = lesson.record(history) | {"epochs": min(self.epochs, len(history) * graph.passes)}
+        self.record_ = record(lesson.labels, history) | {"epochs": min(self.epochs, len(history) * graph.passes)}
         if held is not None:
             scores = self._scores(network, lesson, held, DISTANCES)
             self.record_["validation"] = held.record(scores[self.distance]) | {"mAP_of_distance": scores}

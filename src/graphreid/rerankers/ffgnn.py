@@ -4,7 +4,7 @@ The paper: Feature-Fusing Graph Neural Network (FFGNN), for person re-identifica
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -28,7 +28,7 @@ from graphreid.nn.losses import batch_hard_triplet
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import seeded
-from graphreid.training import optimise, steps
+from graphreid.training import optimise, record, stamp, steps
 from graphreid.types import DistanceBlock, Features, Labels
 
 GRAPHS = 16
@@ -240,12 +240,12 @@ class FFGNN:
             validate=None if held is None else lambda _: held.score(_Fusing(self, network, held.pool).distances()),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.state_, self._kept = {key: value.detach().cpu() for key, value in network.state_dict().items()}, None
-        self.record_ = lesson.record(history)
+        self.record_ = record(lesson.labels, history)
         if held is not None:
             self.record_["validation"] = held.record(max(epoch["score"] for epoch in history))
         return self

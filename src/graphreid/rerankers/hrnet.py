@@ -5,7 +5,7 @@ are in `nn.relations`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -29,7 +29,7 @@ from graphreid.nn.precision import Precision, bf16
 from graphreid.nn.relations import IndividualRelation, PairwiseRelation, Related, RelationObjective, Relations
 from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.seeding import generator, seeded
-from graphreid.training import cosine, optimise, steps
+from graphreid.training import cosine, optimise, record, stamp, steps
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 
 GRAPHS = 16
@@ -213,12 +213,12 @@ class HRNet:
             validate=None if held is None else lambda _: held.score(_Judging(self, network, held.pool).distances()),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.learned(network)
-        self.record_ = neighborhood.record(lesson.labels, history)
+        self.record_ = record(lesson.labels, history)
         if held is not None:
             judging = _Judging(self, network, held.pool)
             if self.pairwise and self.calibrate:
@@ -322,7 +322,6 @@ class _Lesson:
         if self.classes < 2:
             raise ValueError("training needs images of at least 2 identities (junk and distractors don't count)")
         self.features, self.target = features.take(target >= 0), target[target >= 0]
-        self.stamp = neighborhood.stamp(features, self.labels)
         self.unit = normalise(self.features.vectors)
 
     def batches(self, epoch: int) -> list[NDArray[np.intp]]:

@@ -5,7 +5,7 @@ embeddings: what the network does beneath the pair features is the embedder's pa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -27,7 +27,7 @@ from graphreid.nn.layers import NodeBatchNorm
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation
 from graphreid.seeding import seeded
-from graphreid.training import cosine, optimise
+from graphreid.training import cosine, optimise, record, stamp
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -183,13 +183,13 @@ class SGGNN:
             validate=None if held is None else lambda _: held.best(_Judging(self.k, network, held.pool), self.lam),
             patience=self.patience,
             folder=folder,
-            stamp=f"{ {each.name: getattr(self, each.name) for each in fields(self) if each.init} } {lesson.stamp()} {held}",
+            stamp=stamp(self, (train, labels), validation),
             what=self.name,
             compute=compute,
         )
         self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
         self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = lesson.record(history)
+        self.record_ = record(lesson.labels, history)
         if held is not None:
             settled = held.settle(_Judging(self.k, network, held.pool), self.lam, calibrate=self.calibrate)
             self.calibration_, self.lam_ = settled.calibration, settled.lam
