@@ -60,7 +60,7 @@ def test_the_same_data_set_is_said_to_be_so(tmp_path: Path) -> None:
 def test_better_and_worse_rows_are_both_named(plain: tuple[Path, dict[str, Any]]) -> None:
     page, table = plain
     named = re.findall(r"(Better|Worse) than baseline: ([^.]*)\.|(Undecided): ([^.]*)\.", page.read_text())
-    found = {word: names.split(", ") for one, two, three, four in named for word, names in ((one or three, two or four),)}
+    found = {word: names.split("; ") for one, two, three, four in named for word, names in ((one or three, two or four),)}
     for row in table["rows"][1:3]:
         _, low, high = row["ours"]["difference"]
         kind = "Better" if low > 0 else "Worse" if high < 0 else "Undecided"
