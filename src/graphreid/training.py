@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -206,10 +205,3 @@ def stamp(method: Any, train: tuple[Features, Labels], validation: tuple[Feature
         digest.update(features.vectors.tobytes() + "\n".join(features.items.tolist()).encode())
         digest.update(labels.identity.tobytes() + labels.role.tobytes())
     return digest.hexdigest()
-
-
-def record(labels: Labels, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds without validation."""
-    facts: dict[str, Any] = {"images": len(labels), "identities": len(np.unique(labels.identity))}
-    facts |= {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)}
-    return facts | {"mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]}

@@ -81,7 +81,7 @@ def test_the_module_on_whole_differences_equals_its_maps_taken_image_by_image():
     for width in (8, None):
         method = known(width=width, edge_input="pair" if width else "gallery")
         pool = Pool(query, Gallery(gallery))
-        judging = method._judging(pool)  # pyright: ignore[reportPrivateUsage]
+        judging = method.judging(pool)  # pyright: ignore[reportPrivateUsage]
         nodes, logits, weights = judging.judge(slice(0, 6))
         _, places = judging.graphs.build(judging.candidates)
         joined, real = judging.graphs.joined(nodes, places)
@@ -97,7 +97,7 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
     query, gallery = blobs(2)
     method = known()
     calls: list[int] = []
-    network = method._judging(Pool(query, Gallery(gallery))).network  # pyright: ignore[reportPrivateUsage]
+    network = method.judging(Pool(query, Gallery(gallery))).network  # pyright: ignore[reportPrivateUsage]
     made = type(network).table
 
     def counted(self: Any, vectors: Any, device: str) -> Any:
@@ -125,7 +125,7 @@ def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
     query, gallery = blobs(0)
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
-    nodes = method._judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
+    nodes = method.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
     plain = Pool(query, Gallery(gallery)).distances(0, 12)
     assert block.probability is not None
     np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
@@ -140,7 +140,7 @@ def test_a_graph_larger_than_the_gallery_changes_nothing():
     np.testing.assert_allclose(padded, exact, rtol=0, atol=1e-6)
     # two hops give fewer nodes than there is room for: the same probes in a graph with less room
     few = known(k1=3, k2=2, k=30)
-    nodes = few._judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
+    nodes = few.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
     most = int((nodes >= 0).sum(axis=1).max())
     assert (nodes < 0).any()
     assert most < 30

@@ -3,7 +3,7 @@
 Ji et al.: Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021. Equations are that paper's.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
@@ -16,18 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool
+from graphreid.gallery import Pool
 from graphreid.graph import adjacency
+from graphreid.graph.linked import Linked
 from graphreid.graph.local import LocalGraphs
-from graphreid.graph.pairs import Candidates, Judged, Lesson, answers, explained, slices
-from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.graph.pairs import Candidates, Judged, Lesson, slices
+from graphreid.graph.validation import Auto, Validation
+from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.layers import PairClassifier, ResidualGraphLayer
 from graphreid.nn.losses import focal_loss
 from graphreid.nn.precision import Precision, bf16
-from graphreid.protocols import ONLINE, Explanation, fingerprint
+from graphreid.protocols import ONLINE, fingerprint
 from graphreid.seeding import seeded
-from graphreid.training import cosine, optimise, record, stamp
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.training import cosine, optimise, stamp
+from graphreid.types import Features, Labels
 
 GRAPHS = 32
 """Graphs that go through the network together: more do not fit a processor's caches."""
@@ -113,7 +115,7 @@ class Reasoning(nn.Module):
 
 @final
 @dataclass(eq=False)
-class CAGCN:
+class CAGCN(Linked):
     """A graph of up to k gallery candidates a probe; its network gives each the probability of showing the probe's identity.
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
@@ -164,7 +166,7 @@ class CAGCN:
     self_loops: bool = False
     layers: int = 4
     width: int | None = 512
-    lam: float | Literal["auto"] = 2.0
+    lam: float | Auto = 2.0
     alpha: float | None = 0.25
     gamma: float = 2.0
     optimizer: Literal["sgd", "adamw"] = "adamw"
@@ -272,41 +274,8 @@ class CAGCN:
             what=self.name,
             compute=compute,
         )
-        self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
-        self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = record(lesson.labels, history)
-        if held is not None:
-            settled = held.settle(_Judging(graphs, network, held.pool), self.lam, calibrate=self.calibrate)
-            self.calibration_, self.lam_ = settled.calibration, settled.lam
-            self.record_["validation"] = settled.record
+        self.learned(network, lesson.labels, history, held)
         return self
-
-    @property
-    def tail(self) -> float:
-        """lam: what is added to the base distance of an image that is not sampled."""
-        return self.lam if self.lam != "auto" else self.lam_
-
-    @property
-    def least(self) -> float:
-        """0: neither the base distance nor lam (1 - probability) is below it."""
-        return 0.0
-
-    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every probe to the gallery, in blocks: d_o + lam (1 - probability) (Eq. 5).
-
-        Raises:
-            ValueError: not fitted, or vectors of another width than those fitted on.
-        """
-        judging = self._judging(Pool(query, gallery, compute=compute))
-        yield from answers(judging, self.tail, self.calibration_, self.name)
-
-    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
-        """The graph of one probe: what each node hears, its probability, and its rank before and after.
-
-        Raises:
-            ValueError: not one probe, not fitted, or vectors of another width.
-        """
-        return explained(self._judging(Pool(probe, gallery, compute=compute)), self.tail, self.calibration_)
 
     def _graphs(self) -> LocalGraphs:
         return LocalGraphs(self.sampler, self.k1, self.k2, self.k, self.edges, self.links, self.self_loops)
@@ -338,22 +307,20 @@ class CAGCN:
             logits = network(x, images, joined, real)[0]
         return focal_loss(logits.float()[real], target[real], self.alpha, self.gamma)
 
-    def _judging(self, pool: Pool) -> "_Judging":
-        if not hasattr(self, "state_"):
-            raise ValueError("cagcn is not fitted: fit it, or load a file of 'graphreid fit'")
+    def judging(self, pool: Pool) -> "_Judging":
+        """The network at work on a pool.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        need_fitted(self)
+        width = self.state_["classifier.of_input.weight"].shape[1]
         if self._kept is None:
-            with torch.device("meta"):  # without random numbers
-                network = self._build(self.state_["classifier.of_input.weight"].shape[1])
-            try:
-                network.load_state_dict(self.state_, assign=True)
-            except RuntimeError:
-                raise ValueError("the network of a fitted cagcn can't be changed: fit it again with those options") from None
+            network = restored(lambda: self._build(width), self.state_, self.name)
             # what is kept with a gallery depends on the weights alone
             self._kept = network, (self.name, fingerprint(self)[1])
         network, key = self._kept
-        width, wanted = pool.gallery.features.width, network.classifier.of_input.in_features
-        if width != wanted:
-            raise ValueError(f"vectors are {width} wide, and cagcn was fitted on {wanted}: fit it again, or embed as before")
+        need_width(pool, width, self.name)
         return _Judging(self._graphs(), network.to(pool.compute.device), pool, key)
 
 

@@ -5,7 +5,7 @@ Evaluation Connectivity Graph Convolutional Network, the second half of "FA-GCN 
 """
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict, final
@@ -19,18 +19,19 @@ from torch import Tensor, nn
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
 from graphreid.graph import sampling
-from graphreid.graph.pairs import Candidates, Judged, Lesson, answers, explained, slices
+from graphreid.graph.linked import Linked
+from graphreid.graph.pairs import Candidates, Judged, Lesson, explained, slices
 from graphreid.graph.sparse import SparseAdjacency, receptive
 from graphreid.graph.subgraphs import Subgraphs
-from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.graph.validation import Auto, Validation
 from graphreid.neighbors import Metric
 from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.losses import focal_loss
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint
 from graphreid.seeding import generator, seeded
-from graphreid.training import Schedule, cosine, optimise, record, stamp, steps
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.training import Schedule, cosine, optimise, stamp, steps
+from graphreid.types import Features, Labels
 
 WIDEST = 256
 """Hidden entries by default, at most."""
@@ -82,7 +83,7 @@ class Connectivity(nn.Module):
 
 @final
 @dataclass(eq=False)
-class ECGCN:
+class ECGCN(Linked):
     """A graph of each probe's k1 nearest images and their neighbours, whose network gives each of the k1 a link probability.
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
@@ -127,7 +128,7 @@ class ECGCN:
     self_loops: bool = True
     layers: int = 3
     width: int | None = None
-    lam: float | Literal["auto"] = 1.0
+    lam: float | Auto = 1.0
     loss: Literal["focal", "ce"] = "ce"
     alpha: float | None = 0.25
     focus: float = 2.0
@@ -242,33 +243,8 @@ class ECGCN:
             what=self.name,
             compute=compute,
         )
-        self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
-        self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = record(lesson.labels, history)
-        if held is not None:
-            settled = held.settle(_Judging(self._graphs(), network, held.pool), self.lam, calibrate=self.calibrate)
-            self.calibration_, self.lam_ = settled.calibration, settled.lam
-            self.record_["validation"] = settled.record
+        self.learned(network, lesson.labels, history, held)
         return self
-
-    @property
-    def tail(self) -> float:
-        """lam: what is added to the base distance of an image that is not judged."""
-        return self.lam if self.lam != "auto" else self.lam_
-
-    @property
-    def least(self) -> float:
-        """0: neither the base distance nor lam (1 - probability) is below it."""
-        return 0.0
-
-    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every probe to the gallery, in blocks: d + lam (1 - probability) (Eq. 13).
-
-        Raises:
-            ValueError: not fitted, or vectors of another width than those fitted on.
-        """
-        judging = self._judging(Pool(query, gallery, compute=compute))
-        yield from answers(judging, self.tail, self.calibration_, self.name)
 
     def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
         """The graph of one probe: what each node hears, its probability (0 where it is not judged), its rank before and after.
@@ -276,7 +252,7 @@ class ECGCN:
         Raises:
             ValueError: not one probe, not fitted, or vectors of another width.
         """
-        return explained(self._judging(Pool(probe, gallery, compute=compute), whole=True), self.tail, self.calibration_)
+        return explained(self.judging(Pool(probe, gallery, compute=compute), whole=True), self.tail, self.calibration_)
 
     def _build(self, inputs: int) -> Connectivity:
         return Connectivity(inputs, min(inputs, WIDEST) if self.width is None else self.width, self.layers)
@@ -324,7 +300,12 @@ class ECGCN:
         focal = self.loss == "focal"
         return focal_loss(logits.float(), target, self.alpha if focal else None, self.focus if focal else 0.0)
 
-    def _judging(self, pool: Pool, *, whole: bool = False) -> "_Judging":
+    def judging(self, pool: Pool, *, whole: bool = False) -> "_Judging":
+        """The network at work on a pool; if `whole`, with all nodes and edges, as an explanation shows them.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
         need_fitted(self)
         width = self.state_["maps.0.weight"].shape[1]
         if self._kept is None:

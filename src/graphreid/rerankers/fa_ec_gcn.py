@@ -13,6 +13,9 @@ from torch import Tensor
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery
+from graphreid.graph.linked import Weighted
+from graphreid.graph.validation import Auto
+from graphreid.nn.fitted import need_fitted
 from graphreid.nn.precision import Precision
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.rerankers.ec_gcn import ECGCN
@@ -27,7 +30,7 @@ Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
 
 @final
 @dataclass(eq=False)
-class FAECGCN:
+class FAECGCN(Weighted):
     """FA-GCN, and EC-GCN on its vectors.
 
     Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its k, and so on, while
@@ -36,7 +39,7 @@ class FAECGCN:
 
     setting: str = ONLINE
     distance: Distance = "mahalanobis"
-    lam: float | Literal["auto"] = 1.0
+    lam: float | Auto = 1.0
     fa_k: int = 7
     fa_layers: int = 1
     identity_weight: float = 0.0
@@ -149,16 +152,6 @@ class FAECGCN:
             self.record_["validation"] = known | {key: after[key] for key in ("mAP", "lam", "best_lam", "probes")}
         return self
 
-    @property
-    def tail(self) -> float:
-        """lam: what is added to the distance of an image that is not judged."""
-        return self.lam if self.lam != "auto" else self.lam_
-
-    @property
-    def least(self) -> float:
-        """0: neither the distance nor lam (1 - probability) is below it."""
-        return 0.0
-
     def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
         """Distances of every probe to the gallery, in blocks.
 
@@ -179,8 +172,7 @@ class FAECGCN:
 
     def _aggregated(self, query: Features, gallery: Gallery, compute: Compute | None) -> tuple[ECGCN, Features, Gallery]:
         """EC-GCN, and the probes and the gallery by FA-GCN; the gallery's online vectors are kept with it."""
-        if not hasattr(self, "state_"):
-            raise ValueError("fa-ec-gcn is not fitted: fit it, or load a file of 'graphreid fit'")
+        need_fitted(self)
         if self._kept is None:
             fa, ec = self._parts()
             for name, part in (("fa.", fa), ("ec.", ec)):

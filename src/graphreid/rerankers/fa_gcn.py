@@ -25,12 +25,12 @@ from graphreid.graph.rows import with_self
 from graphreid.graph.sparse import SparseAdjacency, receptive
 from graphreid.graph.validation import Validation
 from graphreid.neighbors import Metric, block_distances
-from graphreid.nn.fitted import need_fitted, need_width, restored
+from graphreid.nn.fitted import need_fitted, need_width, record, restored
 from graphreid.nn.losses import supervised_contrastive
 from graphreid.nn.mahalanobis import within
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import generator, seeded
-from graphreid.training import cosine, optimise, record, stamp, steps
+from graphreid.training import cosine, optimise, stamp, steps
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]

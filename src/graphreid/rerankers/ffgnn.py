@@ -22,13 +22,13 @@ from graphreid.graph.explain import alone
 from graphreid.graph.neighborhood import Around, Lesson, explained, rescored
 from graphreid.graph.pairs import slices
 from graphreid.graph.validation import Validation
-from graphreid.nn.fitted import need_fitted, need_width, restored
+from graphreid.nn.fitted import need_fitted, need_width, record, restored
 from graphreid.nn.layers import NodeBatchNorm
 from graphreid.nn.losses import batch_hard_triplet
 from graphreid.nn.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
 from graphreid.seeding import seeded
-from graphreid.training import optimise, record, stamp, steps
+from graphreid.training import optimise, stamp, steps
 from graphreid.types import DistanceBlock, Features, Labels
 
 GRAPHS = 16

@@ -24,12 +24,12 @@ from graphreid.graph.explain import alone
 from graphreid.graph.neighborhood import Around, explained, rescored
 from graphreid.graph.pairs import Judged, linked, slices
 from graphreid.graph.validation import UNCALIBRATED, Validation
-from graphreid.nn.fitted import need_fitted, need_width, restored
+from graphreid.nn.fitted import need_fitted, need_width, record, restored
 from graphreid.nn.precision import Precision, bf16
 from graphreid.nn.relations import IndividualRelation, PairwiseRelation, Related, RelationObjective, Relations
 from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.seeding import generator, seeded
-from graphreid.training import cosine, optimise, record, stamp, steps
+from graphreid.training import cosine, optimise, stamp, steps
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 
 GRAPHS = 16

@@ -4,10 +4,9 @@ Shen, Li, Yi, Chen, Wang: Person Re-identification with Deep Similarity-Guided G
 embeddings: what the network does beneath the pair features is the embedder's part here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -17,18 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool
+from graphreid.gallery import Pool
 from graphreid.graph import adjacency
+from graphreid.graph.linked import Linked
 from graphreid.graph.local import LocalGraphs
-from graphreid.graph.pairs import Candidates, Judged, Lesson, answers, explained
-from graphreid.graph.validation import UNCALIBRATED, Validation
+from graphreid.graph.pairs import Candidates, Judged, Lesson
+from graphreid.graph.validation import Auto, Validation
 from graphreid.nn.fitted import need_fitted, need_width, restored
 from graphreid.nn.layers import NodeBatchNorm
 from graphreid.nn.precision import Precision, bf16
-from graphreid.protocols import ONLINE, Explanation
+from graphreid.protocols import ONLINE
 from graphreid.seeding import seeded
-from graphreid.training import cosine, optimise, record, stamp
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.training import cosine, optimise, stamp
+from graphreid.types import Features, Labels
 
 
 class SimilarityGuided(nn.Module):
@@ -77,7 +77,7 @@ class SimilarityGuided(nn.Module):
 
 @final
 @dataclass(eq=False)
-class SGGNN:
+class SGGNN(Linked):
     """Similarity-guided graph network on the k nearest gallery images of each probe.
 
     Attributes:
@@ -102,7 +102,7 @@ class SGGNN:
     k: int = 100
     width: int | None = 512
     share: float = 0.9
-    lam: float | Literal["auto"] = 1.0
+    lam: float | Auto = 1.0
     rate: float = 1e-3
     weight_decay: float = 1e-4
     batch: int = 16
@@ -187,41 +187,8 @@ class SGGNN:
             what=self.name,
             compute=compute,
         )
-        self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
-        self.calibration_, self.lam_, self._kept = [*UNCALIBRATED], 1.0 if self.lam == "auto" else self.lam, None
-        self.record_ = record(lesson.labels, history)
-        if held is not None:
-            settled = held.settle(_Judging(self.k, network, held.pool), self.lam, calibrate=self.calibrate)
-            self.calibration_, self.lam_ = settled.calibration, settled.lam
-            self.record_["validation"] = settled.record
+        self.learned(network, lesson.labels, history, held)
         return self
-
-    @property
-    def tail(self) -> float:
-        """lam: what is added to the base distance of an image beyond the k nearest."""
-        return self.lam if self.lam != "auto" else self.lam_
-
-    @property
-    def least(self) -> float:
-        """0: neither the base distance nor lam (1 - probability) is below it."""
-        return 0.0
-
-    def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every probe to the gallery, in blocks: d_o + lam (1 - probability).
-
-        Raises:
-            ValueError: not fitted, or vectors of another width than those fitted on.
-        """
-        judging = self._judging(Pool(query, gallery, compute=compute))
-        yield from answers(judging, self.tail, self.calibration_, self.name)
-
-    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
-        """The graph of one probe: what each node hears, its probability, and its rank before and after.
-
-        Raises:
-            ValueError: not one probe, not fitted, or vectors of another width.
-        """
-        return explained(self._judging(Pool(probe, gallery, compute=compute)), self.tail, self.calibration_)
 
     def _build(self, inputs: int) -> SimilarityGuided:
         return SimilarityGuided(inputs, inputs if self.width is None else min(self.width, inputs), self.share)
@@ -237,7 +204,12 @@ class SGGNN:
             logits = network(own, images, real)[0]
         return functional.binary_cross_entropy_with_logits(logits.float()[real], target[real])
 
-    def _judging(self, pool: Pool) -> "_Judging":
+    def judging(self, pool: Pool) -> "_Judging":
+        """The network at work on a pool.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
         need_fitted(self)
         width = self.state_["norm.weight"].shape[0]
         if self._kept is None:
