@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery
@@ -59,3 +61,18 @@ def cosine_distances(query: Features, gallery: Features) -> NDArray[np.float64]:
 def probe_and_gallery(probes: int, n: int) -> list[list[int]]:
     """For each probe the rows of itself and the gallery, out of n rows with the probes first."""
     return [[probe, *range(probes, n)] for probe in range(probes)]
+
+
+def shaken(network: nn.Module, scale: float = 1.0) -> nn.Module:
+    """The network with statistics and norms that matter, as if it had been fitted, and weights times `scale`."""
+    for name, value in network.state_dict().items():
+        if name.endswith("running_mean"):
+            value.uniform_(-0.5, 0.5)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 2)
+        elif "norm" in name and value.is_floating_point():
+            value.uniform_(-1, 1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(scale)
+    return network

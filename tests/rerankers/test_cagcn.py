@@ -15,7 +15,7 @@ from graphreid.rerankers.cagcn import CAGCN
 from graphreid.storage import load, parse, save
 from graphreid.types import Features, Labels
 from tests.references import cagcn as slow
-from tests.support import all_distances, blobs, labelled
+from tests.support import all_distances, blobs, labelled, shaken
 
 SMALL: dict[str, Any] = {"k1": 10, "k2": 5, "k": 20, "links": 4, "layers": 3, "width": 8, "attention_width": 4, "epochs": 2}
 
@@ -28,17 +28,7 @@ def known(**options: Any) -> CAGCN:
     """A method with random weights and statistics that matter, as if it had been fitted."""
     method = small(**options)
     torch.manual_seed(3)
-    network = method._build(16)  # pyright: ignore[reportPrivateUsage]
-    for name, value in network.state_dict().items():
-        if name.endswith("running_mean"):
-            value.uniform_(-0.5, 0.5)
-        elif name.endswith("running_var"):
-            value.uniform_(0.5, 2)
-        elif "norm" in name and value.is_floating_point():
-            value.uniform_(-1, 1)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.mul_(1.5)
+    network = shaken(method._build(16), 1.5)  # pyright: ignore[reportPrivateUsage]
     method.state_, method.lam_, method.calibration_ = dict(network.state_dict()), 1.0, [1.0, 0.0]
     return method
 
@@ -81,7 +71,7 @@ def test_the_module_on_whole_differences_equals_its_maps_taken_image_by_image():
     for width in (8, None):
         method = known(width=width, edge_input="pair" if width else "gallery")
         pool = Pool(query, Gallery(gallery))
-        judging = method.judging(pool)  # pyright: ignore[reportPrivateUsage]
+        judging = method.judging(pool)
         nodes, logits, weights = judging.judge(slice(0, 6))
         _, places = judging.graphs.build(judging.candidates)
         joined, real = judging.graphs.joined(nodes, places)
@@ -97,7 +87,7 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
     query, gallery = blobs(2)
     method = known()
     calls: list[int] = []
-    network = method.judging(Pool(query, Gallery(gallery))).network  # pyright: ignore[reportPrivateUsage]
+    network = method.judging(Pool(query, Gallery(gallery))).network
     made = type(network).table
 
     def counted(self: Any, vectors: Any, device: str) -> Any:
@@ -125,7 +115,7 @@ def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
     query, gallery = blobs(0)
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
-    nodes = method.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
+    nodes = method.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]
     plain = Pool(query, Gallery(gallery)).distances(0, 12)
     assert block.probability is not None
     np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
@@ -140,7 +130,7 @@ def test_a_graph_larger_than_the_gallery_changes_nothing():
     np.testing.assert_allclose(padded, exact, rtol=0, atol=1e-6)
     # two hops give fewer nodes than there is room for: the same probes in a graph with less room
     few = known(k1=3, k2=2, k=30)
-    nodes = few.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]  # pyright: ignore[reportPrivateUsage]
+    nodes = few.judging(Pool(query, Gallery(gallery))).judge(slice(0, 12))[0]
     most = int((nodes >= 0).sum(axis=1).max())
     assert (nodes < 0).any()
     assert most < 30

@@ -16,7 +16,7 @@ from graphreid.rerankers.ec_gcn import ECGCN, Connectivity
 from graphreid.storage import load, parse, save
 from graphreid.types import Features, Labels
 from tests.references import ec_gcn as slow
-from tests.support import all_distances, blobs, labelled
+from tests.support import all_distances, blobs, labelled, shaken
 
 SMALL: dict[str, Any] = {"k1": 8, "k2": 3, "links": 4, "layers": 3, "width": 8, "epochs": 2, "precision": "fp32"}
 
@@ -25,17 +25,7 @@ def known(**options: Any) -> ECGCN:
     """A method with random weights and statistics that matter, as if it had been fitted."""
     method = ECGCN(**{**SMALL, **options})
     torch.manual_seed(3)
-    network = method._build(16)  # pyright: ignore[reportPrivateUsage]
-    for name, value in network.state_dict().items():
-        if name.endswith("running_mean"):
-            value.uniform_(-0.5, 0.5)
-        elif name.endswith("running_var"):
-            value.uniform_(0.5, 2)
-        elif "norm" in name and value.is_floating_point():
-            value.uniform_(-1, 1)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.mul_(1.5)
+    network = shaken(method._build(16), 1.5)  # pyright: ignore[reportPrivateUsage]
     method.state_, method.lam_, method.calibration_ = dict(network.state_dict()), 0.4, [1.0, 0.0]
     return method
 

@@ -168,7 +168,8 @@ def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
     assert client.get("/").status_code == 401
     assert client.post("/login", data={"token": TOKEN}).url.path == "/"
     assert client.get("/").status_code == 200
-    assert client.get("/static/style.css").status_code == 200
+    for name in ("theme.css", "style.css", "keys.js"):
+        assert client.get(f"/static/{name}").status_code == 200
 
 
 def test_an_empty_gallery_says_so_on_every_page(tmp_path: Path) -> None:

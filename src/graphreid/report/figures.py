@@ -13,7 +13,7 @@ from graphreid.openset import Point, Separation
 from graphreid.report import heat
 
 SERIES = 9
-"""Colours of methods in style.css, --s0 to --s8; beyond them lines are dashed."""
+"""Colours of methods in theme.css, --s0 to --s8; beyond them lines are dashed."""
 RANKS = 20
 """Ranks of a CMC curve."""
 BARS = 60

@@ -273,7 +273,7 @@ def _render(path: str | Path, content: Mapping[str, Any]) -> None:
     )
     environment.filters["drawing"] = Markup  # our own SVG and style: all other text is escaped
     environment.filters["breakable"] = _breakable
-    style = (FOLDER / "style.css").read_text(encoding="utf-8")
+    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("theme.css", "style.css"))
     text = environment.get_template("template.html").render(style=Markup(style), **content)  # noqa: S704
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -25,6 +25,8 @@ from graphreid.types import Features
 from graphreid.viewer import draw
 
 FOLDER = Path(__file__).parent
+_STATIC = {"theme.css": FOLDER.parent / "report", "style.css": FOLDER, "keys.js": FOLDER}
+"""Files that any page may ask for, and the folder of each."""
 PAGE, NAMES, MAPPED, UPLOADS = 60, 300, 600, 64
 """Images on a page of the gallery, names offered in a filter, images on the map, and uploaded probes that are remembered."""
 TOPS = (10, 25, 50)
@@ -50,9 +52,9 @@ def mount(app: FastAPI, engine: Engine, token: str | None) -> None:
 def _files(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) -> None:
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-        if name not in ("style.css", "keys.js"):
+        if name not in _STATIC:
             return Response(status_code=404)
-        return FileResponse(FOLDER / name, headers={"cache-control": "max-age=3600"})
+        return FileResponse(_STATIC[name] / name, headers={"cache-control": "max-age=3600"})
 
     @app.get("/picture", include_in_schema=False)
     def picture(item: str = "", upload: str = "") -> Response:  # pyright: ignore[reportUnusedFunction]
