@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,21 @@ def test_the_index_shows_every_table_and_claim(tmp_path: Path, monkeypatch: pyte
     for claim in table["claims"]:
         assert claim["text"] in text
         assert f"**{claim['holds']}**" in text
+
+
+def test_claims_stand_beside_each_other_for_all_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = replace(TABLE, id="toys/table2")
+    for recipe in (TABLE, again):
+        monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
+    _, table = made(tmp_path, TABLE)
+    made(tmp_path, TABLE, name="others")
+    made(tmp_path, again)
+    lines = (tmp_path / "out" / "claims.md").read_text().splitlines()
+    assert "| where | claim | others | toys |" in lines
+    both = [line for line in lines if line.startswith("| toys/table1 |")]
+    assert len(both) == len(table["claims"]) > 0
+    for line, claim in zip(both, table["claims"], strict=True):
+        assert f"[**{claim['holds']}**](others/toys/table1.md)" in line
+        assert f"[**{claim['holds']}**](toys/toys/table1.md)" in line
+    one = [line.split(" | ") for line in lines if line.startswith("| toys/table2 |")]
+    assert [cells[2] for cells in one] == ["-"] * len(both)

@@ -1,4 +1,6 @@
-"""Where results go: OUT/<data set>/<id>.{md,csv,json,tex} with its figure, OUT/records/<key>.json, and an index of each set."""
+"""Where results go: OUT/<data set>/<id>.{md,csv,json,tex} with its figure, OUT/records/<key>.json, an index of each set, and
+OUT/claims.md, the papers' claims in all of them.
+"""
 
 import json
 import shutil
@@ -24,7 +26,7 @@ def publish(
     pictures: bool = False,
     draw: Callable[[Path], str | None] | None = None,
 ) -> Path:
-    """Write a table with its figure and its records, and the index of its data set.
+    """Write a table with its figure and its records, the index of its data set, and the claims in all sets.
 
     Records that an earlier version of the table had, and no table has now, are removed.
 
@@ -74,6 +76,7 @@ def publish(
     for key in before - used:
         (out / RECORDS / f"{key}.json").unlink(missing_ok=True)
     _index(out / bench.inputs.name)
+    _claims(out)
     return base.with_suffix(".md")
 
 
@@ -97,10 +100,15 @@ def _keys_of(table: dict[str, Any]) -> set[str]:
     return {each["record"] for row in table["rows"] if row["ours"] for each in row["ours"]["seeds"]}
 
 
+def _made(folder: Path) -> dict[str, dict[str, Any]]:
+    """The tables made on a set, by id in the papers' order."""
+    files = {name: folder / f"{name}.json" for name in COVERAGE}
+    return {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
+
+
 def _index(folder: Path) -> None:
     """Write FOLDER/README.md: every table made on this set, and whether the papers' claims hold in it."""
-    made = {name: folder / f"{name}.json" for name in COVERAGE if (folder / f"{name}.json").is_file()}
-    content = {name: json.loads(file.read_text()) for name, file in made.items()}
+    content = _made(folder)
     links = [f"- [{name}]({name}.md): {table['source']}, {table['title']}" for name, table in content.items()]
     lines = ["| claim | where | difference | here |", "| --- | --- | --- | --- |"]
     for name, table in content.items():
@@ -111,3 +119,22 @@ def _index(folder: Path) -> None:
     text += "\n\n## Which of the papers' claims hold here\n\n" + "\n".join(lines) + "\n"
     with whole_file(folder / "README.md") as temporary:
         temporary.write_text(text)
+
+
+def _claims(out: Path) -> None:
+    """Write OUT/claims.md: a line a claim, a column a data set."""
+    sets = {folder.name: made for folder in sorted(out.iterdir()) if folder.is_dir() and (made := _made(folder))}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name, made in sets.items():
+        for key, table in made.items():
+            for claim in table["claims"]:
+                text, compared, difference, holds = tables.claim_cells(claim)
+                cell = f"{difference} [{holds}]({name}/{key}.md)"
+                found.setdefault((key, f"{text} ({compared})"), {})[name] = cell
+    order = list(COVERAGE)
+    lines = [f"| where | claim | {' | '.join(sets)} |", "| --- " * (2 + len(sets)) + "|"]
+    for (key, text), cells in sorted(found.items(), key=lambda pair: order.index(pair[0][0])):
+        lines.append(f"| {key} | {text} | {' | '.join(cells.get(name, '-') for name in sets)} |")
+    head = "# The papers' claims in all sets\n\nWritten by `graphreid reproduce`: differences in percent, 95 % intervals, and whether"
+    with whole_file(out / "claims.md") as temporary:
+        temporary.write_text(f"{head} the claims hold.\n\n" + "\n".join(lines) + "\n")
