@@ -135,6 +135,6 @@ def _claims(out: Path) -> None:
     lines = [f"| where | claim | {' | '.join(sets)} |", "| --- " * (2 + len(sets)) + "|"]
     for (key, text), cells in sorted(found.items(), key=lambda pair: order.index(pair[0][0])):
         lines.append(f"| {key} | {text} | {' | '.join(cells.get(name, '-') for name in sets)} |")
-    head = "# The papers' claims in all sets\n\nWritten by `graphreid reproduce`: differences in percent, 95 % intervals, and whether"
+    head = "# The papers' claims in all sets\n\nWritten by `graphreid reproduce`: percent, 95 % intervals, and"
     with whole_file(out / "claims.md") as temporary:
-        temporary.write_text(f"{head} the claims hold.\n\n" + "\n".join(lines) + "\n")
+        temporary.write_text(f"{head} what holds.\n\n" + "\n".join(lines) + "\n")
