@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.evaluation import RULES, Report, Rule, evaluate, judge_matrix
+from graphreid.evaluation import RULES, Judge, Report, Rule, evaluate
 from graphreid.gallery import Gallery
 from graphreid.rerankers import Cosine, KReciprocal
 from graphreid.types import DistanceBlock, Features, Labels
@@ -12,9 +12,11 @@ from tests.support import labelled
 
 
 def judged(distance: np.ndarray, query: Labels, gallery: Labels, rule: Rule | None = None) -> Report:
-    """In blocks of 7 probes."""
-    blocks = [DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])) for i in range(0, len(distance), 7)]
-    return judge_matrix(blocks, query, gallery, rule=rule)
+    """In blocks of 7 probes, none of which is in the gallery."""
+    judge = Judge(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
+    for i in range(0, len(distance), 7):
+        judge.add(DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])))
+    return judge.report("distances", "unknown", 0.0)
 
 
 def cmc(report: Report) -> list[float]:

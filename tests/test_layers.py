@@ -12,7 +12,7 @@ LAYERS = (
     ("neighbors", "ranking", "data"),
     ("gallery",),
     ("protocols",),
-    ("evaluation", "openset", "stored", "graph", "nn"),
+    ("evaluation", "tracks", "openset", "stored", "graph", "nn"),
     ("training", "runs"),
     ("embedders", "rerankers", "storage"),
     ("report", "experiments", "living"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int32, Int64, Shaped
 from numpy.typing import NDArray
 
 from graphreid.compute import Compute
@@ -18,6 +18,7 @@ from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
 from graphreid.ranking import first, listed
 from graphreid.seeding import generator
+from graphreid.tracks import Tracks
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Features, Labels
 
 RESAMPLES = 2000
@@ -34,6 +35,7 @@ class Rule:
         distractor: an identity number whose images are wrong for every probe (0 in raw Market-1501 arrays), or None.
         listed: how many images of each probe's ranking are looked at, those that do not count among them, or None for all. A
             right image beyond is not found and adds 0, so the mean is at most that over whole rankings.
+        tracks: what is found is a track of images; `evaluate` sets it where it is given tracks.
 
     Raises:
         ValueError: an unknown choice, or a list of no image.
@@ -44,6 +46,7 @@ class Rule:
     denominator: str = "valid"
     distractor: int | None = None
     listed: int | None = None
+    tracks: bool = False
 
     def __post_init__(self) -> None:
         choices = {"camera": ("remove", "keep"), "ap": ("step", "trapezoid"), "denominator": ("valid", "all")}
@@ -61,7 +64,8 @@ class Rule:
         camera = "same identity and camera removed" if self.camera == "remove" else "same camera kept"
         distractor = "" if self.distractor is None else f", identity {self.distractor} distracts"
         first = "" if self.listed is None else f", only the first {self.listed} images of each ranking"
-        return f"{camera}, {self.ap} AP, mean over {self.denominator} probes, ties by gallery order{distractor}{first}"
+        tracks = ", image to track" if self.tracks else ""
+        return f"{camera}, {self.ap} AP, mean over {self.denominator} probes, ties by gallery order{distractor}{first}{tracks}"
 
 
 RULES = {
@@ -187,6 +191,7 @@ def evaluate(
     rule: Rule | None = None,
     top: int = 0,
     name: str | None = None,
+    tracks: Shaped[np.ndarray, " g"] | None = None,
     compute: Compute | None = None,
 ) -> Report:
     """Judge a method on labelled probes and gallery.
@@ -198,23 +203,33 @@ def evaluate(
         rule: who counts as right; the common re-ID rule if None.
         top: how many of each probe's first images to keep in the report.
         name: what to call the method in the report.
+        tracks: text [g], the track of each gallery image: then tracks are judged, each as near as its nearest image.
         compute: where and with how much.
 
     Raises:
-        ValueError: labels and images differ in number, cameras on one side only, no probe has a positive, or a NaN distance.
+        ValueError: labels and images differ in number, cameras on one side only, no probe has a positive, a NaN distance, a
+            track with two identities, or tracks together with lists of images.
     """
     if len(query) != len(query_labels) or len(gallery) != len(gallery_labels):
         raise ValueError(
             f"{len(query_labels)} labels for {len(query)} probes and {len(gallery_labels)} for {len(gallery)} gallery images: "
             "give one each"
         )
-    judge = Judge(query_labels, gallery_labels, own=gallery.rows_of(query.items), rule=rule or Rule())
+    rule, own, groups = rule or Rule(), gallery.rows_of(query.items), None
+    if rule.tracks and tracks is None:
+        raise ValueError("the rule judges tracks: give the track of each gallery image")
+    if tracks is not None:
+        if top or rule.listed is not None:
+            raise ValueError("tracks are judged by whole rankings: leave out lists of images")
+        groups, rule = Tracks.of(tracks, gallery_labels), dataclasses.replace(rule, tracks=True)
+        gallery_labels, own = groups.labels, groups.own(own)
+    judge = Judge(query_labels, gallery_labels, own=own, rule=rule)
     start = time.perf_counter()
     spent = 0.0
     orders: list[Int32[np.ndarray, "b top"]] = []
     for block in method.distances(query, gallery, compute=compute or Compute()):
         spent += time.perf_counter() - start
-        judge.add(block)
+        judge.add(block if groups is None else groups.nearest(block))
         if top:
             orders.append(first(block.distance, top))
         start = time.perf_counter()
@@ -383,13 +398,3 @@ def _interval(
     means = (draws @ total) / (draws @ count)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def judge_matrix(
-    distance: Iterable[DistanceBlock], query: Labels, gallery: Labels, *, rule: Rule | None = None, name: str = "distances"
-) -> Report:
-    """Judge distances that another program made; no probe is in the gallery."""
-    judge = Judge(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
-    for block in distance:
-        judge.add(block)
-    return judge.report(name, "unknown", 0.0)

@@ -8,6 +8,7 @@ from graphreid import evaluate, load_features
 from graphreid.cli import main
 from graphreid.gallery import Gallery
 from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.types import drop_junk
 from tests.cli.test_main import files
 
 __all__ = ["files"]
@@ -37,6 +38,31 @@ def test_json_and_table_are_the_librarys_numbers(
         assert row["setting"] == method.setting
         assert row["peak_mb"] >= 0
         assert f"{report.mean_ap():.3f}" in printed
+
+
+def test_tracks_of_the_gallery(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query, gallery = files
+    command = ["evaluate", "--query", query, "--method", "cosine", "--tracks"]
+    assert main([*command, "--gallery", gallery]) == 2
+    assert "it has no column track" in capsys.readouterr().err
+    given = dict(np.load(gallery))
+    given["identity"] = np.where(np.arange(len(given["identity"])) % 4 == 0, -1, given["identity"])
+    given["track"] = np.array([f"{i} {c}" for i, c in zip(given["identity"], given["camera"], strict=True)])
+    with_tracks = str(tmp_path / "tracks.npz")
+    np.savez(with_tracks, **given)  # pyright: ignore[reportArgumentType]
+    command += ["--gallery", with_tracks]
+    assert main([*command, "--json", str(tmp_path / "r.json")]) == 0
+    assert "image to track" in capsys.readouterr().out
+    written = json.loads((tmp_path / "r.json").read_text())
+    probes, probe_labels = load_features(query)
+    images, labels = drop_junk(*load_features(with_tracks))
+    tracks = given["track"][given["identity"] != -1]
+    report = evaluate(Cosine(), probes, Gallery(images), probe_labels, labels, tracks=tracks)
+    assert written["methods"]["cosine"]["mAP"] == pytest.approx(report.mean_ap())
+    assert written["rule"] == str(report.rule)
+    assert main([*command, "--keep-junk"]) == 0
+    assert main([*command, "--report", str(tmp_path / "r.html")]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
 
 
 def test_junk_is_no_graph_node_unless_asked(files: tuple[str, str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +18,7 @@ from graphreid import memory
 from graphreid.cli import report as page
 from graphreid.cli.options import ComputeOptions
 from graphreid.compiled import counting, jaccard, pairs
-from graphreid.data.features import load_features, same_embedder
+from graphreid.data.features import load_columns, load_features, same_embedder
 from graphreid.evaluation import RULES, Report, Rule
 from graphreid.evaluation import evaluate as judge
 from graphreid.files import whole_file, writable
@@ -42,6 +43,9 @@ def evaluate(
     ap: Annotated[Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")] = None,
     denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="probes of the mean, if not the rule's")] = None,
     distractor: Annotated[int | None, Parameter(help="an identity number that is wrong for every probe")] = None,
+    tracks: Annotated[
+        bool, Parameter(negative="", help="judge the gallery's tracks (its track column), each as near as its nearest image")
+    ] = False,
     keep_junk: Annotated[
         bool, Parameter(negative="", help="leave junk in the gallery as graph nodes; it never counts")
     ] = False,
@@ -57,12 +61,7 @@ def evaluate(
     every method is judged by its first K: mAP@K.
     """
     pages = pages or page.ReportOptions()
-    if pages.wanted:
-        pages.check()
-    if json_ is not None:
-        writable(json_)
-    if twice := [text for text in method if method.count(text) > 1]:
-        raise ValueError(f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once")
+    _check(pages, json_, method, tracks=tracks)
     base = memory.resident()
     known_methods = {text: parse(text) for text in method if not is_stored(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
@@ -76,6 +75,7 @@ def evaluate(
     chosen: list[Reranker] = [given[text] if text in given else known_methods[text] for text in method]
     if shortest := min((each.listed for each in given.values() if each.listed), default=None):
         judged = dataclasses.replace(judged, listed=shortest)
+    visits = _tracks(gallery)[counted | keep_junk] if tracks else None
     if not keep_junk:
         images, image_labels = drop_junk(images, image_labels)
     known = page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
@@ -92,22 +92,45 @@ def evaluate(
                 report, detail = page.examine(*subject, rule=judged, name=name, score=score, compute=compute)
                 details.append(detail)
             else:
-                report = judge(*subject, rule=judged, name=name, compute=compute)
+                report = judge(*subject, rule=judged, name=name, tracks=visits, compute=compute)
             if isinstance(each, Stored):
                 report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
             report.extra["peak_mb"] = None if name in given else round((memory.peak() - base) / 2**20, 1)
             reports.append(report)
     # a pipe has no width: don't cut numbers to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(_table(reports, judged))
+    console.print(_table(reports, reports[0].rule))
     if json_ is not None:
-        content = {"rule": str(judged), "methods": {report.method: report.summary() for report in reports}}
-        with whole_file(json_) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+        _write(json_, reports)
     if known is not None:
         shown = probes, probe_labels, Gallery(images), image_labels
         with options.compute() as compute:
             page.write(pages, chosen, reports, details, shown, known, compute)
+
+
+def _check(pages: page.ReportOptions, file: Path | None, method: list[str], *, tracks: bool) -> None:
+    """Refuse before any work what can't end well."""
+    if pages.wanted:
+        pages.check()
+        if tracks:
+            raise ValueError("--report shows images, and --tracks judges tracks: leave one of them out")
+    if file is not None:
+        writable(file)
+    if twice := [text for text in method if method.count(text) > 1]:
+        raise ValueError(f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once")
+
+
+def _write(file: Path, reports: list[Report]) -> None:
+    content = {"rule": str(reports[0].rule), "methods": {report.method: report.summary() for report in reports}}
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _tracks(gallery: Path) -> NDArray[Any]:
+    columns = load_columns(gallery)
+    if "track" not in columns:
+        raise ValueError(f"{gallery}: it has no column track: leave --tracks out, or make the features from a set with tracks")
+    return columns["track"]
 
 
 def _table(reports: list[Report], rule: Rule) -> Table:

@@ -209,8 +209,8 @@ def _perform(bench: Bench, task: _Task) -> Record:
 def _protocol(bench: Bench, report: Report) -> dict[str, Any]:
     return {
         "rule": str(report.rule),
-        # rankings are whole here
-        "rule_fields": {key: value for key, value in vars(report.rule).items() if key != "listed"},
+        # rankings are whole here, and of images
+        "rule_fields": {key: value for key, value in vars(report.rule).items() if key not in ("listed", "tracks")},
         "setting": report.setting,
         "queries": report.queries,
         "skipped": report.skipped,

@@ -86,3 +86,24 @@ def test_half_downloaded_and_other_sets_are_named(tmp_path: Path):
         read(top)
     with pytest.raises(ValueError, match="looks like DukeMTMC-reID, not VeRi-776"):
         read(tree(tmp_path / "duke", DUKE))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_tracks_are_those_of_the_list(tmp_path: Path, named: bool):
+    top = tree(tmp_path, VERI)
+    assert all(not entry.extra for entry in read(top).entries)
+    lines = [["0002_c002_00030600_0.jpg", "0002_c002_00030605_0.jpg"], ["0002_c003_00030705_0.jpg"]]
+    heads = ["0002_c002_t00030600", "0002_c003_t00030705"] if named else ["", ""]
+    file = top / ("test_track_VeRi.txt" if named else "test_track.txt")
+    file.write_text("\n".join(" ".join([head, *images]) for head, images in zip(heads, lines, strict=True)) + "\n")
+    assert {entry.path: dict(entry.extra) for entry in read(top).entries} == {
+        "image_train/0001_c001_00016450_0.jpg": {},
+        "image_train/0001_c014_00016460_0.jpg": {},
+        "image_query/0005_c003_00077625_0.jpg": {},
+        "image_test/0002_c002_00030600_0.jpg": {"track": "0002_c002_00030600_0.jpg"},
+        "image_test/0002_c003_00030705_0.jpg": {"track": "0002_c003_00030705_0.jpg"},
+        "image_test/0005_c020_00077825_1.jpg": {"track": "0005_c020_00077825_1.jpg"},
+    }
+    file.write_text(file.read_text() + "0005_c020_00077825_1.jpg 0002_c003_00030705_0.jpg\n")
+    with pytest.raises(ValueError, match=r"test_track.*: image 0002_c003_00030705_0\.jpg stands in two tracks"):
+        read(top)

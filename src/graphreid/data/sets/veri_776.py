@@ -23,6 +23,8 @@ PUBLISHED = {
     "gallery identities": 200,
     "cameras": 20,
 }
+TRACKS = ("test_track_VeRi.txt", "test_track.txt")
+"""A line a track of image_test: its images, in the first of these after the track's name."""
 LABELS = ("train_label.xml", "test_label.xml", "query_label.xml")
 # a line an image, read without an XML parser: the files say gb2312, which Python's does not know, and need no entities
 _ITEM = re.compile(r"<Item\s([^<>]*)>")
@@ -34,7 +36,7 @@ def read(source: Path) -> Plan:
 
     The label files (train_label.xml, test_label.xml) say identity and camera where they list an image, its name otherwise.
     In the release every probe also lies in image_test: such an image is imported once, as probe and gallery image, so
-    that a probe is not its own neighbour.
+    that a probe is not its own neighbour. test_track_VeRi.txt or test_track.txt says which images of image_test are a track.
 
     Raises:
         ValueError: the set is not there, or not whole.
@@ -42,7 +44,7 @@ def read(source: Path) -> Plan:
     layout = LAYOUTS["veri-776"]
     root = locate(source, layout)
     entries, problems, notes = read_parts(root, layout, _labeller(root, layout))
-    entries, shared = _once(entries)
+    entries, shared = _once(_on_tracks(entries, root))
     if shared:
         notes.append(f"{root}: {shared:,} probes also lie in image_test: they are imported once, as probes and gallery images")
     return Plan(entries, problems, [TERMS, *notes, *differences(layout.title, entries, PUBLISHED)])
@@ -69,6 +71,24 @@ def _labeller(root: Path, layout: Layout) -> Callable[[Path], tuple[str, str]]:
         return by_list or layout.label(file)
 
     return label
+
+
+def _on_tracks(entries: list[Entry], root: Path) -> list[Entry]:
+    """The entries with the tracks of image_test, where the release's list is there; an image in no track is one of its own."""
+    file = next((root / name for name in TRACKS if (root / name).is_file()), None)
+    if file is None:
+        return entries
+    track: dict[str, str] = {}
+    for line in file.read_text(encoding="latin-1").splitlines():
+        images = [word for word in line.split() if Path(word).suffix]
+        for image in images:
+            if track.setdefault(image, images[0]) != images[0]:
+                raise ValueError(f"{file}: image {image} stands in two tracks: mend or remove the file")
+    names = [Path(entry.path).name for entry in entries]
+    return [
+        replace(entry, extra={"track": track.get(name, name)}) if "gallery" in entry.split else entry
+        for entry, name in zip(entries, names, strict=True)
+    ]
 
 
 def _once(entries: list[Entry]) -> tuple[list[Entry], int]:
