@@ -18,8 +18,30 @@ from tests.support import all_distances, blobs
 )
 def test_equals_the_authors_code(golden: Path, case: str, k1: int, k2: int, lam: float, key: str) -> None:
     given = np.load(golden / f"kreciprocal_{case}.npz")
-    got = all_distances(KReciprocal(k1, k2, lam), Features(given["q_emb"]), Gallery(Features(given["g_emb"])))
+    query, gallery = Features(given["q_emb"]), Features(given["g_emb"])
+    got = all_distances(KReciprocal(k1, k2, lam), query, Gallery(gallery))
     np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=2e-6)
+    unit = [
+        Features(each.vectors / np.linalg.norm(each.vectors, axis=1, keepdims=True), each.items) for each in (query, gallery)
+    ]
+    got = all_distances(KReciprocal(k1, k2, lam), unit[0], Gallery(unit[1], metric="euclidean"))
+    np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("setting", ["transductive", "online"])
+def test_euclidean_distances_are_squared(setting: str) -> None:
+    query, gallery = blobs(4, probes=9, images=50)
+    x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
+    square = ((x[:, None] - x[None]) ** 2).sum(2)
+    got = all_distances(KReciprocal(7, 3, setting=setting), query, Gallery(gallery, metric="euclidean"))
+    if setting == "transductive":
+        expected = slow.transductive(square, len(query), 7, 3, 0.3)
+    else:
+        sets = [[probe, *range(len(query), len(x))] for probe in range(len(query))]
+        expected = np.stack([slow.online(square[np.ix_(rows, rows)], 7, 3, 0.3) for rows in sets])
+    np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
+    why = KReciprocal(7, 3, setting=setting).explain(query.take(np.array([2])), Gallery(gallery, metric="euclidean"))
+    assert len(why.nodes)
 
 
 @pytest.mark.parametrize(("k1", "k2", "lam"), [(7, 3, 0.3), (6, 1, 0.0), (30, 6, 0.5)])

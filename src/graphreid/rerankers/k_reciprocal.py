@@ -75,10 +75,10 @@ class KReciprocal:
 
     def distances(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> Iterator[DistanceBlock]:
         """Distances of every probe to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq. 12)."""
-        yield from self.from_affinity(Pool(query, gallery, compute=compute))
+        yield from self.from_affinity(_pool(query, gallery, compute))
 
     def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
-        """The same from any distances, which take the place of the squared Euclidean ones."""
+        """The same from any distances, which take the place of the squared Euclidean ones as they are."""
         yield from self._blend(affinity, *self._encoded(affinity))
 
     def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
@@ -89,7 +89,7 @@ class KReciprocal:
         Raises:
             ValueError: not one probe.
         """
-        pool = alone(Pool(probe, gallery, compute=compute))
+        pool = alone(_pool(probe, gallery, compute))
         encoded, rows, by_column, farthest = self._encoded(pool)
         block = next(self._blend(pool, encoded, rows, by_column, farthest))
         _, column, heard = taken(encoded, rows)
@@ -149,7 +149,6 @@ class KReciprocal:
 
         scale = _inverse(farthest)
         for start, stop in pool.blocks(pool.images * 4, what="k-reciprocal distances"):
-            # the squared Euclidean distance is twice the cosine distance, and the row's maximum divides the 2 out
             distance = pool.distances(start, stop)
             jaccard.blend_jaccard(*encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop])
             yield pool.answer(start, distance)
@@ -202,6 +201,41 @@ class KReciprocal:
             chosen = np.concatenate([itself, place.reshape(chosen.shape)], axis=1).astype(np.int32)
             encoded = jaccard.mean_rows(*both, chosen, pool.images, CHUNKS)
         return encoded, np.cumsum(pool.own < 0) - 1
+
+
+class _Squared(Pool):
+    """Gallery and probes with their Euclidean distances squared (Eq. 1)."""
+
+    def neighbors(self, k: int) -> Neighbors:
+        return _squared(super().neighbors(k))
+
+    def gallery_neighbors(self, k: int) -> Neighbors:
+        return _squared(super().gallery_neighbors(k))
+
+    def probe_neighbors(self, k: int) -> Neighbors:
+        return _squared(super().probe_neighbors(k))
+
+    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        distance = super().distances(start, stop)
+        return np.square(distance, out=distance)
+
+    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        return np.square(super().pairs(nodes, others))
+
+    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        return np.square(super().gallery_pairs(rows, others))
+
+    def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        return np.square(super().probe_pairs(probes, rows))
+
+
+def _squared(near: Neighbors) -> Neighbors:
+    return Neighbors(near.index, np.square(near.distance), np.square(near.farthest))
+
+
+def _pool(query: Features, gallery: Gallery, compute: Compute | None) -> Pool:
+    """With squared Euclidean distances: a cosine distance is half of one, and the row's maximum divides the half out."""
+    return (_Squared if gallery.metric == "euclidean" else Pool)(query, gallery, compute=compute)
 
 
 def _weights(
