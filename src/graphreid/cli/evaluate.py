@@ -19,7 +19,7 @@ from graphreid.cli import report as page
 from graphreid.cli.options import ComputeOptions
 from graphreid.compiled import counting, jaccard, pairs
 from graphreid.data.features import load_columns, load_features, same_embedder
-from graphreid.evaluation import RULES, Report, Rule
+from graphreid.evaluation import RULES, Report
 from graphreid.evaluation import evaluate as judge
 from graphreid.files import whole_file, writable
 from graphreid.gallery import Gallery
@@ -99,7 +99,7 @@ def evaluate(
             reports.append(report)
     # a pipe has no width: don't cut numbers to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(_table(reports, reports[0].rule))
+    console.print(_table(reports))
     if json_ is not None:
         _write(json_, reports)
     if known is not None:
@@ -133,14 +133,14 @@ def _tracks(gallery: Path) -> NDArray[Any]:
     return columns["track"]
 
 
-def _table(reports: list[Report], rule: Rule) -> Table:
+def _table(reports: list[Report]) -> Table:
     first = reports[0]
-    caption = f"{rule}. {first.queries} probes judged, {first.skipped} skipped (no positive left)."
+    caption = f"{first.rule}. {first.queries} probes judged, {first.skipped} skipped (no positive left)."
     table = Table(caption=f"{caption} Intervals: 95 %, bootstrap over identities.", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)
-    measure = rule.named("mAP")
-    for column in (measure, "rank-1", rule.named("mINP"), f"{measure} less the first", "s", "MB"):
+    measure = first.rule.named("mAP")
+    for column in (measure, "rank-1", first.rule.named("mINP"), f"{measure} less the first", "s", "MB"):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         low, high = report.interval()
