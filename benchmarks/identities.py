@@ -10,7 +10,6 @@ The first identities of the larger set are those of the set itself (the seed is 
 whoever the embedder was trained on, is left out. It writes benchmarks/records/identities-NAME.json.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from typing import Any
 import cyclopts
 import numpy as np
 
+from benchmarks import record
 from benchmarks.run import RECORDS
 from graphreid.compute import Compute
 from graphreid.data.features import load_columns, load_features
 from graphreid.evaluation import Report, evaluate
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.seeding import generator
 from graphreid.storage import parse as make
@@ -106,9 +105,7 @@ def main(
         "code": code(["graphreid.storage", "graphreid.neighbors"]),
         "environment": environment(compute),
     }
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / f"identities-{name}.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / f"identities-{name}.json")
     print(table(made))
 
 

@@ -5,7 +5,6 @@ python -m benchmarks.learned NAME --query query.npz --gallery gallery.npz FILE.s
 writes benchmarks/records/learned-NAME.json, from which `python -m benchmarks.table` makes docs/results/speed.md.
 """
 
-import json
 import os
 import time
 from pathlib import Path
@@ -17,13 +16,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import record
 from benchmarks.floors import rates
 from benchmarks.run import RECORDS
 from graphreid import memory
 from graphreid.compute import Compute
 from graphreid.data.features import load_features
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
 from graphreid.storage import parse
@@ -114,9 +113,7 @@ def main(name: str, *files: str, query: Path, gallery: Path, out: Path | None = 
         "code": code(["graphreid.storage", "graphreid.neighbors"]),
         "environment": environment(compute),
     }
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / f"learned-{name}.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / f"learned-{name}.json")
     print(table(made))
 
 

@@ -22,12 +22,12 @@ import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Part, Shape, part
 from benchmarks.run import RECORDS
 from graphreid import memory
 from graphreid.compute import Compute
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.living import Config, LivingGallery, online
 from graphreid.rerankers import CAGCN
@@ -80,9 +80,7 @@ def speed(*, gallery: int = 100_000, width: int = 512, probes: int = 300, seed: 
         }
         made["peak_mb"] = memory.peak() / 2**20
     made |= {"code": code(["graphreid.living", "graphreid.neighbors"]), "environment": environment(compute)}
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / "living.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / "living.json")
     print(json.dumps({key: value for key, value in made.items() if key not in ("code", "environment")}, indent=1))
 
 

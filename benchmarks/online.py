@@ -3,7 +3,6 @@
 python -m benchmarks.online                    100,000 images of width 512, 500 probes, into benchmarks/records/online.json
 """
 
-import json
 import os
 import time
 from pathlib import Path
@@ -14,11 +13,11 @@ import numba
 import numpy as np
 import torch
 
+from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Shape, part
 from benchmarks.run import RECORDS
 from graphreid.compute import Compute
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.storage import parse
 from graphreid.types import Features
@@ -85,9 +84,7 @@ def main(
 ) -> None:
     """Measure, and write a record."""
     made = measure(gallery, width, probes, method, seed)
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / "online.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / "online.json")
     print(line(made))
 
 

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from graphreid.files import whole_file
+
 VERSION = 1
 
 SCHEMA: dict[str, Any] = {
@@ -131,3 +133,9 @@ def table(records: list[dict[str, Any]]) -> str:
             )
         lines.append("")
     return "\n".join(lines)
+
+
+def write(made: dict[str, Any], file: Path) -> None:
+    """Write a record, whole or not at all."""
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps(made, indent=1) + "\n")

@@ -8,7 +8,6 @@ Remedies, compared on equal data by
 images the embedder was trained on; `validation.npz` by `--split validation`. It writes benchmarks/records/remedies-NAME.json.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ import cyclopts
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import record
 from benchmarks.run import RECORDS
 from graphreid.compute import Compute
 from graphreid.data.features import load_columns, load_features
 from graphreid.evaluation import Report, evaluate
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.seeding import generator
 from graphreid.storage import parse as make
@@ -91,9 +90,7 @@ def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", see
         "code": code([f"graphreid.rerankers.{method}"]),
         "environment": environment(compute),
     }
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / f"remedies-{name}.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / f"remedies-{name}.json")
     print(table(made))
 
 

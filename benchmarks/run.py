@@ -22,7 +22,6 @@ from benchmarks.floors import floor
 from benchmarks.generate import SHAPES, ready
 from graphreid.compute import Compute, parse_memory
 from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "records"
@@ -122,9 +121,7 @@ def main(
     """
     made = measure(shape, method or list(USUAL[shape]), runs=runs, seed=seed, threads=threads, memory=memory, data=data)
     record.check(made)
-    RECORDS.mkdir(exist_ok=True)
-    with whole_file(out or RECORDS / f"{shape}.json") as temporary:
-        temporary.write_text(json.dumps(made, indent=1) + "\n")
+    record.write(made, out or RECORDS / f"{shape}.json")
     print(record.table([made]))
 
 

@@ -1,6 +1,7 @@
 """Image to track: what is found is a track of the gallery, as near as its nearest image (VeRi-776's other protocol)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -57,6 +58,10 @@ class Tracks:
 
     def nearest(self, block: DistanceBlock) -> DistanceBlock:
         """Distances to the tracks' nearest images."""
-        order = np.argsort(self.of_image, kind="stable")
-        start: NDArray[np.int64] = np.cumsum(self.images) - self.images
+        order, start = self._grouped
         return DistanceBlock(block.start, np.minimum.reduceat(block.distance[:, order], start, axis=1))
+
+    @cached_property
+    def _grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The images by their tracks, and where each track begins in them."""
+        return np.argsort(self.of_image, kind="stable"), np.cumsum(self.images) - self.images

@@ -7,7 +7,7 @@ by the same schedule.
 from collections.abc import Mapping
 from pathlib import Path
 
-from graphreid.experiments.recipe import Claim, Look, Recipe, Row
+from graphreid.experiments.recipe import Claim, Kind, Look, Recipe, Row
 
 SETS = ("market1501", "dukemtmc-reid", "msmt17", "cuhk03-np")
 BOTH = ("mAP", "rank-1")
@@ -53,6 +53,22 @@ _ON_VECTORS = tuple(
         ("diffusion", "diffusion"),
         ("GNN re-ranking", "gnn-reranking"),
     )
+)
+
+_FIGURES: tuple[tuple[str, Kind, str, tuple[Row, ...]], ...] = (
+    ("fig7", "pictures", "responses before and after the attention, and the foreground", (_icg(),)),
+    ("fig8", "pictures", "M, what parts hear of each other in an image", (_icg(),)),
+    ("fig9", "map", "t-SNE of twenty identities by BoT and by ICG", (_bot(), _icg())),
+    ("fig10", "lists", "ranked lists by BoT and by ICG", (_bot(), _icg())),
+    (
+        "fig11",
+        "pictures",
+        "parts of the same images with K = 3 to 7",
+        tuple(Row(f"K = {k}", "parts", train="icg" if k == 6 else f"icg:parts={k}") for k in range(3, 8)),
+    ),
+    ("fig12", "pictures", "clusters after so many epochs", (_icg(),)),
+    ("fig13", "pictures", "clusters, and the parts that the network learned of them", (_icg(),)),
+    ("fig14", "pictures", "clusters of one identity's images, over the epochs", (_icg(),)),
 )
 
 _RECIPES = (
@@ -134,40 +150,8 @@ _RECIPES = (
         ),
     ),
     *(
-        Recipe(id=f"icg/{name}", source=f"Fig. {name[3:]}", title=title, kind="pictures", columns=BOTH, rows=rows)
-        for name, title, rows in (
-            ("fig7", "responses before and after the attention, and the foreground", (_icg(),)),
-            ("fig8", "M, what parts hear of each other in an image", (_icg(),)),
-        )
-    ),
-    Recipe(
-        id="icg/fig9",
-        source="Fig. 9",
-        title="t-SNE of twenty identities by BoT and by ICG",
-        kind="map",
-        columns=BOTH,
-        rows=(_bot(), _icg()),
-    ),
-    Recipe(
-        id="icg/fig10",
-        source="Fig. 10",
-        title="ranked lists by BoT and by ICG",
-        kind="lists",
-        columns=BOTH,
-        rows=(_bot(), _icg()),
-    ),
-    *(
-        Recipe(id=f"icg/{name}", source=f"Fig. {name[3:]}", title=title, kind="pictures", columns=BOTH, rows=rows)
-        for name, title, rows in (
-            (
-                "fig11",
-                "parts of the same images with K = 3 to 7",
-                tuple(Row(f"K = {k}", "parts", train="icg" if k == 6 else f"icg:parts={k}") for k in range(3, 8)),
-            ),
-            ("fig12", "clusters after so many epochs", (_icg(),)),
-            ("fig13", "clusters, and the parts that the network learned of them", (_icg(),)),
-            ("fig14", "clusters of one identity's images, over the epochs", (_icg(),)),
-        )
+        Recipe(id=f"icg/{name}", source=f"Fig. {name[3:]}", title=title, kind=kind, columns=BOTH, rows=rows)
+        for name, kind, title, rows in _FIGURES
     ),
 )
 RECIPES = {recipe.id: recipe for recipe in _RECIPES}

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,7 @@ def _provenance(file: Path) -> dict[str, Any] | None:
         raise ValueError(f"{file}: not readable as JSON ({error}): correct it, or remove it") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every record")
-    return content  # pyright: ignore[reportUnknownVariableType]
+    return cast(dict[str, Any], content)
 
 
 def _part(file: Path, *, keep_junk: bool) -> Part:

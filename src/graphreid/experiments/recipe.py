@@ -29,6 +29,9 @@ SETS = {
 """The papers' sets, by the names under which they are imported."""
 
 
+Kind = Literal["table", "curve", "lists", "heatmaps", "map", "pictures"]
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table, or one point of a curve.
@@ -104,7 +107,7 @@ class Recipe:
     source: str
     title: str
     rows: tuple[Row, ...]
-    kind: Literal["table", "curve", "lists", "heatmaps", "map", "pictures"] = "table"
+    kind: Kind = "table"
     columns: tuple[str, ...] = ("mAP", "rank-1", "rank-5", "rank-10")
     claims: tuple[Claim, ...] = ()
     axis: str = ""

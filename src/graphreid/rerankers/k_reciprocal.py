@@ -4,7 +4,7 @@ Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Enc
 where it and the authors' published code differ, the code is followed (docs/methods/k-reciprocal.md).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graphreid.compute import Compute
 from graphreid.gallery import Gallery, Pool
+from graphreid.graph.above import Pairs
 from graphreid.graph.explain import alone, explanation, of_entries
 from graphreid.graph.rows import CHUNKS, Matrix, stacked, taken, transposed
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Affinity, Explanation
@@ -21,8 +22,6 @@ from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 Encoded = tuple[Matrix, NDArray[np.int64], Matrix, NDArray[np.float32]]
 """V of all images, the row of each probe in it, V of the gallery by columns, and each probe's largest distance."""
-Pairs = Callable[[Int32[np.ndarray, " e"], Int32[np.ndarray, " e"]], Float32[np.ndarray, " e"]]
-"""Distances of listed pairs."""
 
 
 @dataclass

@@ -172,17 +172,17 @@ class Engine:
             MissingError: an item that is not in the gallery.
             ValueError: not one of the three, or a value that can't be used.
         """
-        if sum(given is not None for given in (probe.vector, probe.image, probe.item)) != 1:
-            raise ValueError("give a vector, an image or an item: one of the three")
-        if probe.item is not None and probe.camera is not None:
-            raise ValueError("an item of the gallery has its own camera: leave camera out")
-        if probe.item is not None:
-            return snapshot.searchable().features.take(np.array([row_of(snapshot, probe.item)]))
-        if probe.vector is not None:
-            vector = _vector(probe.vector, self.living.config.width)
-        else:
-            assert probe.image is not None  # noqa: S101  # one of three was
-            vector = self.embed([probe.image], ["probe"]).vectors
+        match (probe.vector, probe.image, probe.item):
+            case (None, None, str(item)):
+                if probe.camera is not None:
+                    raise ValueError("an item of the gallery has its own camera: leave camera out")
+                return snapshot.searchable().features.take(np.array([row_of(snapshot, item)]))
+            case (given, None, None) if given is not None:
+                vector = _vector(given, self.living.config.width)
+            case (None, bytes(image), None):
+                vector = self.embed([image], ["probe"]).vectors
+            case _:
+                raise ValueError("give a vector, an image or an item: one of the three")
         # without an item it gets one that no image of the gallery has
         return Features(vector, None, None if probe.camera is None else [probe.camera], self.living.config.zero)
 
