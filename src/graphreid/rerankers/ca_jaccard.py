@@ -47,6 +47,7 @@ class CAJaccard:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "ca-jaccard"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = True

@@ -15,6 +15,7 @@ class Cosine:
     """1 - cosine of the two embeddings, in [0, 2]."""
 
     name: ClassVar[str] = "cosine"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False

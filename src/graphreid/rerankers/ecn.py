@@ -44,6 +44,7 @@ class ECN:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "ecn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False

@@ -46,6 +46,7 @@ class GNNReranking:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "gnn-reranking"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

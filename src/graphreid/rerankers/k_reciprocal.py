@@ -45,6 +45,7 @@ class KReciprocal:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "k-reciprocal"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False

@@ -34,6 +34,7 @@ class Parts:
     fixed: int = 3
 
     name: ClassVar[str] = "parts"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

@@ -40,6 +40,7 @@ class RandomWalk:
     T: float = 0.1
 
     name: ClassVar[str] = "random-walk"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "affinity"
     uses_camera: ClassVar[bool] = False

@@ -120,6 +120,7 @@ class SGGNN(Linked):
     _kept: SimilarityGuided | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "sggnn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     needs: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
