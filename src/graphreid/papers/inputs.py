@@ -1,4 +1,4 @@
-"""What an experiment runs on: a folder with the embeddings of fit, validation, query and gallery."""
+"""What a table is made on: a folder with the embeddings of fit, validation, query and gallery."""
 
 import hashlib
 import json
@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from graphreid.data.features import load_columns, load_features
 from graphreid.types import JUNK, NORMAL, Features, Labels, drop_junk
 
-PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = ("fit", "validation", "query", "gallery")
+PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = (
+    "fit",
+    "validation",
+    "query",
+    "gallery",
+)
 PROVENANCE = "provenance.json"
-"""What made the embeddings, where it is known: an object of its own choosing, copied into every record."""
+"""What made the embeddings, where it is known: an object of its own choosing, copied into every run."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The images of one part, junk left out except among the probes.
+    """The images of one part, junk left out except among the queries.
 
     Attributes:
         features, labels: the images.
@@ -37,8 +42,8 @@ class Part:
     seen: float | None
     paths: NDArray[Any] | None
 
-    def facts(self) -> dict[str, Any]:
-        """What a record says of it."""
+    def summary(self) -> dict[str, Any]:
+        """What a run keeps of it."""
         return {
             "digest": self.digest,
             "images": len(self.features),
@@ -102,7 +107,9 @@ def load_inputs(folder: Path, name: str) -> Inputs:
 
 
 def _file(folder: Path, part: str) -> Path | None:
-    found = (path for path in (folder / f"{part}.npz", folder / part / "vectors.npy") if path.is_file())
+    found = (
+        path for path in (folder / f"{part}.npz", folder / part / "vectors.npy") if path.is_file()
+    )
     file = next(found, None)
     return file.parent if file is not None and file.name == "vectors.npy" else file
 
@@ -113,9 +120,11 @@ def _provenance(file: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(file.read_text())
     except ValueError as error:
-        raise ValueError(f"{file}: not readable as JSON ({error}): correct it, or remove it") from None
+        raise ValueError(
+            f"{file}: not readable as JSON ({error}): correct it, or remove it"
+        ) from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every record")
+        raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every run")
     return cast(dict[str, Any], content)
 
 
@@ -128,10 +137,14 @@ def _part(file: Path, *, keep_junk: bool) -> Part:
         labels=kept_labels,
         digest=_digest(features, labels),
         junk=len(features) - len(kept),
-        seen=float(np.mean(np.isin(np.char.lower(columns["seen"].astype(str)), ("true", "1", "1.0"))))
+        seen=float(
+            np.mean(np.isin(np.char.lower(columns["seen"].astype(str)), ("true", "1", "1.0")))
+        )
         if "seen" in columns
         else None,
-        paths=columns["path"][np.ones(len(labels), bool) if keep_junk else labels.role != JUNK] if "path" in columns else None,
+        paths=columns["path"][np.ones(len(labels), bool) if keep_junk else labels.role != JUNK]
+        if "path" in columns
+        else None,
     )
 
 
@@ -144,14 +157,18 @@ def _digest(features: Features, labels: Labels) -> str:
 
 
 def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
-    """Refuse identities that would be fitted on, or chosen by, and judged with."""
+    """Refuse identities that would be both fitted on, or chosen by, and evaluated with."""
     names = [name for name in ("fit", "validation", "query") if name in parts]
     for place, one in enumerate(names):
         for other in names[place + 1 :]:
-            mine, theirs = (part.labels.identity[part.labels.role == NORMAL] for part in (parts[one], parts[other]))
+            mine, theirs = (
+                part.labels.identity[part.labels.role == NORMAL]
+                for part in (parts[one], parts[other])
+            )
             both = np.intersect1d(mine, theirs)
             if len(both):
                 raise ValueError(
-                    f"{folder}: {len(both)} identities are in both {one} and {other} ({int(both[0])} is one): a method must"
-                    " not be fitted or chosen on those it is judged with; where only the numbers are alike, rename them"
+                    f"{folder}: {len(both)} identities are in both {one} and {other} ({int(both[0])} is"
+                    " one): a method must not be fitted or chosen on those it is evaluated with; where"
+                    " only the numbers are alike, rename them"
                 )

@@ -1,0 +1,409 @@
+"""The store of results: runs, each query's result, the data sets' identities, and which runs a table shows.
+
+A folder with four Parquet files, whose columns the schemas below explain. A run's key is a hash of
+what determines its numbers (see `Plan`); environment, cost and the digest of the sources stand
+beside it, so that a rename in the sources makes no run stale. A method's `version` is raised when
+its numbers change.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float64, Int64
+
+from graphreid.files import whole_file
+
+FORMAT = 1
+_META = {"graphreid": str(FORMAT)}
+
+
+def _struct(**fields: pa.DataType) -> pa.DataType:
+    return pa.struct(list(fields.items()))
+
+
+_TEXT, _NUMBER, _COUNT, _YES = pa.string(), pa.float64(), pa.int32(), pa.bool_()
+_NAMED = pa.map_(_TEXT, _NUMBER)
+_SET = _struct(digest=_TEXT, images=_COUNT, identities=_COUNT, junk=_COUNT, seen=_NUMBER)
+
+RUNS = pa.schema(
+    {
+        "key": _TEXT,
+        "made": pa.timestamp("s", "UTC"),
+        "data": _TEXT,
+        # what determines the numbers: see Plan
+        "method": _TEXT,
+        "versions": pa.list_(_COUNT),
+        "fit": _TEXT,
+        "grid": _TEXT,
+        "sets": _struct(query=_SET, gallery=_SET, fit=_SET, validation=_SET),
+        "protocol": _struct(camera=_TEXT, ap=_TEXT, denominator=_TEXT, distractor=_COUNT),
+        "setting": _TEXT,
+        "seed": _COUNT,
+        # what came of it; metrics are shares in [0, 1]
+        "queries": _COUNT,
+        "skipped": _COUNT,
+        "metrics": _NAMED,
+        "measured": _NAMED,
+        "validation": _struct(mAP=_NUMBER, input=_NUMBER),
+        "chosen": _struct(options=_TEXT, mAP=_NUMBER, tried=_COUNT),
+        "learned": _TEXT,
+        "cost": _struct(
+            fit_seconds=_NUMBER, fit_peak_mb=_NUMBER, rank_seconds=_NUMBER, peak_mb=_NUMBER
+        ),
+        # on what, and by which code
+        "embeddings": _TEXT,
+        "environment": _struct(
+            python=_TEXT,
+            torch=_TEXT,
+            numpy=_TEXT,
+            system=_TEXT,
+            processor=_TEXT,
+            cores=_COUNT,
+            threads=_COUNT,
+            device=_TEXT,
+        ),
+        "code": _struct(version=_TEXT, sources=_TEXT, commit=_TEXT, dirty=_YES),
+    },
+    metadata=_META,
+)
+"""A row a run. `validation` is the mAP on validation identities of the method as it was evaluated,
+beside that of its input's own order; `chosen` the best options of `grid` there; `learned`, `grid`
+and `embeddings` (what made them, where it is known) are JSON."""
+
+QUERIES = pa.schema(
+    {"run": _TEXT, "query": _COUNT, "ap": pa.float32(), "first_rank": _COUNT}, metadata=_META
+)
+"""A row a run and query (its place in the query file): AP, rounded to 1e-6, null without a positive;
+the 1-based rank of the first positive, or 0."""
+
+SETS = pa.schema({"data": _TEXT, "query": _COUNT, "identity": _COUNT}, metadata=_META)
+"""The identity of each query of a query file, by its digest: numbered from 0 in their codes' order."""
+
+_SHOWN = _struct(
+    method=_TEXT,
+    ap=_NUMBER,
+    entries=pa.list_(_struct(item=_TEXT, mark=_TEXT, rank=_COUNT)),
+)
+TABLES = pa.schema(
+    {
+        "data": _TEXT,
+        "table": _TEXT,
+        "command": _TEXT,
+        "rows": pa.list_(_struct(name=_TEXT, runs=pa.list_(_TEXT), missing=_TEXT)),
+        "notes": pa.list_(_TEXT),
+        "figure": _TEXT,
+        "lists": pa.list_(_struct(kind=_TEXT, query=_TEXT, shown=pa.list_(_SHOWN))),
+    },
+    metadata=_META,
+)
+"""A row a table made on a data set: its rows' runs, one a seed; notes and the figure's file name;
+and the ranked lists of a table of kind "lists"."""
+
+FILES = {"runs": RUNS, "queries": QUERIES, "sets": SETS, "tables": TABLES}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What determines a run's numbers.
+
+    Attributes:
+        method: METHOD text with all options, as it is applied (options of `grid` as it starts).
+        versions: of the methods in it.
+        fit: METHOD text with all options of what is fitted, or None.
+        grid: JSON of the options chosen on validation identities, or None.
+        digests: of the query and gallery files, and of fit and validation where they are used.
+        protocol: which gallery images count, and how.
+        setting: what the method may see of the other queries.
+        seed: of the fit, or of the embedder where the row trains one.
+    """
+
+    method: str
+    versions: list[int]
+    fit: str | None
+    grid: str | None
+    digests: Mapping[str, str]
+    protocol: Mapping[str, Any]
+    setting: str
+    seed: int | None
+
+    def key(self) -> str:
+        """The run's key."""
+        return key_of(asdict(self))
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """A hash of an object, as 16 hexadecimal digits."""
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run: the columns of `RUNS` by name, and its queries.
+
+    Attributes:
+        columns: the row of the runs' table.
+        identity: int64 [q], of each query, numbered from 0.
+        ap: float64 [q] in [0, 1], rounded to 1e-6; NaN without a positive.
+        first_rank: int64 [q], 1-based; 0 without a positive.
+    """
+
+    columns: Mapping[str, Any]
+    identity: Int64[np.ndarray, " q"]
+    ap: Float64[np.ndarray, " q"]
+    first_rank: Int64[np.ndarray, " q"]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name]
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
+        return self.columns["key"]
+
+    @property
+    def query_digest(self) -> str:
+        """The digest of the query file."""
+        return self.columns["sets"]["query"]["digest"]
+
+    def plan(self) -> Plan:
+        """What determined the run's numbers."""
+        names = ("method", "versions", "fit", "grid", "protocol", "setting", "seed")
+        digests = {name: each["digest"] for name, each in self["sets"].items() if each is not None}
+        return Plan(digests=digests, **{name: self[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table made on a data set: a row of `TABLES`."""
+
+    data: str
+    table: str
+    command: str
+    rows: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list[str])
+    figure: str | None = None
+    lists: list[dict[str, Any]] | None = None
+
+    def keys(self) -> set[str]:
+        """The keys of the runs that it shows."""
+        return {key for row in self.rows for key in row["runs"]}
+
+
+@dataclass(eq=False)
+class Store:
+    """What a folder of results holds.
+
+    Attributes:
+        folder: where it is.
+        runs: by key, oldest first.
+        made: the tables, by data set and id.
+    """
+
+    folder: Path
+    runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    made: dict[tuple[str, str], Made] = field(default_factory=dict[tuple[str, str], Made])
+
+    @classmethod
+    def read(cls, folder: Path, *, empty: bool = False) -> "Store":
+        """The store in a folder.
+
+        Args:
+            folder: where it is.
+            empty: whether a folder without one is an empty store.
+
+        Raises:
+            ValueError: there is none, a file is missing or damaged, or it is of another format.
+        """
+        missing = [name for name in FILES if not (folder / f"{name}.parquet").is_file()]
+        if len(missing) == len(FILES) and empty:
+            return cls(folder)
+        if missing:
+            raise ValueError(
+                f"{folder}: no {missing[0]}.parquet: 'graphreid papers reproduce' writes results"
+            )
+        tables = {name: _read(folder / f"{name}.parquet", FILES[name]) for name in FILES}
+        store = cls(folder)
+        results = _by(tables["queries"], "run")
+        identities = _by(tables["sets"], "data")
+        for row in tables["runs"].to_pylist():
+            for name in ("metrics", "measured"):
+                row[name] = dict(row[name])
+            store.runs[row["key"]] = Run(
+                row,
+                identities[row["sets"]["query"]["digest"]]["identity"].astype(np.int64),
+                np.round(results[row["key"]]["ap"].astype(np.float64), 6),
+                results[row["key"]]["first_rank"].astype(np.int64),
+            )
+        for row in tables["tables"].to_pylist():
+            store.made[row["data"], row["table"]] = Made(**row)
+        return store
+
+    def put(self, made: Made) -> None:
+        """Take a table in; runs that its former version had, and no table has now, are dropped."""
+        former = self.made.get((made.data, made.table))
+        self.made[made.data, made.table] = made
+        used = {key for each in self.made.values() for key in each.keys()}
+        for key in (set() if former is None else former.keys()) - used:
+            self.runs.pop(key, None)
+
+    def write(self) -> None:
+        """Write the four files, whole or not at all.
+
+        Raises:
+            ValueError: the folder can't be written, or a run does not fit the schema.
+        """
+        runs = sorted(self.runs.values(), key=lambda run: (run["made"], run.key))
+        tables = {
+            "runs": _rows((dict(run.columns) for run in runs), RUNS),
+            "queries": _queries(runs),
+            "sets": _sets(runs),
+            "tables": _rows((vars(self.made[place]) for place in sorted(self.made)), TABLES),
+        }
+        with ExitStack() as files:
+            for name, table in tables.items():
+                temporary = files.enter_context(whole_file(self.folder / f"{name}.parquet"))
+                # floats of many values are smaller without a dictionary
+                indexed = [each for each in table.column_names if each not in ("ap", "first_rank")]
+                pq.write_table(
+                    table,
+                    temporary,
+                    compression="zstd",
+                    compression_level=19,
+                    use_dictionary=indexed,
+                    row_group_size=2**23,
+                    data_page_size=2**23,
+                )
+
+    def find(self, key: str) -> Run:
+        """The run whose key begins so.
+
+        Raises:
+            ValueError: there is none, or more than one.
+        """
+        found = [run for run in self.runs.values() if run.key.startswith(key)]
+        if len(found) != 1:
+            keys = ", ".join(run.key for run in found) if found else "none"
+            raise ValueError(
+                f"{self.folder}: {key!r} begins the keys of {len(found)} runs ({keys}): give one"
+                " that is there once"
+            )
+        return found[0]
+
+
+@contextmanager
+def updated(folder: Path) -> Generator[Store]:
+    """The store in a folder, made where there is none, and written at the end; one writer at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        store = Store.read(folder, empty=True)
+        yield store
+        store.write()
+    finally:
+        os.close(handle)
+
+
+def _read(file: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{file}: not a readable Parquet file ({error})") from None
+    given = int((table.schema.metadata or {}).get(b"graphreid", b"0"))
+    if given > FORMAT:
+        raise ValueError(
+            f"{file}: format {given} is newer than this package reads: update graphreid"
+        )
+    try:
+        return table.cast(schema)  # Parquet names the entries of lists and maps in its own way
+    except (pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{file}: not results of this package ({error})") from None
+
+
+def _by(table: pa.Table, name: str) -> dict[str, dict[str, np.ndarray]]:
+    """The other columns of the rows of each value of a column, in the order of column "query"."""
+    codes = table[name].combine_chunks().dictionary_encode()
+    place = codes.indices.to_numpy()
+    order = np.lexsort((table["query"].to_numpy(), place))
+    ends = np.cumsum(np.bincount(place, minlength=len(codes.dictionary)))
+    columns = {
+        each: table[each].to_numpy(zero_copy_only=False)[order]
+        for each in table.column_names
+        if each not in (name, "query")
+    }
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    return {
+        value: {each: values[start:end] for each, values in columns.items()}
+        for value, start, end in zip(codes.dictionary.to_pylist(), starts, ends, strict=True)
+    }
+
+
+def _rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    listed = [
+        # Arrow takes a map as pairs
+        {
+            name: list(value.items()) if pa.types.is_map(schema.field(name).type) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    for row in listed:
+        if set(row) != set(schema.names):
+            raise ValueError(
+                f"not as the schema: {', '.join(sorted(set(row) ^ set(schema.names)))}"
+            )
+    try:
+        return pa.Table.from_pylist(listed, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"not as the schema: {error}") from None
+
+
+def _queries(runs: list[Run]) -> pa.Table:
+    """The queries' results, ordered by query: the runs' results of one query are much alike."""
+    if not runs:
+        return QUERIES.empty_table()
+    place = np.concatenate([np.full(len(run.ap), number) for number, run in enumerate(runs)])
+    query = np.concatenate([np.arange(len(run.ap)) for run in runs])
+    digests = {run.query_digest: None for run in runs}
+    sets = {digest: number for number, digest in enumerate(digests)}
+    of_set = np.concatenate([np.full(len(run.ap), sets[run.query_digest]) for run in runs])
+    order = np.lexsort((place, query, of_set))
+    ap = np.concatenate([run.ap for run in runs])[order]
+    keys = pa.DictionaryArray.from_arrays(pa.array(place[order]), [run.key for run in runs])
+    return pa.Table.from_arrays(
+        [
+            keys.cast(_TEXT),
+            pa.array(query[order], _COUNT),
+            pa.array(ap, pa.float32(), mask=np.isnan(ap)),
+            pa.array(np.concatenate([run.first_rank for run in runs])[order], _COUNT),
+        ],
+        schema=QUERIES,
+    )
+
+
+def _sets(runs: list[Run]) -> pa.Table:
+    identities = {run.query_digest: run.identity for run in runs}
+    rows = [
+        pa.Table.from_arrays(
+            [
+                pa.array([digest] * len(identity), _TEXT),
+                pa.array(np.arange(len(identity)), _COUNT),
+                pa.array(identity, _COUNT),
+            ],
+            schema=SETS,
+        )
+        for digest, identity in identities.items()
+    ]
+    return pa.concat_tables([SETS.empty_table(), *rows])
