@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from graphreid.experiments.coverage import COVERAGE, RECIPES, absent, select, state
-from graphreid.experiments.recipe import FITTED, METRICS, Row
+from graphreid.experiments.coverage import COVERAGE, RECIPES, select, state
+from graphreid.experiments.recipe import FITTED, METRICS, Row, absent
 from graphreid.rerankers import METHODS
 from graphreid.storage import parse
 from tests.conftest import ROOT

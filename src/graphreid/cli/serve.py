@@ -51,6 +51,7 @@ def serve(
 
     from graphreid.living import LivingGallery  # noqa: PLC0415
     from graphreid.service import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
+    from graphreid.viewer import pages  # noqa: PLC0415
 
     with (options or ComputeOptions()).compute() as compute:
         engine = Engine(LivingGallery(gallery, compute=compute), method, model=model, compute=compute)
@@ -59,6 +60,7 @@ def serve(
         limits = Limits(body=body * 2**20, requests=requests)
         names = tuple(dict.fromkeys((*LOOPBACK, name.lower())))
         app = build(engine, limits=limits, token=token, local=local and token is None, names=names)
+        pages.mount(app, engine, token)
         engine.warm()  # a method that this gallery has nothing for is refused here
         listening = _listening(host, port)
         print(f"{gallery}: {images:,} images at http://{name}:{listening.getsockname()[1]}/ (Ctrl-C ends)", flush=True)
