@@ -27,7 +27,7 @@ def demo(
     ] = False,
     seed: Annotated[int, Parameter(help="of the pictures and the training")] = 0,
 ) -> int:
-    """Render pictures, train a network, embed, fit what learns, re-rank with every method there is for BoT, write report.html.
+    """Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and write report.html.
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
