@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import PACKAGE
 
 LAYERS = (
-    ("types", "seeding", "compute", "files", "memory", "processes", "compiled"),
+    ("types", "seeding", "compute", "extras", "files", "memory", "processes", "compiled"),
     ("neighbors", "ranking", "data"),
     ("gallery",),
     ("protocols",),

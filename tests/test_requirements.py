@@ -1,6 +1,7 @@
 """`pip install .` alone is enough to fit, re-rank and evaluate by every method."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,29 +10,17 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from graphreid.extras import EXTRAS, advice
+from graphreid.rerankers import METHODS
 from tests.conformance import SMALL
 from tests.conftest import ROOT
 
-CHILD = '''
+CHILD = """
 import json, sys
+from tests.bare import hide
 
-small, allowed = json.loads(sys.argv[1]), {*json.loads(sys.argv[2]), *sys.stdlib_module_names, "graphreid", "tests"}
-
-class Bare:
-    """A finder that does not see what a bare install does not have."""
-
-    def __init__(self, finder):
-        self.finder = finder
-
-    def __getattr__(self, name):
-        return getattr(self.finder, name)
-
-    def find_spec(self, name, path=None, target=None):
-        return self.finder.find_spec(name, path, target) if name.partition(".")[0] in allowed else None
-
-for name in [name for name in sys.modules if name.partition(".")[0] not in allowed]:
-    del sys.modules[name]
-sys.meta_path[:] = map(Bare, sys.meta_path)
+small, hidden = map(json.loads, sys.argv[1:])
+hide(hidden)
 
 from graphreid.evaluation import evaluate
 from graphreid.gallery import Gallery
@@ -44,7 +33,7 @@ for name, kind in METHODS.items():
     method = kind(**small.get(name, {})).fit(*train)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels)
     print(name, report.queries)
-'''
+"""
 
 
 def base_packages() -> set[str]:
@@ -72,13 +61,77 @@ def _requires(name: str) -> list[str]:
         return []
 
 
-def test_a_bare_install_runs_every_default() -> None:
-    allowed = base_packages()
-    assert {"torch", "numpy"} <= allowed
-    assert not {"matplotlib", "lancedb", "fastapi", "pytest"} & allowed
-    arguments = [json.dumps(SMALL), json.dumps(sorted(allowed))]
-    done = subprocess.run([sys.executable, "-c", CHILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def bare(code: str, *arguments: object) -> str:
+    """What code prints where a bare install's packages are there; those to hide are its last argument, as JSON."""
+    hidden = set(packages_distributions()) - base_packages() - {"graphreid", "tests"}
+    assert {"matplotlib", "lancedb", "fastapi", "pytest"} <= hidden
+    given = [json.dumps(argument) for argument in (*arguments, sorted(hidden))]
+    done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    from graphreid.rerankers import METHODS
+    return done.stdout
 
-    assert done.stdout.split("\n")[:-1] == [f"{name} 4" for name in METHODS]
+
+def test_a_bare_install_runs_every_default() -> None:
+    assert bare(CHILD, SMALL) == "".join(f"{name} 4\n" for name in METHODS)
+
+
+COMMANDS_CHILD = """
+import json, sys
+from contextlib import redirect_stderr
+from tests.bare import hide
+
+lines, hidden = map(json.loads, sys.argv[1:])
+hide(hidden)
+
+from graphreid.cli import COMMANDS, main
+
+for words in COMMANDS:
+    main([*words.split(), "--help"])
+print("refused")
+with redirect_stderr(sys.stdout):
+    for line in lines:
+        assert main(line.split()) == 2, line
+"""
+NEED_AN_EXTRA = {
+    "demo --out no": "report",
+    "evaluate --query no.npz --gallery no.npz --method cosine --report no.html": "report",
+    "parts no --data no --out no.html": "report",
+    "reproduce cagcn/fig3 --data no": "report",
+    "export no --onnx no.onnx": "export",
+    "gallery create no --width 3": "gallery",
+    "gallery add no --features no.npz": "gallery",
+    "gallery remove no item": "gallery",
+    "gallery search no --item no": "gallery",
+    "gallery explain no --item no --method cosine": "gallery",
+    "gallery info no": "gallery",
+    "gallery calibrate no --query no.npz": "gallery",
+    "gallery export no --out no.npz": "gallery",
+    "serve no": "service",
+}
+
+
+def test_a_command_without_its_extra_names_it_in_one_line() -> None:
+    _, refused = bare(COMMANDS_CHILD, list(NEED_AN_EXTRA)).split("refused\n")
+    for given, line in zip(NEED_AN_EXTRA.items(), refused.splitlines(), strict=True):
+        assert re.fullmatch(rf"graphreid: .* pip install 'graphreid\[{given[1]}\]'", line), (given, line)
+
+
+def test_extras_are_those_of_pyproject() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    tops = packages_distributions()
+
+    def owners(extra: str) -> set[str]:
+        wanted = [Requirement(text) for text in declared[extra]]
+        names = {canonicalize_name(each.name) for each in wanted}
+        return (names - {"graphreid"}).union(*(owners(inner) for each in wanted for inner in each.extras))
+
+    assert {extra: {canonicalize_name(tops[name][0]) for name in names} for extra, names in EXTRAS.items()} == {
+        extra: owners(extra) for extra in declared if extra != "dev"
+    }
+
+
+def test_only_an_extras_package_is_advised() -> None:
+    error = ImportError("no")
+    error.__cause__ = ModuleNotFoundError("no", name="lancedb.remote")
+    assert advice(error) == "lancedb is not installed: pip install 'graphreid[gallery]'"
+    assert advice(ModuleNotFoundError("no", name="elsewhere")) is None

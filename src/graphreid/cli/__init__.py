@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from graphreid import __version__
+from graphreid.extras import advice
 
 app = cyclopts.App(
     name="graphreid",
@@ -116,6 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(" ".join(str(error).split()))
     except OSError as error:
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except ImportError as error:
+        line = advice(error)
+        if line is None:
+            raise
+        return _refuse(line)
     except KeyboardInterrupt:
         print("graphreid: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130

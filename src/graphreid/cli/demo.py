@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graphreid.extras import require
 from graphreid.files import whole_file
 from graphreid.protocols import GivesAffinity, Learned
 from graphreid.rerankers import METHODS
@@ -31,6 +32,7 @@ def demo(
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
+    require("report", "the demo's report")
     generator(seed)  # refuses one that is none before anything is written
     _settle(out, {"quick": quick, "seed": seed})
     data, run, extra = out / "data", out / "run", QUICK if quick else FULL
