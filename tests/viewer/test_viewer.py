@@ -18,6 +18,7 @@ from graphreid.rerankers import Cosine
 from graphreid.service import Engine, build
 from graphreid.types import Features, Labels
 from graphreid.viewer.pages import mount
+from tests.conftest import skip_unless_ci
 from tests.viewer.conftest import CHROMIUM, WHY
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -73,7 +74,7 @@ def address(engine: Engine) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip(WHY)
+        skip_unless_ci(WHY)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
