@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from jaxtyping import install_import_hook
@@ -24,10 +25,18 @@ def golden() -> Path:
     return ROOT / "tests" / "golden"
 
 
+def skip_unless_ci(reason: str) -> NoReturn:
+    """Skip a test for what this machine lacks; where the environment says CI, fail, for nothing may be lacking there."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{reason} (CI is set: nothing is skipped)", pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture
 def shared() -> Path:
-    """The data sets, which are not part of the repository."""
+    """The folder with the data sets and the papers' texts, which are not part of the repository."""
     folder = Path(os.environ.get("GRAPHREID_SHARED", ROOT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip(f"no data sets in {folder}: set GRAPHREID_SHARED to the folder that has data/")
+    for name in ("data", "papers"):
+        if not (folder / name).is_dir():
+            skip_unless_ci(f"no {name}/ in {folder}: set GRAPHREID_SHARED to the folder that has it")
     return folder

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import baselines, table
-from graphreid.cli import app, main
+from graphreid.cli import app, command_of, main
 from graphreid.rerankers import METHODS
 from tests.conftest import ROOT
 from tests.support import labelled
@@ -34,6 +34,7 @@ def reference() -> str:
     parts = ["# Commands\n\nWritten by `python -m tests.test_docs` from the commands' own help.\n"]
     for words in commands():
         text = io.StringIO()
+        command_of(words)
         app.help_print(list(words), console=Console(file=text, width=100, force_terminal=False, color_system=None))
         lines = [line.rstrip() for line in text.getvalue().splitlines()]
         parts.append(f"## {' '.join(words)}\n\n```text\n" + "\n".join(lines).strip("\n") + "\n```\n")

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import PACKAGE
 
 LAYERS = (
-    ("types", "seeding", "compute", "files", "memory", "processes", "compiled"),
+    ("types", "seeding", "compute", "extras", "files", "memory", "processes", "compiled"),
     ("neighbors", "ranking", "data"),
     ("gallery",),
     ("protocols",),
@@ -39,6 +39,41 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names if alias.name.startswith("graphreid.")}
     return {name.removeprefix("graphreid.") for name in names}
+
+
+def test_no_import_circle() -> None:
+    """Imports inside functions and under TYPE_CHECKING count, and so does the package of a module from elsewhere."""
+    names = {path: ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in FILES}
+    # the package's own __init__ imports everything by name, when it is used
+    reached = {name: _modules(path, name, set(names.values())) for path, name in names.items() if name != "__init__"}
+    assert circle(reached) is None
+    assert circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
+
+
+def circle(reached: dict[str, set[str]]) -> list[str] | None:
+    """A way from a module back to itself, None where there is none."""
+    left: set[str] = set()
+
+    def walk(way: list[str]) -> list[str] | None:
+        for name in sorted(reached[way[-1]] - left):
+            if name in way:
+                return [*way[way.index(name) :], name]
+            if found := walk([*way, name]):
+                return found
+        left.add(way[-1])
+        return None
+
+    return next((found for name in sorted(reached) if name not in left and (found := walk([name]))), None)
+
+
+def _modules(path: Path, home: str, modules: set[str]) -> set[str]:
+    found: set[str] = set()
+    for name in imported(path):
+        parts = name.split(".")
+        *packages, target = (way for count in range(len(parts) + 1) if (way := ".".join(parts[:count])) in {*modules, ""})
+        # an import runs the __init__ of every package on the way; it has run already where the importer is in it
+        found |= {target, *(package for package in packages if not f"{home}.".startswith(f"{package}."))} - {""}
+    return found - {home}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -66,3 +66,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'graphreid' has no attribute {name!r}")
     return getattr(import_module(f"graphreid.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """What `dir(graphreid)` and a tab show: the names above, before any of them was imported."""
+    return __all__

@@ -97,14 +97,6 @@ def test_bad_vectors_name_the_file_and_the_row(
     assert "bad.npz" in refused(command, capsys)
 
 
-def test_help_does_not_wait_for_torch() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys; from graphreid.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     def stop(text: str) -> None:
         raise KeyboardInterrupt

@@ -41,8 +41,6 @@ def test_every_option_is_the_methods_own(name: str) -> None:
 
 
 def test_the_papers_numbers_are_its_own(shared: Path) -> None:
-    if not (shared / "papers").is_dir():
-        pytest.skip("the paper's text is not there")
     text = (shared / "papers" / "fa-ec-gcn.txt").read_text()
     for name in NAMES:
         for row in RECIPES[name].rows:

@@ -69,7 +69,7 @@ def test_a_missing_package_is_named(
         "onnxruntime": lambda: export.onnx_vectors(tmp_path / "x.onnx", export.parity_pixels(SIZE)[0]),
         "openvino": lambda: export.to_openvino(tmp_path / "x.onnx", tmp_path / "ov"),
     }
-    with pytest.raises(ValueError, match=rf"{package} is not installed: pip install 'graphreid\[export\]'"):
+    with pytest.raises(ValueError, match=rf"needs {package}: pip install 'graphreid\[export\]'"):
         calls.get(package, lambda: export.to_onnx(extractor, SIZE, tmp_path / "x.onnx"))()
 
 

@@ -1,5 +1,4 @@
 import dataclasses
-import importlib.util
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from graphreid.gallery import Gallery
-from graphreid.report import examine, page, require, write_report
+from graphreid.report import examine, page, write_report
 from graphreid.rerankers import Cosine
 from graphreid.types import Features
 from tests.report.cases import Examined, Shifted, examined, many
@@ -232,15 +231,3 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path: Path, case: Examined) -> 
     with pytest.raises(ValueError, match="does the folder exist"):
         written(tmp_path / "no" / "r.html", case)
     assert not list(tmp_path.iterdir())
-
-
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    require()
-    find = importlib.util.find_spec
-
-    def without(name: str) -> object:
-        return None if name == "openTSNE" else find(name)
-
-    monkeypatch.setattr(importlib.util, "find_spec", without)
-    with pytest.raises(ValueError, match=r"a report needs openTSNE: pip install 'graphreid\[report\]'"):
-        require()

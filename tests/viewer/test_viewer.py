@@ -17,6 +17,8 @@ from graphreid.living import Config, LivingGallery, choose
 from graphreid.rerankers import Cosine
 from graphreid.service import Engine, build
 from graphreid.types import Features, Labels
+from graphreid.viewer.pages import mount
+from tests.conftest import skip_unless_ci
 from tests.viewer.conftest import CHROMIUM, WHY
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -58,7 +60,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="module")
 def address(engine: Engine) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(build(engine), port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(mount(build(engine), engine), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -72,7 +74,7 @@ def address(engine: Engine) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip(WHY)
+        skip_unless_ci(WHY)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
@@ -147,7 +149,7 @@ def test_an_uploaded_image_is_searched_for(browser: Browser, address: str, tmp_p
 
 
 def test_pages_are_safe(engine: Engine) -> None:
-    client = TestClient(build(engine), base_url="http://localhost")
+    client = TestClient(mount(build(engine), engine), base_url="http://localhost")
     page = client.get("/")
     assert "<1>" not in page.text
     assert "set &amp; &lt;1&gt;/1" in page.text
@@ -162,7 +164,7 @@ def test_pages_are_safe(engine: Engine) -> None:
 
 
 def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
-    client = TestClient(build(engine, token=TOKEN, local=False))
+    client = TestClient(mount(build(engine, token=TOKEN, local=False), engine, TOKEN))
     assert client.get("/", headers={"accept": "text/html"}).url.path == "/login"
     assert client.post("/login", data={"token": "another"}).status_code == 401
     assert client.get("/").status_code == 401
@@ -173,7 +175,8 @@ def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
 
 
 def test_an_empty_gallery_says_so_on_every_page(tmp_path: Path) -> None:
-    client = TestClient(build(Engine(LivingGallery.create(tmp_path / "g", Config(3)))), base_url="http://localhost")
+    engine = Engine(LivingGallery.create(tmp_path / "g", Config(3)))
+    client = TestClient(mount(build(engine), engine), base_url="http://localhost")
     assert client.get("/").status_code == 200
     for path in ("/map", "/view?item=a"):
         page = client.get(path)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from graphreid import __version__
+from graphreid.extras import advice
 
 app = cyclopts.App(
     name="graphreid",
@@ -15,37 +16,97 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 data = cyclopts.App(name="data", help="Make and check data folders: DIR/manifest.parquet and the images it names.")
-app.command(data)
-data.command("graphreid.cli.data:import_", name="import")
-data.command("graphreid.cli.data:check")
-data.command("graphreid.cli.render:render")
 gallery = cyclopts.App(name="gallery", help="A gallery on disk that grows while it is searched.")
+app.command(data)
 app.command(gallery)
-for _name in ("create", "add", "remove", "search", "explain", "info", "calibrate", "export"):
-    gallery.command(f"graphreid.cli.gallery:{_name}")
-app.command("graphreid.cli.serve:serve")
-app.command("graphreid.cli.train:train")
-app.command("graphreid.cli.import_checkpoint:import_checkpoint")
-app.command("graphreid.cli.embed:embed")
-app.command("graphreid.cli.parts:parts")
-app.command("graphreid.cli.export:export")
-app.command("graphreid.cli.compare:compare")
-app.command("graphreid.cli.calibrate:calibrate")
-app.command("graphreid.cli.features:features")
-app.command("graphreid.cli.fit:fit")
-app.command("graphreid.cli.rerank:rerank")
-app.command("graphreid.cli.evaluate:evaluate")
-app.command("graphreid.cli.methods:methods")
-app.command("graphreid.cli.reproduce:reproduce")
-app.command("graphreid.cli.runs:runs")
-app.command("graphreid.cli.demo:demo")
+
+COMMANDS = {
+    "data import": ("data:import_", "Make a data folder of your images, or of a public set."),
+    "data check": ("data:check", "Look for what would spoil a training or a test."),
+    "data render": ("render:render", "Render the synthetic set: toy figures that walk past several cameras."),
+    "gallery create": ("gallery:create", "Make a gallery on disk."),
+    "gallery add": ("gallery:add", "Add the images of features files to a gallery."),
+    "gallery remove": ("gallery:remove", "Remove images from a gallery, all or none."),
+    "gallery search": ("gallery:search", "Search a gallery, each probe by itself."),
+    "gallery explain": (
+        "gallery:explain",
+        "Show a method's graph of one probe: which images were looked at, who hears whom, ranks before and after.",
+    ),
+    "gallery info": ("gallery:info", "Say what a gallery holds."),
+    "gallery calibrate": (
+        "gallery:calibrate",
+        "Choose the threshold beyond which a probe is unknown, for one method, on labelled probes.",
+    ),
+    "gallery export": ("gallery:export", "Write a gallery as a features file."),
+    "serve": ("serve:serve", "Serve a gallery over HTTP, with a viewer for a browser at the same address."),
+    "train": ("train:train", "Train an embedder on a data folder's train split."),
+    "import-checkpoint": (
+        "import_checkpoint:import_checkpoint",
+        "Make a run of another toolkit's checkpoint, for 'graphreid embed'.",
+    ),
+    "embed": ("embed:embed", "Turn images into vectors with a trained run, in the order of the manifest."),
+    "parts": (
+        "parts:parts",
+        "Show what a run with parts sees in images: foreground, parts, the graph among them, and how they came about.",
+    ),
+    "export": (
+        "export:export",
+        "Write a run's network as ONNX, and as OpenVINO if wanted, and check its vectors against torch's.",
+    ),
+    "compare": (
+        "compare:compare",
+        "Say how similar two images are to a run, and whether they show one identity where the run was calibrated.",
+    ),
+    "calibrate": (
+        "calibrate:calibrate",
+        "Choose the distance up to which two images are taken for one identity, for 'graphreid compare'.",
+    ),
+    "features": (
+        "features:features",
+        "Make a features file of vectors and a table, row by row; or of another toolkit's feature file.",
+    ),
+    "fit": ("fit:fit", "Fit a method that learns, on embeddings with identities."),
+    "rerank": ("rerank:rerank", "Rank a gallery for each probe. No labels are needed, and none that the files hold are used."),
+    "evaluate": (
+        "evaluate:evaluate",
+        "Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.",
+    ),
+    "methods": (
+        "methods:methods",
+        "Every re-ranking method: its settings, what it starts from, whether it uses cameras, and its options with defaults.",
+    ),
+    "reproduce": (
+        "reproduce:reproduce",
+        "Make the papers' tables and figures on your data, their numbers and ours side by side.",
+    ),
+    "runs": ("runs:runs", "List run records, oldest first, or compare two."),
+    "demo": (
+        "demo:demo",
+        "Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and write report.html.",
+    ),
+}
+"""Each command's function, and the first line of its docstring: lists of commands show it without importing anything."""
+for _words, (_function, _line) in COMMANDS.items():
+    *_group, _name = _words.split()
+    (app[_group[0]] if _group else app).command(f"graphreid.cli.{_function}", name=_name, help=_line)
+
+
+def command_of(words: Sequence[str]) -> cyclopts.App:
+    """The command, or group of commands, that a command line begins with; its help is its whole docstring."""
+    names, apps, _ = app.parse_commands(list(words))
+    at = next((count for count in range(len(names), 0, -1) if " ".join(names[:count]) in COMMANDS), 0)
+    if at:
+        apps[at].help = None  # in place of the line for lists
+    return apps[at]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. A user's error is one line on standard error and exit code 2, never a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        command_of(given)
         result = app(
-            list(sys.argv[1:] if arguments is None else arguments),
+            given,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -56,6 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(" ".join(str(error).split()))
     except OSError as error:
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except ImportError as error:
+        line = advice(error)
+        if line is None:
+            raise
+        return _refuse(line)
     except KeyboardInterrupt:
         print("graphreid: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130

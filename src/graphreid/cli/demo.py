@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graphreid.extras import require
 from graphreid.files import whole_file
 from graphreid.protocols import GivesAffinity, Learned
 from graphreid.rerankers import METHODS
@@ -27,10 +28,11 @@ def demo(
     ] = False,
     seed: Annotated[int, Parameter(help="of the pictures and the training")] = 0,
 ) -> int:
-    """Render pictures, train a network, embed, fit what learns, re-rank with every method there is for BoT, write report.html.
+    """Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and write report.html.
 
     Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
     """
+    require("report", "the demo's report")
     generator(seed)  # refuses one that is none before anything is written
     _settle(out, {"quick": quick, "seed": seed})
     data, run, extra = out / "data", out / "run", QUICK if quick else FULL

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from graphreid.embedders import load_embedder
 from graphreid.embedders.imported import Imported
+from graphreid.extras import require
 from graphreid.files import whole_file, whole_folder
 from graphreid.nn.export import (
     TOLERANCE,
@@ -43,6 +44,9 @@ def export(
     The network takes pixels float32 [batch, 3, height, width], RGB in [0, 1], and gives vectors [batch, d], which are not
     normalised. Nothing is written where the check fails.
     """
+    require("export", "--onnx", "onnx", "onnxscript", "onnxruntime")
+    if openvino is not None:
+        require("export", "--openvino", "openvino")
     read_config(run)
     if not complete(run):
         raise ValueError(f"{run}: its training has not ended: go on with the same 'graphreid train' command")

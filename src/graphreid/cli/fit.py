@@ -45,7 +45,7 @@ def fit(
     ] = False,
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
     options: ComputeOptions | None = None,
-    **settings: str,
+    **settings: Annotated[str, Parameter(help="an option of the method, such as --layers 6")],
 ) -> int:
     """Fit a method that learns, on embeddings with identities.
 

@@ -17,8 +17,9 @@ from graphreid.cli.options import ComputeOptions
 from graphreid.data.features import load_embedder_name, load_features, load_vectors
 from graphreid.data.images import Images
 from graphreid.embedders import load_embedder, name_of
+from graphreid.extras import require
 from graphreid.files import whole_file, whole_folder
-from graphreid.living import Answer, Config, LivingGallery, choose, online, require, respond, threshold_of, why
+from graphreid.living import Answer, Config, LivingGallery, choose, online, respond, threshold_of, why
 from graphreid.living.facts import facts
 from graphreid.living.files import export as write
 from graphreid.living.files import read
@@ -50,7 +51,7 @@ def create(
 
     It is there whole or not at all. What made the vectors is noted, and vectors that something else made are refused later.
     """
-    require()
+    require("gallery", "a gallery on disk")
     if (width is None) == (not features):
         raise ValueError(
             "give --features FILE for the first images, or --width for a gallery that starts empty: one of the two"

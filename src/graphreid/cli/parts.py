@@ -9,9 +9,9 @@ from graphreid.data.manifest import read_manifest
 from graphreid.data.truth import FOLDER, overlap, read_truth
 from graphreid.embedders import load_embedder
 from graphreid.embedders.icg import ICG, LABELS
+from graphreid.extras import require
 from graphreid.files import writable
 from graphreid.report import parts as pictures
-from graphreid.report import require
 from graphreid.runs import MODEL, complete, read_config
 
 
@@ -28,7 +28,7 @@ def parts(
     Where the data folder has part masks (as 'graphreid data render' writes them), of as many parts, it also prints how far
     foreground and parts meet them.
     """
-    require()
+    require("report", "a page")
     writable(out)
     read_config(run)
     if images < 1:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from graphreid.compute import Compute
 from graphreid.data.features import load_columns
 from graphreid.evaluation import Report
+from graphreid.extras import require
 from graphreid.files import writable
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
@@ -36,13 +37,11 @@ class ReportOptions:
         Raises:
             ValueError: pictures without a page, two sources of pictures, packages that are missing, or no place to write to.
         """
-        from graphreid.report import require  # noqa: PLC0415  # not for those who want numbers alone
-
         if self.report is None:
             raise ValueError("--data, --images and --title are for a page: add --report FILE, or leave them out")
         if self.data is not None and self.images is not None:
             raise ValueError("--data and --images both say where the pictures are: give one of them")
-        require()
+        require("report", "a report")
         writable(self.report)
 
     @property

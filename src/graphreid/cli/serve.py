@@ -1,6 +1,5 @@
 """`graphreid serve`."""
 
-import importlib.util
 import ipaddress
 import os
 import socket
@@ -10,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graphreid.cli.options import ComputeOptions
+from graphreid.extras import require
 
-NEEDED = ("fastapi", "uvicorn", "jinja2", "multipart", "lancedb")
 TOKEN = "GRAPHREID_TOKEN"  # noqa: S105  # the variable's name
 SHORTEST = 16
 BACKLOG = 2048
@@ -36,9 +35,7 @@ def serve(
     Every request must send the token where GRAPHREID_TOKEN is set; without it the service listens to this machine alone.
     The description of the interface is at /openapi.json.
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError("serving needs fastapi, uvicorn, jinja2 and more: pip install 'graphreid[service]'")
+    require("service", "serving")
     token = os.environ.get(TOKEN) or None
     local = _is_loopback(host)
     if not local and token is None:
@@ -51,6 +48,7 @@ def serve(
 
     from graphreid.living import LivingGallery  # noqa: PLC0415
     from graphreid.service import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
+    from graphreid.viewer import pages  # noqa: PLC0415
 
     with (options or ComputeOptions()).compute() as compute:
         engine = Engine(LivingGallery(gallery, compute=compute), method, model=model, compute=compute)
@@ -59,6 +57,7 @@ def serve(
         limits = Limits(body=body * 2**20, requests=requests)
         names = tuple(dict.fromkeys((*LOOPBACK, name.lower())))
         app = build(engine, limits=limits, token=token, local=local and token is None, names=names)
+        pages.mount(app, engine, token)
         engine.warm()  # a method that this gallery has nothing for is refused here
         listening = _listening(host, port)
         print(f"{gallery}: {images:,} images at http://{name}:{listening.getsockname()[1]}/ (Ctrl-C ends)", flush=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graphreid.experiments import cagcn, fa_ec_gcn, ffgnn, hrnet, icg
-from graphreid.experiments.recipe import FITTED, Recipe, Row
+from graphreid.experiments.recipe import Recipe, absent
 from graphreid.rerankers import METHODS
 
 Needs = Literal["embeddings", "images", "images with part masks"]
@@ -92,12 +92,6 @@ COVERAGE: dict[str, Entry] = {
 
 RECIPES: dict[str, Recipe] = {**cagcn.RECIPES, **fa_ec_gcn.RECIPES, **ffgnn.RECIPES, **hrnet.RECIPES, **icg.RECIPES}
 """What can be made in this version: each paper's file adds its own."""
-
-
-def absent(row: Row) -> str | None:
-    """Why this version can't run a row, or None where it can."""
-    names = (part.partition(":")[0] for text in row.texts() for part in text.split("+"))
-    return next((f"{name} is not in this version" for name in names if name != FITTED and name not in METHODS), None)
 
 
 def state(name: str) -> str:

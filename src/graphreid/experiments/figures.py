@@ -1,6 +1,5 @@
 """The figures of recipes: curves, and ranked lists. matplotlib is asked for only when one is drawn."""
 
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from graphreid.experiments.recipe import SETS, Recipe
 from graphreid.experiments.records import report_of
 from graphreid.experiments.run import Result, orders
 from graphreid.experiments.selection import Bench
+from graphreid.extras import require as require_extra
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.openset import Verdicts
@@ -37,11 +37,10 @@ def require(recipes: Iterable[Recipe]) -> None:
         ValueError: how to install it.
     """
     figures = [recipe for recipe in recipes if recipe.kind != "table"]
-    if figures and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("a figure needs matplotlib: pip install 'graphreid[report]'")
-    maps = any(recipe.kind == "map" for recipe in figures)
-    if maps and importlib.util.find_spec("openTSNE") is None:
-        raise ValueError("a t-SNE map needs openTSNE: pip install 'graphreid[report]'")
+    if figures:
+        require_extra("report", "a figure", "matplotlib")
+    if any(recipe.kind == "map" for recipe in figures):
+        require_extra("report", "a t-SNE map", "openTSNE")
 
 
 def curve(table: Mapping[str, Any], file: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from graphreid.protocols import Reranker
+from graphreid.rerankers import METHODS
 from graphreid.types import Features, Labels
 
 Numbers = Mapping[str, Mapping[str, float]]
@@ -132,3 +133,9 @@ def with_options(text: str, options: Mapping[str, Value]) -> str:
     known = {pair.partition("=")[0] for pair in own}
     own += [f"{key}={value}" for key, value in options.items() if key not in known]
     return f"{before}{plus}{name}{':' if own else ''}{','.join(own)}"
+
+
+def absent(row: Row) -> str | None:
+    """Why this version can't run a row, or None where it can."""
+    names = (part.partition(":")[0] for text in row.texts() for part in text.split("+"))
+    return next((f"{name} is not in this version" for name in names if name != FITTED and name not in METHODS), None)

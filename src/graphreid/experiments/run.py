@@ -14,8 +14,7 @@ from jaxtyping import Int32
 from graphreid import memory
 from graphreid.evaluation import Report, evaluate
 from graphreid.experiments import code, selection
-from graphreid.experiments.coverage import absent
-from graphreid.experiments.recipe import FITTED, Recipe, Row, with_options
+from graphreid.experiments.recipe import FITTED, Recipe, Row, absent, with_options
 from graphreid.experiments.records import FORMAT, Record, key_of, probes, read_record, write_record
 from graphreid.experiments.selection import ORDERS, RECORDS, Bench
 from graphreid.gallery import Gallery

@@ -2,7 +2,7 @@
 
 from graphreid.living.answers import Answer, Match, online, respond, told
 from graphreid.living.living import LivingGallery, Snapshot
-from graphreid.living.store import MARK, PICTURES, Config, require
+from graphreid.living.store import MARK, PICTURES, Config
 from graphreid.living.threshold import Threshold, choose, threshold_of, thresholds
 from graphreid.living.why import Edge, Graph, Node, why
 
@@ -20,7 +20,6 @@ __all__ = [
     "Threshold",
     "choose",
     "online",
-    "require",
     "respond",
     "threshold_of",
     "thresholds",

@@ -7,7 +7,6 @@ back.
 
 import errno
 import fcntl
-import importlib.util
 import json
 import secrets
 from collections.abc import Generator, Iterable
@@ -20,6 +19,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from graphreid.extras import require
 from graphreid.files import whole_file, whole_folder
 from graphreid.neighbors import Metric
 from graphreid.types import Text, Zero
@@ -85,23 +85,13 @@ class Rows:
         return len(self.serial)
 
 
-def require() -> None:
-    """Refuse where the package that keeps tables is not installed.
-
-    Raises:
-        ValueError: it is not, and how to install it.
-    """
-    if importlib.util.find_spec("lancedb") is None:
-        raise ValueError("a gallery on disk needs lancedb: pip install 'graphreid[gallery]'")
-
-
 def create(folder: Path, config: Config) -> None:
     """Make an empty table in `folder`.
 
     Raises:
         ValueError: the folder holds something already, or can't be written, or a value is out of its range.
     """
-    require()
+    require("gallery", "a gallery on disk")
     if config.width < 1 or config.k < 1 or config.margin < 0:
         raise ValueError(f"width {config.width}, k {config.k}, margin {config.margin}: positive, positive and not negative")
     config = replace(config, key=secrets.token_hex(8))
@@ -145,7 +135,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        require()
+        require("gallery", "a gallery on disk")
         self.folder, self.config = folder, read_config(folder)
         try:
             self._table = _connected(folder).open_table(TABLE)

@@ -1,6 +1,5 @@
 """Networks as ONNX and OpenVINO files, and how near their vectors are to torch's."""
 
-import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from graphreid.extras import require
 from graphreid.files import whole_file, whole_folder
 from graphreid.nn.extraction import Extractor
 from graphreid.seeding import generator
@@ -36,7 +36,7 @@ def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> No
     Raises:
         ValueError: the packages are missing, torch can't express the network, or the file can't be written.
     """
-    _need("onnx", "onnxscript")
+    require("export", "writing ONNX", "onnx", "onnxscript")
     extractor = extractor.cpu().eval()
     # two images: a batch of one would be taken for a constant
     example = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -73,7 +73,7 @@ def to_openvino(onnx: str | Path, folder: str | Path) -> None:
     Raises:
         ValueError: the package is missing, the folder exists already, or can't be written.
     """
-    _need("openvino")
+    require("export", "writing OpenVINO", "openvino")
     import openvino  # noqa: PLC0415  # takes seconds
 
     with whole_folder(folder) as temporary:
@@ -82,7 +82,7 @@ def to_openvino(onnx: str | Path, folder: str | Path) -> None:
 
 def onnx_vectors(path: str | Path, pixels: Pixels) -> Vectors:
     """What ONNX Runtime makes of the pixels on the CPU."""
-    _need("onnxruntime")
+    require("export", "running ONNX", "onnxruntime")
     import onnxruntime  # noqa: PLC0415
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -97,7 +97,7 @@ def openvino_vectors(folder: str | Path, pixels: Pixels, *, precision: str | Non
         pixels: as in `to_onnx`.
         precision: "f32" or "bf16"; None for OpenVINO's own choice, which is bf16 on processors with instructions for it.
     """
-    _need("openvino")
+    require("export", "running OpenVINO", "openvino")
     import openvino  # noqa: PLC0415
 
     hint = {} if precision is None else {"INFERENCE_PRECISION_HINT": precision}
@@ -129,11 +129,3 @@ def apart(some: Vectors, others: Vectors) -> float:
     units = [vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True) for vectors in (some, others)]
     largest = float(np.abs(units[0] - units[1]).max())
     return largest if np.isfinite(largest) else np.inf
-
-
-def _need(*packages: str) -> None:
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            raise ValueError(f"{package} is not installed: pip install 'graphreid[export]'") from None

@@ -5,6 +5,6 @@
 """
 
 from graphreid.report.examine import TOP, CameraTable, Details, Watch, examine
-from graphreid.report.page import require, write_report
+from graphreid.report.page import write_report
 
-__all__ = ["TOP", "CameraTable", "Details", "Watch", "examine", "require", "write_report"]
+__all__ = ["TOP", "CameraTable", "Details", "Watch", "examine", "write_report"]

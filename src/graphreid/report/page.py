@@ -1,6 +1,5 @@
 """`write_report`: one self-contained HTML file, without scripts and without a network."""
 
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from graphreid.compute import Compute
 from graphreid.evaluation import Report
+from graphreid.extras import require
 from graphreid.files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.openset import Verdicts
@@ -23,18 +23,6 @@ from graphreid.types import Features, Labels
 FOLDER = Path(__file__).parent
 SHORT = 8
 """A file's name of fewer characters is shown with its folder."""
-NEEDED = ("jinja2", "matplotlib", "openTSNE")
-
-
-def require() -> None:
-    """Refuse early where the packages that draw a page are not installed.
-
-    Raises:
-        ValueError: which are missing, and how to install them.
-    """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"a report needs {', '.join(missing)}: pip install 'graphreid[report]'")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +76,7 @@ def write_report(
         ValueError: no report, reports that differ in probes or rule, other numbers of labels or details, packages that
             are not installed, or a path that can't be written.
     """
-    require()
+    require("report", "a report")
     compute = compute or Compute()
     subject = _Subject(reports, query, query_labels, gallery, gallery_labels)
     _check(subject, details)

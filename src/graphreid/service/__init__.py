@@ -1,4 +1,4 @@
-"""A gallery over HTTP, and a viewer for it at the same address."""
+"""A gallery over HTTP."""
 
 from graphreid.service.app import LOOPBACK, build
 from graphreid.service.engine import Engine

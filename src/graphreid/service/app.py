@@ -16,7 +16,6 @@ from graphreid import __version__
 from graphreid.service import schema
 from graphreid.service.engine import ConflictError, Engine, MissingError, Probe, row_of
 from graphreid.service.guard import Counts, Guard, Limits
-from graphreid.viewer import pages
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -41,7 +40,7 @@ def build(
     local: bool = True,
     names: tuple[str, ...] = LOOPBACK,
 ) -> FastAPI:
-    """The service as an ASGI application.
+    """The service as an ASGI application, without the viewer: `graphreid.viewer.pages.mount` adds its pages.
 
     Args:
         engine: the gallery and its methods.
@@ -74,7 +73,6 @@ def build(
     _search(app, engine, limits)
     _items(app, engine, limits)
     _state(app, engine, counts)
-    pages.mount(app, engine, token)
     return app
 
 

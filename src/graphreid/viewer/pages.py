@@ -40,13 +40,20 @@ class Uploaded:
     picture: bytes
 
 
-def mount(app: FastAPI, engine: Engine, token: str | None) -> None:
-    """Put the pages into a service."""
+def mount(app: FastAPI, engine: Engine, token: str | None = None) -> FastAPI:
+    """Add the pages to a service, which is given back.
+
+    Args:
+        app: the service, of `graphreid.service.build`.
+        engine: the gallery and its methods, the service's own.
+        token: what every request must send, the service's own; None for nothing.
+    """
     uploads: OrderedDict[str, Uploaded] = OrderedDict()
     _files(app, engine, uploads)
     _gallery(app, engine)
     _probe(app, engine, uploads)
     _login(app, token)
+    return app
 
 
 def _files(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) -> None:
