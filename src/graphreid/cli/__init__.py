@@ -19,6 +19,11 @@ data = cyclopts.App(name="data", help="Make and check data folders: DIR/manifest
 gallery = cyclopts.App(name="gallery", help="A gallery on disk that grows while it is searched.")
 app.command(data)
 app.command(gallery)
+papers = cyclopts.App(name="papers", help="The papers' tables and figures, made on your data, and the store of their results.")
+app.command(papers)
+
+FORMER = {"reproduce": "papers reproduce", "runs": "papers runs", "--out": "--results"}
+"""Commands of version 0.1, and an option of theirs, by their names of today; version 0.3 won't know them."""
 
 COMMANDS = {
     "data import": ("data:import_", "Make a data folder of your images, or of a public set."),
@@ -75,11 +80,15 @@ COMMANDS = {
         "methods:methods",
         "Every re-ranking method: its settings, what it starts from, whether it uses cameras, and its options with defaults.",
     ),
-    "reproduce": (
+    "papers list": ("papers:list_", "List the papers' tables and figures, what each needs, and whether it can be made here."),
+    "papers reproduce": (
         "reproduce:reproduce",
         "Make the papers' tables and figures on your data, their numbers and ours side by side.",
     ),
-    "runs": ("runs:runs", "List run records, oldest first, or compare two."),
+    "papers show": ("papers:show", "Show a table that was made, as Markdown, CSV, LaTeX or JSON."),
+    "papers claims": ("papers:claims", "Check the papers' claims against the runs of a store."),
+    "papers runs": ("papers:runs", "List the runs of a store, oldest first, or compare two."),
+    "papers pages": ("papers:pages", "Write the pages of a store anew."),
     "demo": (
         "demo:demo",
         "Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and write report.html.",
@@ -102,7 +111,7 @@ def command_of(words: Sequence[str]) -> cyclopts.App:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. A user's error is one line on standard error and exit code 2, never a traceback."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _renamed(list(sys.argv[1:] if arguments is None else arguments))
     try:
         command_of(given)
         result = app(
@@ -126,6 +135,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("graphreid: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _renamed(given: list[str]) -> list[str]:
+    """A command line in which a former command has its name of today; a line says so."""
+    if not given or given[0] not in FORMER:
+        return given
+    today = FORMER[given[0]]
+    if today == "papers reproduce" and (given[1:] in ([], ["--list"])):
+        today, given = "papers list", given[:1]
+    print(f"graphreid: '{given[0]}' is '{today}' now", file=sys.stderr)
+    return [*today.split(), *(FORMER.get(word, word) for word in given[1:])]
 
 
 def _refuse(line: str) -> int:

@@ -1,4 +1,4 @@
-"""How `graphreid reproduce` makes embeddings of images."""
+"""How `graphreid papers reproduce` makes embeddings of images."""
 
 import dataclasses
 import hashlib
@@ -17,8 +17,8 @@ from graphreid.cli.options import ComputeOptions
 from graphreid.cli.train import train
 from graphreid.data.manifest import NAME, read_manifest
 from graphreid.embedders import EMBEDDERS
-from graphreid.experiments.inputs import PARTS, PROVENANCE
-from graphreid.experiments.pixels import Trained
+from graphreid.papers.inputs import PARTS, PROVENANCE
+from graphreid.papers.measures import Trained
 from graphreid.files import whole_file
 from graphreid.runs import MODEL, complete, read_config, read_identities
 

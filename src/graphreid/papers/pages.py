@@ -10,10 +10,11 @@ from typing import Any
 from graphreid.files import whole_file
 from graphreid.papers import figures
 from graphreid.papers.fits import Setup
+from graphreid.papers.formats import claim_cells, grid, markdown
 from graphreid.papers.paper import TABLES, Table
 from graphreid.papers.runner import Result
 from graphreid.papers.store import Made, Store, updated
-from graphreid.papers.table import Filled, check_claims, claim_cells, fill, grid, markdown
+from graphreid.papers.table import Filled, check_claims, fill
 
 Draw = Callable[[Path], str | None]
 """Writes a figure, or says why there is none."""

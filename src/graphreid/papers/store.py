@@ -1,6 +1,6 @@
 """The store of results: runs, each query's result, the data sets' identities, and which runs a table shows.
 
-A folder with four Parquet files, whose columns the schemas below explain. A run's key is a hash of
+A folder with four Parquet files, whose columns `schema` explains. A run's key is a hash of
 what determines its numbers (see `Plan`); environment, cost and the digest of the sources stand
 beside it, so that a rename in the sources makes no run stale. A method's `version` is raised when
 its numbers change.
@@ -13,7 +13,6 @@ import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,94 +22,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
 from graphreid.files import whole_file
-
-FORMAT = 1
-_META = {"graphreid": str(FORMAT)}
-
-
-def _struct(**fields: pa.DataType) -> pa.DataType:
-    return pa.struct(list(fields.items()))
-
-
-_TEXT, _NUMBER, _COUNT, _YES = pa.string(), pa.float64(), pa.int32(), pa.bool_()
-_NAMED = pa.map_(_TEXT, _NUMBER)
-_SET = _struct(digest=_TEXT, images=_COUNT, identities=_COUNT, junk=_COUNT, seen=_NUMBER)
-
-RUNS = pa.schema(
-    {
-        "key": _TEXT,
-        "made": pa.timestamp("s", "UTC"),
-        "data": _TEXT,
-        # what determines the numbers: see Plan
-        "method": _TEXT,
-        "versions": pa.list_(_COUNT),
-        "fit": _TEXT,
-        "grid": _TEXT,
-        "sets": _struct(query=_SET, gallery=_SET, fit=_SET, validation=_SET),
-        "protocol": _struct(camera=_TEXT, ap=_TEXT, denominator=_TEXT, distractor=_COUNT),
-        "setting": _TEXT,
-        "seed": _COUNT,
-        # what came of it; metrics are shares in [0, 1]
-        "queries": _COUNT,
-        "skipped": _COUNT,
-        "metrics": _NAMED,
-        "measured": _NAMED,
-        "validation": _struct(mAP=_NUMBER, input=_NUMBER),
-        "chosen": _struct(options=_TEXT, mAP=_NUMBER, tried=_COUNT),
-        "learned": _TEXT,
-        "cost": _struct(
-            fit_seconds=_NUMBER, fit_peak_mb=_NUMBER, rank_seconds=_NUMBER, peak_mb=_NUMBER
-        ),
-        # on what, and by which code
-        "embeddings": _TEXT,
-        "environment": _struct(
-            python=_TEXT,
-            torch=_TEXT,
-            numpy=_TEXT,
-            system=_TEXT,
-            processor=_TEXT,
-            cores=_COUNT,
-            threads=_COUNT,
-            device=_TEXT,
-        ),
-        "code": _struct(version=_TEXT, sources=_TEXT, commit=_TEXT, dirty=_YES),
-    },
-    metadata=_META,
-)
-"""A row a run. `validation` is the mAP on validation identities of the method as it was evaluated,
-beside that of its input's own order; `chosen` the best options of `grid` there; `learned`, `grid`
-and `embeddings` (what made them, where it is known) are JSON."""
-
-QUERIES = pa.schema(
-    {"run": _TEXT, "query": _COUNT, "ap": pa.float32(), "first_rank": _COUNT}, metadata=_META
-)
-"""A row a run and query (its place in the query file): AP, rounded to 1e-6, null without a positive;
-the 1-based rank of the first positive, or 0."""
-
-SETS = pa.schema({"data": _TEXT, "query": _COUNT, "identity": _COUNT}, metadata=_META)
-"""The identity of each query of a query file, by its digest: numbered from 0 in their codes' order."""
-
-_SHOWN = _struct(
-    method=_TEXT,
-    ap=_NUMBER,
-    entries=pa.list_(_struct(item=_TEXT, mark=_TEXT, rank=_COUNT)),
-)
-TABLES = pa.schema(
-    {
-        "data": _TEXT,
-        "table": _TEXT,
-        "command": _TEXT,
-        "rows": pa.list_(_struct(name=_TEXT, runs=pa.list_(_TEXT), missing=_TEXT)),
-        "notes": pa.list_(_TEXT),
-        "figure": _TEXT,
-        "lists": pa.list_(_struct(kind=_TEXT, query=_TEXT, shown=pa.list_(_SHOWN))),
-    },
-    metadata=_META,
-)
-"""A row a table made on a data set: its rows' runs, one a seed; notes and the figure's file name;
-and the ranked lists of a table of kind "lists"."""
-
-FILES = {"runs": RUNS, "queries": QUERIES, "sets": SETS, "tables": TABLES}
+from graphreid.papers.schema import FILES, FORMAT, QUERIES, RUNS, SETS, TABLES
 
 
 @dataclass(frozen=True)
@@ -196,7 +108,7 @@ class Made:
     figure: str | None = None
     lists: list[dict[str, Any]] | None = None
 
-    def keys(self) -> set[str]:
+    def shown(self) -> set[str]:
         """The keys of the runs that it shows."""
         return {key for row in self.rows for key in row["runs"]}
 
@@ -254,8 +166,8 @@ class Store:
         """Take a table in; runs that its former version had, and no table has now, are dropped."""
         former = self.made.get((made.data, made.table))
         self.made[made.data, made.table] = made
-        used = {key for each in self.made.values() for key in each.keys()}
-        for key in (set() if former is None else former.keys()) - used:
+        used = {key for each in self.made.values() for key in each.shown()}
+        for key in (set() if former is None else former.shown()) - used:
             self.runs.pop(key, None)
 
     def write(self) -> None:
@@ -384,10 +296,10 @@ def _queries(runs: list[Run]) -> pa.Table:
     keys = pa.DictionaryArray.from_arrays(pa.array(place[order]), [run.key for run in runs])
     return pa.Table.from_arrays(
         [
-            keys.cast(_TEXT),
-            pa.array(query[order], _COUNT),
+            keys.cast(pa.string()),
+            pa.array(query[order], pa.int32()),
             pa.array(ap, pa.float32(), mask=np.isnan(ap)),
-            pa.array(np.concatenate([run.first_rank for run in runs])[order], _COUNT),
+            pa.array(np.concatenate([run.first_rank for run in runs])[order], pa.int32()),
         ],
         schema=QUERIES,
     )
@@ -398,9 +310,9 @@ def _sets(runs: list[Run]) -> pa.Table:
     rows = [
         pa.Table.from_arrays(
             [
-                pa.array([digest] * len(identity), _TEXT),
-                pa.array(np.arange(len(identity)), _COUNT),
-                pa.array(identity, _COUNT),
+                pa.array([digest] * len(identity), pa.string()),
+                pa.array(np.arange(len(identity)), pa.int32()),
+                pa.array(identity, pa.int32()),
             ],
             schema=SETS,
         )
