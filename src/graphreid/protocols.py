@@ -40,6 +40,7 @@ class Reranker(Protocol):
     """Gives the distances of probes to a gallery, by what the gallery says about each match.
 
     Attributes:
+        version: raised when the method's numbers change; results of another version are others (see `papers.store`).
         settings: "online" (a probe sees the gallery alone), "transductive" (it sees the other probes too), or both.
         setting: the one in use; by default as published.
         needs: "affinity" (any distances will do) or "vectors" (coordinates are needed).
@@ -48,6 +49,7 @@ class Reranker(Protocol):
             probe may not; a link probability always may).
     """
 
+    version: ClassVar[int]
     settings: ClassVar[frozenset[str]]
     needs: ClassVar[str]
     uses_camera: ClassVar[bool]

@@ -1,7 +1,7 @@
 """A paper as data: its tables and figures with the printed numbers, rows, and claims, read from a TOML file."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -174,7 +174,7 @@ def read_paper(file: Path) -> list[Table]:
 
 
 def _table(
-    paper: str, content: dict[str, Any], shared: Mapping[str, Any], columns: list[str]
+    paper: str, content: dict[str, Any], shared: Mapping[str, Any], columns: Sequence[str]
 ) -> Table:
     shown = tuple(content.pop("columns", columns))
     rows = [
@@ -210,7 +210,7 @@ def _rows(content: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[Row]
         yield replace(row, at=value)
 
 
-def _row(content: Mapping[str, Any], columns: tuple[str, ...] | list[str]) -> Row:
+def _row(content: Mapping[str, Any], columns: Sequence[str]) -> Row:
     fields = {key: given for key, given in content.items() if key not in SETS}
     if "grid" in fields:
         fields["grid"] = {key: tuple(values) for key, values in fields["grid"].items()}

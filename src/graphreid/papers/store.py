@@ -263,19 +263,16 @@ def _by(table: pa.Table, name: str) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    listed = [
-        # Arrow takes a map as pairs
-        {
-            name: list(value.items()) if pa.types.is_map(schema.field(name).type) else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
-    for row in listed:
+    maps = {field.name for field in schema if pa.types.is_map(field.type)}
+    listed: list[dict[str, Any]] = []
+    for row in rows:
         if set(row) != set(schema.names):
-            raise ValueError(
-                f"not as the schema: {', '.join(sorted(set(row) ^ set(schema.names)))}"
-            )
+            names = ", ".join(sorted(set(row) ^ set(schema.names)))
+            raise ValueError(f"not as the schema: {names} is missing or not known")
+        # Arrow takes a map as pairs
+        listed.append(
+            {key: list(value.items()) if key in maps else value for key, value in row.items()}
+        )
     try:
         return pa.Table.from_pylist(listed, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.experiments.inputs import is_embeddings, load_inputs
-from tests.experiments.cases import write_inputs
+from graphreid.papers.inputs import is_embeddings, load_inputs
+from tests.papers.cases import write_inputs
 
 
 def test_parts_junk_and_provenance(tmp_path: Path) -> None:
@@ -21,13 +21,15 @@ def test_parts_junk_and_provenance(tmp_path: Path) -> None:
     assert gallery.paths is not None
     assert gallery.paths.tolist() == paths[4:].tolist()
     assert inputs.provenance == {"embedder": "bot"}
-    assert inputs.part("fit").facts()["images"] == 60
+    assert inputs.part("fit").summary()["images"] == 60
 
 
 def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     one = load_inputs(write_inputs(tmp_path / "one"), "toys")
     same = load_inputs(write_inputs(tmp_path / "same"), "toys")
-    other = load_inputs(write_inputs(tmp_path / "other", query={"camera": np.zeros(24, int)}), "toys")
+    other = load_inputs(
+        write_inputs(tmp_path / "other", query={"camera": np.zeros(24, int)}), "toys"
+    )
     assert one.part("query").digest == same.part("query").digest != other.part("query").digest
     assert one.part("gallery").digest == other.part("gallery").digest
 
@@ -56,8 +58,12 @@ def test_refusals(tmp_path: Path) -> None:
         load_inputs(leaking, "toys")
 
 
-@pytest.mark.parametrize(("text", "says"), [("{bad", "not readable as JSON"), ("[1]", "it must be an object")])
-def test_a_provenance_that_is_none_is_refused_before_anything_runs(text: str, says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"), [("{bad", "not readable as JSON"), ("[1]", "it must be an object")]
+)
+def test_a_provenance_that_is_none_is_refused_before_anything_runs(
+    text: str, says: str, tmp_path: Path
+) -> None:
     folder = write_inputs(tmp_path / "in")
     (folder / "provenance.json").write_text(text)
     with pytest.raises(ValueError, match=rf"provenance\.json: {says}"):

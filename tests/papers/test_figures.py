@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from graphreid.experiments.records import read_record
+
 from graphreid.rerankers import METHODS
 from tests.experiments.cases import LEARNED, LISTS, Sharpened, made, write_inputs
 
@@ -29,15 +29,23 @@ def test_lists_are_those_of_the_records(tmp_path: Path) -> None:
     cases = [case for group in table["lists"] for case in group["cases"]]
     assert cases
     before, after = (
-        read_record(tmp_path / "out" / "records" / f"{row['ours']['seeds'][0]['record']}.json") for row in table["rows"]
+        read_record(tmp_path / "out" / "records" / f"{row['ours']['seeds'][0]['record']}.json")
+        for row in table["rows"]
     )
-    gains = {f"query{row}": b - a for row, (a, b) in enumerate(zip(before["probes"]["ap"], after["probes"]["ap"], strict=True))}
+    gains = {
+        f"query{row}": b - a
+        for row, (a, b) in enumerate(
+            zip(before["probes"]["ap"], after["probes"]["ap"], strict=True)
+        )
+    }
     assert cases[0]["probe"] == max(gains, key=lambda probe: gains[probe])
     for case in cases:
         for each in case["lists"]:
             right = [item for item, mark, _ in each["entries"] if mark == "right"]
             assert all(
-                int(item.removeprefix("gallery")) % 10 == int(case["probe"].removeprefix("query")) % 10 for item in right
+                int(item.removeprefix("gallery")) % 10
+                == int(case["probe"].removeprefix("query")) % 10
+                for item in right
             )
     assert (page.parent / "fig2.svg").is_file()
     assert "✓" in page.read_text()
