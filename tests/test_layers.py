@@ -112,6 +112,6 @@ def test_the_gpu_path_imports_without_numba_cyclopts_and_beartype() -> None:
     code = (
         "import sys\n"
         "for name in ('numba', 'cyclopts', 'beartype'): sys.modules[name] = None\n"
-        "import graphreid.neighbors, graphreid.gallery, graphreid.rerankers, graphreid.storage, graphreid.evaluation"
+        "import graphreid.knn.exact, graphreid.gallery, graphreid.methods, graphreid.methods.persistence, graphreid.metrics.evaluation"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,20 +5,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphreid.compute import Compute
-    from graphreid.data.features import load_features, load_vectors
-    from graphreid.evaluation import Report, Rule, evaluate
+    from graphreid.resources import Resources
+    from graphreid.features.features_file import load_features, load_vectors
+    from graphreid.metrics.evaluation import Report, Rule, evaluate
     from graphreid.gallery import Gallery
     from graphreid.ranking import rank
-    from graphreid.rerankers import METHODS, Cosine, KReciprocal
-    from graphreid.storage import load, parse, save
+    from graphreid.methods import METHODS, Cosine, KReciprocal
+    from graphreid.methods.persistence import load, parse, save
     from graphreid.types import DistanceBlock, Features, Labels, Ranking, drop_junk
 
 __version__ = version("graphreid")
 
 _HOME = {
     "METHODS": "rerankers",
-    "Compute": "compute",
+    "Resources": "compute",
     "Cosine": "rerankers",
     "DistanceBlock": "types",
     "Features": "types",
@@ -40,7 +40,7 @@ _HOME = {
 
 __all__ = [
     "METHODS",
-    "Compute",
+    "Resources",
     "Cosine",
     "DistanceBlock",
     "Features",

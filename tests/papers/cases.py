@@ -10,9 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.compute import Compute
-from graphreid.evaluation import Rule
-from graphreid.gallery import Gallery, Pool
+from graphreid.resources import Resources
+from graphreid.metrics.evaluation import Rule
+from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import load_inputs
 from graphreid.papers.pages import publish
@@ -52,7 +52,7 @@ class Sharpened:
         labels: Labels,
         *,
         validation: tuple[Features, Labels] | None = None,
-        compute: Compute | None = None,
+        resources: Resources | None = None,
         folder: Path | None = None,
     ) -> "Sharpened":
         assert folder is not None
@@ -62,13 +62,13 @@ class Sharpened:
         return self
 
     def distances(
-        self, query: Features, gallery: Gallery, *, compute: Compute | None = None
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
-        pool = Pool(query, gallery, compute=compute)
+        retrieval_set = RetrievalSet(query, gallery, resources=resources)
         chosen = self.state_["chosen"].numpy()
-        for start, stop in pool.blocks():
-            extra = 1 - (pool.vectors[start:stop] * chosen) @ gallery.vectors.T
-            yield pool.answer(start, pool.distances(start, stop) + np.float32(self.lam) * extra)
+        for start, stop in retrieval_set.blocks():
+            extra = 1 - (retrieval_set.vectors[start:stop] * chosen) @ gallery.vectors.T
+            yield retrieval_set.answer(start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra)
 
 
 def write_inputs(folder: Path, *, width: int = 8, seen: bool | None = None, **changes: Any) -> Path:
@@ -105,7 +105,7 @@ def setup(folder: Path, work: Path, **given: Any) -> Setup:
         work,
         work / "results",
         Rule(),
-        Compute(),
+        Resources(),
         given.pop("given", {}),
         given.pop("preset", None),
         0,

@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from graphreid.experiments.records import read_record
+from graphreid.papers.records import read_record
 
-from graphreid.rerankers import METHODS
-from tests.experiments.cases import LEARNED, LISTS, Sharpened, made, write_inputs
+from graphreid.methods import METHODS
+from tests.papers.cases import LEARNED, LISTS, Sharpened, made, write_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +35,16 @@ def test_lists_are_those_of_the_records(tmp_path: Path) -> None:
     gains = {
         f"query{row}": b - a
         for row, (a, b) in enumerate(
-            zip(before["probes"]["ap"], after["probes"]["ap"], strict=True)
+            zip(before["queries"]["ap"], after["queries"]["ap"], strict=True)
         )
     }
-    assert cases[0]["probe"] == max(gains, key=lambda probe: gains[probe])
+    assert cases[0]["query"] == max(gains, key=lambda query: gains[query])
     for case in cases:
         for each in case["lists"]:
             right = [item for item, mark, _ in each["entries"] if mark == "right"]
             assert all(
                 int(item.removeprefix("gallery")) % 10
-                == int(case["probe"].removeprefix("query")) % 10
+                == int(case["query"].removeprefix("query")) % 10
                 for item in right
             )
     assert (page.parent / "fig2.svg").is_file()

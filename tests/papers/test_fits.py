@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from graphreid.papers.runner import run_table
-from graphreid.rerankers import METHODS
-from graphreid.storage import parse
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import parse
 from tests.papers.cases import LEARNED, TABLE, Sharpened, setup, write_inputs
 
 

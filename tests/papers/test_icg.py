@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphreid.experiments import figures, part_figures
-from graphreid.experiments.coverage import COVERAGE, RECIPES, state
-from graphreid.experiments.pixels import Trained
+from graphreid.papers import figures, part_figures
+from graphreid.papers.coverage import COVERAGE, RECIPES, state
+from graphreid.papers.pixels import Trained
 
 from graphreid.cli import main
-from graphreid.data.synthetic import Settings, render
+from graphreid.synthetic.render import Settings, render
 
 SMALL = {
     "epochs": 1,

@@ -35,7 +35,7 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
 
 
 def test_features_folders_are_read_too(tmp_path: Path) -> None:
-    from graphreid.data.features import save_features
+    from graphreid.features.features_file import save_features
 
     folder = write_inputs(tmp_path / "in")
     given = dict(np.load(folder / "gallery.npz"))

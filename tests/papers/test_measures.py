@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphreid.experiments.cagcn import RECIPES, sampler_recall
-from graphreid.experiments.recipe import Recipe
-from graphreid.experiments.run import run
+from graphreid.papers.cagcn import RECIPES, sampler_recall
+from graphreid.papers.recipe import Recipe
+from graphreid.papers.run import run
 
-from graphreid.rerankers import METHODS
-from graphreid.rerankers.cagcn import CAGCN
-from tests.experiments.cases import bench, write_inputs
+from graphreid.methods import METHODS
+from graphreid.methods.cagcn.method import CAGCN
+from tests.papers.cases import bench, write_inputs
 
 TINY = {
     "epochs": 1,
@@ -67,7 +67,7 @@ def test_the_curve_of_lam_begins_at_the_baseline_and_moves(tmp_path: Path) -> No
         results[name].records[0] for name in ("baseline", "lam = 0", "lam = 1", "lam = 2")
     )
     assert zero["metrics"] == base["metrics"]
-    assert base["probes"] != one["probes"] != two["probes"]
+    assert base["queries"] != one["queries"] != two["queries"]
     assert two["configuration"]["fields"]["CAGCN"]["lam"] == 2.0
     assert sum(file.suffix == ".json" for file in (tmp_path / "work" / "fitted").iterdir()) == 1
     assert two["seed"] == 0
@@ -103,4 +103,4 @@ def test_re_ranking_after_cagcn_shares_its_fit(tmp_path: Path) -> None:
     assert both["configuration"]["fields"].keys() == {"CAGCN", "KReciprocal"}
     assert both["configuration"]["fields"]["CAGCN"]["k"] == TINY["k"]
     assert both["cost"]["fit_seconds"] == alone["cost"]["fit_seconds"]
-    assert both["probes"] != alone["probes"]
+    assert both["queries"] != alone["queries"]

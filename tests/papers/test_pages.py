@@ -3,10 +3,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from graphreid.experiments.coverage import COVERAGE, Entry
+from graphreid.papers.coverage import COVERAGE, Entry
 
-from graphreid.rerankers import METHODS
-from tests.experiments.cases import LEARNED, TABLE, Sharpened, made
+from graphreid.methods import METHODS
+from tests.papers.cases import LEARNED, TABLE, Sharpened, made
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_records_are_published_and_old_ones_go(
     for name, text in (("set/paper/notes.json", "[1]"), ("set/paper/broken.json", "{")):
         (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "out" / name).write_text(text)
-    monkeypatch.setattr("graphreid.experiments.code.digest", lambda modules: "later")  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr("graphreid.papers.code.digest", lambda modules: "later")  # pyright: ignore[reportUnknownLambdaType]
     made(tmp_path, TABLE)
     after = {file.name for file in records.iterdir()}
     assert mine.name in after, "what no table of ours named is left alone"

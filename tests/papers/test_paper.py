@@ -15,8 +15,8 @@ from graphreid.papers.paper import (
     select,
     with_options,
 )
-from graphreid.rerankers import METHODS
-from graphreid.storage import parse
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import parse
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"

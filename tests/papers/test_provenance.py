@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphreid.compute import Compute
+from graphreid.resources import Resources
 from graphreid.papers import provenance
 
 
@@ -33,7 +33,7 @@ def test_outside_of_a_checkout_there_is_no_commit(
 
 
 def test_the_environment_is_the_one_here() -> None:
-    found = provenance.environment(Compute(threads=1))
+    found = provenance.environment(Resources(threads=1))
     assert found["threads"] == 1
     assert found["torch"] == torch.__version__
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))

@@ -9,7 +9,7 @@ from graphreid.papers.runner import orders, run_table
 from graphreid.papers.specs import short
 from graphreid.papers.store import Run, Store
 from graphreid.papers.table import applied
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 from tests.papers.cases import LEARNED, LISTS, TABLE, Sharpened, setup, some_rows, write_inputs
 
 TINY = {

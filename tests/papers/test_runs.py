@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.evaluation import Report, Rule
+from graphreid.metrics.evaluation import Report, Rule
 from graphreid.papers.paper import Claim
 from graphreid.papers.runs import check_claim, error_removed
 from graphreid.papers.store import Run

@@ -1,8 +1,8 @@
 import pytest
 
 from graphreid.papers.specs import canonical, short, versions
-from graphreid.rerankers import METHODS
-from graphreid.storage import options, parse
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import options, parse
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from graphreid.evaluation import evaluate
+from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
 from graphreid.papers.runner import run_table
 from graphreid.papers.runs import averaged, report_of, same_queries
 from graphreid.papers.schema import FILES
 from graphreid.papers.store import Made, Run, Store, key_of, updated
-from graphreid.storage import parse
+from graphreid.methods.persistence import parse
 from tests.papers.cases import TABLE, setup, write_inputs
 
 

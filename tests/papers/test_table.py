@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphreid.experiments import tables
-from graphreid.experiments.run import run
+from graphreid.papers import tables
+from graphreid.papers.run import run
 
-from graphreid.rerankers import METHODS
-from tests.experiments.cases import LEARNED, TABLE, Sharpened, bench, made, write_inputs
+from graphreid.methods import METHODS
+from tests.papers.cases import LEARNED, TABLE, Sharpened, bench, made, write_inputs
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from graphreid import memory
+from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
 from graphreid.cli.embedding import Embedding, Training, embedded
-from graphreid.cli.options import ComputeOptions
-from graphreid.compiled import counting, jaccard, pairs
-from graphreid.data.manifest import NAME
-from graphreid.data.sets import SETS
-from graphreid.data.truth import FOLDER as TRUTH
-from graphreid.evaluation import RULES
+from graphreid.cli.options import ResourceOptions
+from graphreid.kernels import rank_counts as counting
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import pair_distances as pairs
+from graphreid.datasets.manifest import NAME
+from graphreid.datasets.published import SETS
+from graphreid.synthetic.ground_truth import FOLDER as TRUTH
+from graphreid.metrics.evaluation import RULES
 from graphreid.papers import figures
 from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import is_embeddings, load_inputs
@@ -77,7 +79,7 @@ def reproduce(
             help="put the images themselves into ranked lists; not of people who did not agree",
         ),
     ] = False,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Make the papers' tables and figures on your data, their numbers and ours side by side.
 
@@ -105,7 +107,7 @@ def reproduce(
     _refuse_idle(tables, data, embedding, given=bool(given or preset))
     training = Training(data, work, embedding, options)
     folder = _folder(tables, data, work, embedding, name=name, options=options)
-    with (options or ComputeOptions()).compute() as compute:
+    with (options or ResourceOptions()).resources() as resources:
 
         def setup(where: Path, seed: int | None = None) -> Setup:
             inputs = load_inputs(where, name)
@@ -113,7 +115,7 @@ def reproduce(
                 raise ValueError(
                     f"{where}: the features files name no images (column path): leave --pictures out"
                 )
-            return Setup(inputs, work, results, RULES[rule], compute, given, preset, base, seed)
+            return Setup(inputs, work, results, RULES[rule], resources, given, preset, base, seed)
 
         shared = None if folder is None else setup(folder)
         for table in tables:
@@ -169,7 +171,7 @@ def _folder(
     embedding: Embedding,
     *,
     name: str,
-    options: ComputeOptions | None,
+    options: ResourceOptions | None,
 ) -> Path | None:
     """The folder with the embeddings that rows share; None where every row trains its own."""
     if all(table.trains for table in tables):

@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from graphreid.data.images import decode
-from graphreid.files import whole_file
+from graphreid.datasets.images import decode
+from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.openset import Verdicts
+from graphreid.metrics.open_set import Verdicts
 from graphreid.papers import fits
 from graphreid.papers.fits import Setup
 from graphreid.papers.paper import SETS, Table
@@ -23,10 +23,10 @@ from graphreid.papers.runner import Result, orders
 from graphreid.papers.runs import report_of
 from graphreid.papers.table import Filled
 from graphreid.protocols import Hears, Transforms
-from graphreid.report import heat
-from graphreid.report import map as tsne
-from graphreid.report.lists import Case, groups
-from graphreid.storage import parse
+from graphreid.report import heatmaps as heat
+from graphreid.report import embedding_map as tsne
+from graphreid.report.ranked_lists import Case, groups
+from graphreid.methods.persistence import parse
 from graphreid.types import Features, Labels
 
 KINDS = ("Most improved", "Most harmed")
@@ -107,7 +107,7 @@ def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, f
         )
     method = parse(str(fits.fitted(setup, results[-1].runs[0]["fit"]).file))
     images = gallery.features.take(rows)
-    graphs = method.heard(images, compute=setup.compute) if isinstance(method, Hears) else {}
+    graphs = method.heard(images, resources=setup.resources) if isinstance(method, Hears) else {}
     count = max(len(graphs), 1)
     size = (4 * count, 4)
     figure, panels = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
@@ -131,7 +131,7 @@ def maps(results: Sequence[Result], setup: Setup, file: Path) -> str | None:
     spaces = {results[0].row.name: (query.features, gallery.features)}
     if isinstance(method, Transforms):
         spaces[results[-1].row.name] = method.transform(
-            query.features, images, compute=setup.compute
+            query.features, images, resources=setup.resources
         )
     return draw_maps(spaces, (query.labels, gallery.labels), file)
 
@@ -164,7 +164,7 @@ def draw_maps(
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
-        for mark, size, some in (("o", 10, ~chosen.probe), ("*", 40, chosen.probe)):
+        for mark, size, some in (("o", 10, ~chosen.query), ("*", 40, chosen.query)):
             colors = chosen.identity[some] / tsne.IDENTITIES
             style = {"cmap": "tab20", "vmin": 0, "vmax": 1, "linewidths": 0, "clip_on": False}
             axes.scatter(*start[some].T, s=size, marker=mark, c=colors, **style)
@@ -201,7 +201,7 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
             }
             for one in each.listings
         ]
-        return {"kind": kind, "query": queries[each.probe], "shown": shown}
+        return {"kind": kind, "query": queries[each.query], "shown": shown}
 
     made = [group for group in groups(before, after, verdicts) if group.kind in KINDS]
     return [case(group.kind, each) for group in made for each in group.cases[:CASES]]

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from graphreid import memory
-from graphreid.compute import Compute
-from graphreid.evaluation import Rule, evaluate
-from graphreid.files import whole_file
+from graphreid import peak_memory as memory
+from graphreid.resources import Resources
+from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.paper import Grid, Value, with_options
 from graphreid.papers.specs import method_name, versions
 from graphreid.papers.store import key_of
 from graphreid.protocols import Learned, Reranker
-from graphreid.storage import options, parse, save
+from graphreid.methods.persistence import options, parse, save
 
 FITTED_FOLDER, CHOSEN_FOLDER, ORDERS_FOLDER = "fitted", "chosen", "orders"
 """Folders of the work folder: fits, choices, and the first gallery images of runs with ranked lists."""
@@ -37,7 +37,7 @@ class Setup:
         work: the folder for what is kept between runs.
         results: the folder of the store.
         rule: which gallery images count as right.
-        compute: where and with how much.
+        resources: where and with how much.
         given: options of every method that is fitted, such as fewer epochs, where a row has none of
             its own.
         preset: likewise, a preset of theirs; `given` comes before it.
@@ -52,7 +52,7 @@ class Setup:
     work: Path
     results: Path
     rule: Rule
-    compute: Compute
+    resources: Resources
     given: Mapping[str, Value]
     preset: str | None
     resident: int
@@ -85,7 +85,7 @@ class Setup:
             part.labels,
             part.labels,
             rule=self.rule,
-            compute=self.compute,
+            resources=self.resources,
         )
         return report.mean_ap()
 
@@ -178,7 +178,7 @@ def fitted(setup: Setup, spec: str) -> Fitted:
         memory.reset_peak()
         start = time.perf_counter()
         held = (validation.features, validation.labels)
-        method.fit(fit.features, fit.labels, validation=held, compute=setup.compute, **more)
+        method.fit(fit.features, fit.labels, validation=held, resources=setup.resources, **more)
         cost = {"seconds": round(time.perf_counter() - start, 3), "peak_mb": setup.peak_mb()}
         save(method, file)
         shutil.rmtree(partial, ignore_errors=True)
@@ -210,7 +210,7 @@ def choose(setup: Setup, text: str, grid: Grid, *, spec: str, fit: str | None) -
     file = setup.work / CHOSEN_FOLDER / f"{key}.json"
     if not file.is_file():
         tried = [dict(zip(grid, each, strict=True)) for each in itertools.product(*grid.values())]
-        shown = setup.compute.track(f"choosing {', '.join(grid)}", tried, len(tried))
+        shown = setup.resources.track(f"choosing {', '.join(grid)}", tried, len(tried))
         scores = [setup.validate(parse(with_options(text, each))) for each in shown]
         best = max(range(len(tried)), key=scores.__getitem__)
         choice = Choice(tried[best], scores[best], len(tried))

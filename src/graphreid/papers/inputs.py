@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.data.features import load_columns, load_features
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.types import JUNK, NORMAL, Features, Labels, drop_junk
 
 PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = (

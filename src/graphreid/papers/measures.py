@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from graphreid.gallery import Gallery, Pool
-from graphreid.graph import sampling
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.graphs import samplers as sampling
 from graphreid.papers.inputs import Inputs
 from graphreid.protocols import Reranker
 
@@ -40,21 +40,21 @@ def sampler_recall(method: Reranker, inputs: Inputs, _: Trained | None) -> dict[
     """
     sampler, k1, k2, k = (getattr(method, name) for name in ("sampler", "k1", "k2", "k"))
     query, gallery = inputs.part("query"), inputs.part("gallery")
-    pool = Pool(query.features, Gallery(gallery.features))
-    k = min(k, len(pool.gallery))
+    retrieval_set = RetrievalSet(query.features, Gallery(gallery.features))
+    k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
-        nodes = sampling.plain(pool.probe_neighbors(k).index, k)
+        nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
     else:
-        near = pool.probe_neighbors(k1).index
-        nodes = sampling.hard(near, pool.gallery_neighbors(k2 + 1).index, pool.own, k2=k2, k=k)
-    recall = sampling.recall(nodes, query.labels.identity, gallery.labels.identity, pool.own)
+        near = retrieval_set.query_neighbors(k1).index
+        nodes = sampling.hard(near, retrieval_set.gallery_neighbors(k2 + 1).index, retrieval_set.own, k2=k2, k=k)
+    recall = sampling.recall(nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own)
     return {"sampler recall": recall}
 
 
 def cost(_: Reranker, __: Inputs, trained: Trained | None) -> dict[str, float]:
     """Parameters that vectors take (without classifiers), multiply-adds, and images a second."""
-    from graphreid.embedders import load_embedder  # noqa: PLC0415  # needs the extra of training
-    from graphreid.runs import MODEL  # noqa: PLC0415  # likewise
+    from graphreid.models import load_embedder  # noqa: PLC0415  # needs the extra of training
+    from graphreid.training.run_folder import MODEL  # noqa: PLC0415  # likewise
 
     if trained is None:
         raise ValueError("cost is measured of an embedder: the row must have 'train'")

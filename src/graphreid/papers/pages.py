@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
 from graphreid.papers import figures
 from graphreid.papers.fits import Setup
 from graphreid.papers.formats import claim_cells, grid, markdown

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 
 Numbers = Mapping[str, Mapping[str, float]]
 """From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in percent."""

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from graphreid.data.features import load_features
-from graphreid.data.manifest import Manifest, read_manifest
-from graphreid.data.truth import overlap, read_truth
-from graphreid.embedders import load_embedder
-from graphreid.embedders.icg import ICG
+from graphreid.features.features_file import load_features
+from graphreid.datasets.manifest import Manifest, read_manifest
+from graphreid.synthetic.ground_truth import overlap, read_truth
+from graphreid.models import load_embedder
+from graphreid.models.icg.embedder import ICG
 from graphreid.papers import figures
 from graphreid.papers.measures import Trained
 from graphreid.papers.paper import Table
-from graphreid.report import parts as pictures
-from graphreid.runs import MODEL
+from graphreid.report import part_pictures as pictures
+from graphreid.training.run_folder import MODEL
 
 SHOWN, IDENTITIES, EACH = 12, 4, 3
 """Images of a figure, one an identity; or so many identities with so many images each."""

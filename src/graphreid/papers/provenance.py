@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphreid.compute import Compute
+from graphreid.resources import Resources
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -25,9 +25,9 @@ def code() -> dict[str, Any]:
     return {"version": version("graphreid"), "sources": _digest(), "commit": commit, "dirty": dirty}
 
 
-def environment(compute: Compute) -> dict[str, Any]:
+def environment(resources: Resources) -> dict[str, Any]:
     """Python, libraries and processor; nothing that names a person or a machine."""
-    on_cpu = compute.device == "cpu"
+    on_cpu = resources.device == "cpu"
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -35,8 +35,8 @@ def environment(compute: Compute) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
-        "threads": compute.threads or torch.get_num_threads(),
-        "device": compute.device if on_cpu else torch.cuda.get_device_name(compute.device),
+        "threads": resources.threads or torch.get_num_threads(),
+        "device": resources.device if on_cpu else torch.cuda.get_device_name(resources.device),
     }
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32
 
-from graphreid import memory
-from graphreid.evaluation import evaluate
+from graphreid import peak_memory as memory
+from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
 from graphreid.papers import fits, provenance
 from graphreid.papers.fits import ORDERS_FOLDER, Choice, Fitted, Setup
@@ -22,10 +22,10 @@ from graphreid.papers.paper import FITTED, Row, Table, with_options
 from graphreid.papers.runs import protocol_of, results_of
 from graphreid.papers.specs import canonical, versions
 from graphreid.papers.store import Plan, Run, Store, updated
-from graphreid.report.lists import LONGEST
-from graphreid.rerankers import Parts
-from graphreid.runs import PARTS
-from graphreid.storage import load, parse
+from graphreid.report.ranked_lists import LONGEST
+from graphreid.methods import Parts
+from graphreid.training.run_folder import PARTS
+from graphreid.methods.persistence import load, parse
 
 Say = Callable[[str], None]
 Train = Callable[[str, int], Trained]
@@ -242,7 +242,7 @@ def _perform(task: _Task) -> Run:
         rule=setup.rule,
         top=LONGEST if task.lists else 0,
         name=row.name,
-        compute=setup.compute,
+        resources=setup.resources,
     )
     peak = setup.peak_mb()
     if report.order is not None:
@@ -271,7 +271,7 @@ def _perform(task: _Task) -> Run:
         "embeddings": None
         if setup.inputs.provenance is None
         else json.dumps(setup.inputs.provenance),
-        "environment": provenance.environment(setup.compute),
+        "environment": provenance.environment(setup.resources),
         "code": provenance.code(),
     }
     return Run(columns, **queries)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphreid.evaluation import RESAMPLES, Report, Rule
+from graphreid.metrics.evaluation import RESAMPLES, Report, Rule
 from graphreid.papers.paper import Claim
 from graphreid.papers.store import Run
 from graphreid.seeding import generator

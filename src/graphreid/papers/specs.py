@@ -5,8 +5,8 @@ from typing import Any
 
 from graphreid.papers.paper import FITTED, with_options
 from graphreid.protocols import Reranker
-from graphreid.rerankers import METHODS
-from graphreid.storage import options, parse
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import options, parse
 
 
 def canonical(text: str, fit: str | None = None) -> str:

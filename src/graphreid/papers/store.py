@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
 from graphreid.papers.schema import FILES, FORMAT, QUERIES, RUNS, SETS, TABLES
 
 
