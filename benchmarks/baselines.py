@@ -27,7 +27,7 @@ SETS = {
     ),
     "omniglot": (
         "Omniglot",
-        "Handwritten characters: 19,280 training drawings of 964, 2,636 probes and 10,544 gallery images of 659 others.",
+        "Handwritten characters: 19,280 training drawings of 964, 2,636 queries and 10,544 gallery images of 659 others.",
         "graphreid data import omniglot SRC --out omniglot",
         "graphreid train --data omniglot --out RUN --no-flip",
         (
@@ -57,7 +57,7 @@ def table(name: str) -> str:
         )
         lines.append(f"| `{method}` | {row['setting']} | {numbers} |")
     first = next(iter(record["methods"].values()))
-    return "\n".join(lines) + f"\n\n{first['queries']} probes judged, {first['skipped']} skipped; rule: {record['rule']}.\n"
+    return "\n".join(lines) + f"\n\n{first['queries']} queries judged, {first['skipped']} skipped; rule: {record['rule']}.\n"
 
 
 def page() -> str:

@@ -21,12 +21,12 @@ import cyclopts
 import numpy as np
 import torch
 
-from graphreid.compute import Compute
-from graphreid.experiments.code import code, environment
-from graphreid.files import whole_file
-from graphreid.nn.backbones import BNNeck, backbone, channels_last
-from graphreid.nn.export import INPUT, XML, Pixels, Vectors, apart, parity_pixels, to_onnx, to_openvino
-from graphreid.nn.extraction import Extractor
+from graphreid.atomic_files import whole_file
+from graphreid.models.backbones import BNNeck, backbone, channels_last
+from graphreid.models.export import INPUT, XML, Pixels, Vectors, apart, parity_pixels, to_onnx, to_openvino
+from graphreid.models.extraction import Extractor
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
 
 Run = Callable[[Pixels], Vectors]
 Ways = Iterator[tuple[str, Callable[[], Run]]]
@@ -82,8 +82,8 @@ def extraction(
         "batches": batches,
         "threads": threads,
         "load_average": os.getloadavg()[0],
-        "environment": environment(Compute(threads=threads)) | _versions(),
-        "code": code(["graphreid.nn.extraction", "graphreid.nn.export", "graphreid.nn.backbones"]),
+        "environment": environment(Resources(threads=threads)) | _versions(),
+        "code": code(["graphreid.models.extraction", "graphreid.models.export", "graphreid.models.backbones"]),
         "ways": rows,
     }
     if out is not None:

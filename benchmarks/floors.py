@@ -50,16 +50,16 @@ def yardstick(vectors: NDArray[np.float32], runs: int = 3) -> tuple[list[float],
     return times, rows
 
 
-def floor(method: str, probes: int, gallery: int, width: int, rate: dict[str, float]) -> float:
+def floor(method: str, queries: int, gallery: int, width: int, rate: dict[str, float]) -> float:
     """Seconds of a method's dense products at the machine's rates.
 
-    A search costs half of the set's product with itself (all of it for probes against a gallery) in the fastest type; distances
-    of all probes to the gallery cost a float32 product. What is sparse counts nothing.
+    A search costs half of the set's product with itself (all of it for queries against a gallery) in the fastest type; distances
+    of all queries to the gallery cost a float32 product. What is sparse counts nothing.
     """
     fast = max(rate["float32"], rate["bfloat16"]) * 1e12
-    n = probes + gallery
-    within, across = n * n * width / fast, 2 * probes * gallery * width / fast
-    images, final = gallery * gallery * width / fast, 2 * probes * gallery * width / (rate["float32"] * 1e12)
+    n = queries + gallery
+    within, across = n * n * width / fast, 2 * queries * gallery * width / fast
+    images, final = gallery * gallery * width / fast, 2 * queries * gallery * width / (rate["float32"] * 1e12)
     name = method.partition(":")[0]
     if name == "search":
         return within

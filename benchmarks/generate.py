@@ -4,7 +4,7 @@ python -m benchmarks.generate market --out DIR      DIR/query and DIR/gallery, f
 
 An embedding is identity + camera + image, drawn in a space of few dimensions, turned into the width of a network's output,
 and noise in all dimensions. Images differ in how much of their own they add, as good and bad shots do. Distractors are
-identities that no probe has. A block of rows depends on the seed and its number alone.
+identities that no query has. A block of rows depends on the seed and its number alone.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from graphreid.data.features import ITEMS_FILE, VECTORS_FILE, write_items
-from graphreid.files import whole_folder
+from graphreid.atomic_files import whole_folder
+from graphreid.features.features_file import ITEMS_FILE, VECTORS_FILE, write_items
 from graphreid.seeding import generator
 
 BLOCK = 8192
@@ -29,16 +29,16 @@ class Shape:
     """How many there are.
 
     Attributes:
-        probes, gallery: images.
-        known: gallery images of the probes' identities; the others are distractors.
-        identities: of the probes.
+        queries, gallery: images.
+        known: gallery images of the queries' identities; the others are distractors.
+        identities: of the queries.
         cameras: how many.
         width: entries of an embedding.
         noise: how much an image adds of its own; it sets how hard the set is (cosine mAP about 0.85 for market).
         rank: dimensions that the embeddings fill.
     """
 
-    probes: int
+    queries: int
     gallery: int
     known: int
     identities: int
@@ -65,7 +65,7 @@ REST = 0.3
 
 @dataclass(frozen=True)
 class Part:
-    """Probes or gallery before their vectors.
+    """Queries or gallery before their vectors.
 
     Attributes:
         identity, camera: int64 [n]; a distractor's identity is -2 and below.
@@ -81,7 +81,7 @@ def part(shape: Shape, seed: int, which: Literal["query", "gallery"]) -> Part:
     """Who is where: each identity is asked for as often as the others; the gallery is in random order."""
     rng = generator(seed, 0, which == "gallery")
     if which == "query":
-        identity = np.arange(shape.probes) % shape.identities
+        identity = np.arange(shape.queries) % shape.identities
     else:
         strangers = -2 - rng.integers(0, 2 * shape.identities, shape.gallery - shape.known)
         identity = rng.permutation(np.concatenate([rng.integers(0, shape.identities, shape.known), strangers]))
@@ -94,7 +94,7 @@ class Embeddings:
 
     Args:
         shape, seed: of the set.
-        which: probes or gallery.
+        which: queries or gallery.
         rows: who they show.
     """
 

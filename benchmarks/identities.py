@@ -19,13 +19,13 @@ import numpy as np
 
 from benchmarks import record
 from benchmarks.run import RECORDS
-from graphreid.compute import Compute
-from graphreid.data.features import load_columns, load_features
-from graphreid.evaluation import Report, evaluate
-from graphreid.experiments.code import code, environment
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse as make
+from graphreid.metrics.evaluation import Report, evaluate
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.storage import parse as make
 
 METHODS = ("cagcn", "fa-gcn", "fa-ec-gcn", "ffgnn", "hrnet")
 HELD = 50
@@ -73,16 +73,16 @@ def main(
         methods: METHOD texts.
     """
     features, labels = load_features(train)
-    (probes, wanted), (images, found) = load_features(query), load_features(gallery)
+    (queries, wanted), (images, found) = load_features(query), load_features(gallery)
     known = np.concatenate([labels.identity[np.asarray(load_columns(train)["seen"], bool)], wanted.identity, found.identity])
     fresh = generator(seed, 0, 0, 1).permutation(np.setdiff1d(labels.identity, known))
     if len(fresh) < HELD + max(sizes):
         raise SystemExit(f"{train}: {len(fresh)} new identities: {HELD + max(sizes)} are needed")
-    compute, rows = Compute(), list[dict[str, Any]]()
+    resources, rows = Resources(), list[dict[str, Any]]()
     held = np.flatnonzero(np.isin(labels.identity, fresh[:HELD]))
 
     def judge(method: str, size: int | None, begun: float, reranker: Any) -> None:
-        report: Report = evaluate(reranker, probes, Gallery(images), wanted, found, compute=compute)
+        report: Report = evaluate(reranker, queries, Gallery(images), wanted, found, resources=resources)
         rows.append({"method": method, "identities": size, "mAP": report.mean_ap(), "interval": [*report.interval()]})
         rows[-1] |= {"rank-1": report.cmc(1), "seconds": time.perf_counter() - begun}
         print(rows[-1], flush=True)
@@ -94,7 +94,7 @@ def main(
             begun, fitted = time.perf_counter(), make(f"{method}:seed={seed}")
             chosen = np.flatnonzero(np.isin(labels.identity, fresh[HELD : HELD + size]))
             validation = features.take(held), labels.take(held)
-            fitted.fit(features.take(chosen), labels.take(chosen), validation=validation, compute=compute)
+            fitted.fit(features.take(chosen), labels.take(chosen), validation=validation, resources=resources)
             judge(method, size, begun, fitted)
     made = {
         "name": name,
@@ -102,8 +102,8 @@ def main(
         "methods": list(methods),
         "seed": seed,
         "rows": rows,
-        "code": code(["graphreid.storage", "graphreid.neighbors"]),
-        "environment": environment(compute),
+        "code": code(["graphreid.methods.persistence", "graphreid.knn.exact"]),
+        "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"identities-{name}.json")
     print(table(made))

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Part, Shape, part
 from benchmarks.run import RECORDS
-from graphreid import memory
-from graphreid.compute import Compute
-from graphreid.experiments.code import code, environment
+from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
-from graphreid.living import Config, LivingGallery, online
-from graphreid.rerankers import CAGCN
-from graphreid.storage import parse
+from graphreid.methods import CAGCN
+from graphreid.methods.persistence import parse
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
+from graphreid.store import Config, PersistentGallery, online
 from graphreid.types import Features, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -39,9 +39,9 @@ FIRST = 5
 """Answers that are not counted."""
 ADDER = """
 import sys, numpy as np
-from graphreid.living import LivingGallery
+from graphreid.store import PersistentGallery
 from graphreid.types import Features
-living, name = LivingGallery(sys.argv[1]), sys.argv[2]
+living, name = PersistentGallery(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 step = 0
 while True:
@@ -54,14 +54,14 @@ while True:
 
 
 @app.command
-def speed(*, gallery: int = 100_000, width: int = 512, probes: int = 300, seed: int = 0, out: Path | None = None) -> None:
+def speed(*, gallery: int = 100_000, width: int = 512, queries: int = 300, seed: int = 0, out: Path | None = None) -> None:
     """Measure on one core, and write a record."""
-    compute, load = Compute(threads=1), os.getloadavg()[0]
-    query, images = (_vectors(gallery, width, probes, seed, which) for which in ("query", "gallery"))
+    resources, load = Resources(threads=1), os.getloadavg()[0]
+    query, images = (_vectors(gallery, width, queries, seed, which) for which in ("query", "gallery"))
     items = np.array([f"i{row}" for row in range(gallery)])
-    made: dict[str, Any] = {"gallery": gallery, "width": width, "probes": probes, "seed": seed, "load": load}
+    made: dict[str, Any] = {"gallery": gallery, "width": width, "queries": queries, "seed": seed, "load": load}
     with tempfile.TemporaryDirectory() as folder:
-        living = LivingGallery.create(Path(folder, "g"), Config(width), compute=compute)
+        living = PersistentGallery.create(Path(folder, "g"), Config(width), resources=resources)
         first = gallery - 1000
         start = time.perf_counter()
         for begin in range(0, first, 10_000):
@@ -71,15 +71,15 @@ def speed(*, gallery: int = 100_000, width: int = 512, probes: int = 300, seed: 
         made["lists_built_seconds"] = _seconds(living.keep_lists)
         made["one_by_one"] = _one_by_one(living, images[0], items, first)
         living.keep_lists()
-        made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(living.folder, compute))
+        made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(living.folder, resources))
         made["removed_100_with_lists_seconds"] = _seconds(lambda: _without(living, items[:100]))
         cagcn = _fitted(width, seed, Path(folder, "cagcn.safetensors"))
         made["methods"] = {
-            name: _answers(living, text, query[0], compute)
+            name: _answers(living, text, query[0], resources)
             for name, text in (("cosine", "cosine"), ("k-reciprocal", "k-reciprocal"), ("cagcn", cagcn))
         }
         made["peak_mb"] = memory.peak() / 2**20
-    made |= {"code": code(["graphreid.living", "graphreid.neighbors"]), "environment": environment(compute)}
+    made |= {"code": code(["graphreid.store", "graphreid.knn.exact"]), "environment": environment(resources)}
     record.write(made, out or RECORDS / "living.json")
     print(json.dumps({key: value for key, value in made.items() if key not in ("code", "environment")}, indent=1))
 
@@ -89,7 +89,7 @@ def kill(*, times: int = 20, seed: int = 0) -> None:
     """Kill a process at random moments of adding, and look for what it said it had added."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        place = LivingGallery.create(Path(folder, "g"), Config(64, k=10, margin=5)).folder
+        place = PersistentGallery.create(Path(folder, "g"), Config(64, k=10, margin=5)).folder
         held = 0
         for time_ in range(times):
             command = [sys.executable, "-c", ADDER, str(place), f"run{time_}"]
@@ -103,7 +103,7 @@ def kill(*, times: int = 20, seed: int = 0) -> None:
                 os.kill(adder.pid, signal.SIGKILL)
                 said += adder.stdout.readlines()
             steps = sum(line.startswith("added ") and line.endswith("\n") for line in said)
-            snapshot = LivingGallery(place).snapshot()
+            snapshot = PersistentGallery(place).snapshot()
             there = set() if snapshot.gallery is None else set(snapshot.gallery.features.items.tolist())
             lost = {f"run{time_}-{step}-{row}" for step in range(steps) for row in range(20)} - there
             grown = len(snapshot) - held
@@ -121,7 +121,7 @@ def load(*, gallery: int = 10_000, width: int = 256, seconds: float = 20, method
     """Search a service from two threads while a third adds to it."""
     query, images = (_vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery"))
     with tempfile.TemporaryDirectory() as folder:
-        living = LivingGallery.create(Path(folder, "g"), Config(width))
+        living = PersistentGallery.create(Path(folder, "g"), Config(width))
         living.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
         living.keep_lists()
         serve = [sys.executable, "-c", "from graphreid.cli import main; main()", "serve"]
@@ -184,14 +184,14 @@ def _until(address: str) -> None:
     raise SystemExit("the service does not answer")
 
 
-def _vectors(gallery: int, width: int, probes: int, seed: int, which: Any) -> tuple[NDArray[np.float32], Part]:
-    shape = Shape(probes + FIRST, gallery, gallery, max(gallery // 25, 1), 6, width=width, rank=min(160, width))
+def _vectors(gallery: int, width: int, queries: int, seed: int, which: Any) -> tuple[NDArray[np.float32], Part]:
+    shape = Shape(queries + FIRST, gallery, gallery, max(gallery // 25, 1), 6, width=width, rank=min(160, width))
     rows = part(shape, seed, which)
     embeddings = Embeddings(shape, seed, which, rows)
     return np.concatenate([embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)]), rows
 
 
-def _one_by_one(living: LivingGallery, vectors: NDArray[np.float32], items: Any, first: int) -> dict[str, Any]:
+def _one_by_one(living: PersistentGallery, vectors: NDArray[np.float32], items: Any, first: int) -> dict[str, Any]:
     """Add images one at a time: until it is acknowledged, and until the lists hold it."""
     added: list[float] = []
     listed: list[float] = []
@@ -202,35 +202,35 @@ def _one_by_one(living: LivingGallery, vectors: NDArray[np.float32], items: Any,
     return {"acknowledged": _quantiles(added), "then_listed": _quantiles(listed)}
 
 
-def _answers(living: LivingGallery, text: str, query: NDArray[np.float32], compute: Compute) -> dict[str, str]:
+def _answers(living: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources) -> dict[str, str]:
     """Seconds from a vector to all distances of the gallery as it is."""
     method = online(parse(text), text)
     times: list[float] = []
     for row in range(len(query)):
-        probe = Features(query[row : row + 1])
-        times.append(_seconds(lambda probe=probe: _asked(living, method, probe, compute)))
+        one_query = Features(query[row : row + 1])
+        times.append(_seconds(lambda one_query=one_query: _asked(living, method, one_query, resources)))
     return {"first": f"{times[0]:.3f} s", "then": _quantiles(times[FIRST:])}
 
 
-def _asked(living: LivingGallery, method: Any, probe: Features, compute: Compute) -> None:
-    for _ in method.distances(probe, living.snapshot().searchable(), compute=compute):
+def _asked(living: PersistentGallery, method: Any, query: Features, resources: Resources) -> None:
+    for _ in method.distances(query, living.snapshot().searchable(), resources=resources):
         pass
 
 
 def _fitted(width: int, seed: int, file: Path) -> str:
     """A CAGCN of full size, fitted for a moment: what it learned is not what is measured."""
-    from graphreid.storage import save  # noqa: PLC0415
+    from graphreid.methods.persistence import save  # noqa: PLC0415
 
     vectors, rows = _vectors(600, width, 1, seed, "gallery")
     save(CAGCN(epochs=1, width=min(256, width)).fit(Features(vectors), Labels(rows.identity, rows.camera)), file)
     return str(file)
 
 
-def _fresh(folder: Path, compute: Compute) -> None:
-    LivingGallery(folder, compute=compute).snapshot().searchable().neighbors(50)
+def _fresh(folder: Path, resources: Resources) -> None:
+    PersistentGallery(folder, resources=resources).snapshot().searchable().neighbors(50)
 
 
-def _without(living: LivingGallery, items: Any) -> None:
+def _without(living: PersistentGallery, items: Any) -> None:
     living.remove(items)
     living.snapshot().searchable().neighbors(50)
 

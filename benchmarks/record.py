@@ -5,13 +5,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
 
 VERSION = 1
 
 SCHEMA: dict[str, Any] = {
     "version": int,
-    "shape": {"name": str, "probes": int, "gallery": int, "width": int, "seed": int},
+    "shape": {"name": str, "queries": int, "gallery": int, "width": int, "seed": int},
     "code": {"version": str, "sources": str, "commit": (str, None), "dirty": (bool, None)},
     "environment": {
         "python": str,
@@ -112,7 +112,7 @@ def table(records: list[dict[str, Any]]) -> str:
     for record in records:
         shape, environment, rates = record["shape"], record["environment"], record["rates"]
         lines += [
-            f"## {shape['name']}: {shape['probes']:,} probes, {shape['gallery']:,} gallery images, width {shape['width']:,}",
+            f"## {shape['name']}: {shape['queries']:,} queries, {shape['gallery']:,} gallery images, width {shape['width']:,}",
             "",
             f"{environment['processor']}, {environment['threads']} threads; torch {environment['torch']}; products "
             f"{rates['float32']:.2f} (float32) and {rates['bfloat16']:.2f} (bfloat16) x 10^12 operations a second, memory "

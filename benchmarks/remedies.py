@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from benchmarks import record
 from benchmarks.run import RECORDS
-from graphreid.compute import Compute
-from graphreid.data.features import load_columns, load_features
-from graphreid.evaluation import Report, evaluate
-from graphreid.experiments.code import code, environment
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse as make
+from graphreid.metrics.evaluation import Report, evaluate
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.storage import parse as make
 
-PROBES = 500
+QUERIES = 500
 WAYS: dict[str, tuple[bool, float]] = {
     "no remedy": (False, 0.0),
     "perturbed": (False, 1.0),
@@ -44,7 +44,7 @@ def table(made: dict[str, Any]) -> str:
     ]
     return (
         f"{made['method']} on {made['name']}: fitted on {made['images']:,} images of {made['identities']} identities, "
-        f"judged on {made['probes']} probes of validation identities among all {made['gallery']:,} training images, "
+        f"judged on {made['queries']} queries of validation identities among all {made['gallery']:,} training images, "
         f"seed {made['seed']}, online, market rule.\n\n"
         "| fitted on identities | mAP | rank-1 |\n| --- | --- | ---: |\n" + "\n".join(rows) + "\n"
     )
@@ -56,14 +56,14 @@ def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", see
     seen = np.asarray(load_columns(train)["seen"], bool)
     held = np.unique(load_features(validation)[1].identity)
     judged = np.flatnonzero(np.isin(labels.identity, held))
-    judged = np.sort(generator(seed, 0, 0, 1).permutation(judged)[:PROBES])
+    judged = np.sort(generator(seed, 0, 0, 1).permutation(judged)[:QUERIES])
     fresh = np.setdiff1d(np.unique(labels.identity[~seen]), held)
     packed = np.sort(generator(seed, 0, 0, 2).permutation(np.unique(labels.identity[seen]))[: len(fresh)])
-    compute, rows = Compute(), list[dict[str, Any]]()
+    resources, rows = Resources(), list[dict[str, Any]]()
 
     def judge(way: str, reranker: Any, begun: float) -> None:
         query, of_query = features.take(judged), labels.take(judged)
-        report: Report = evaluate(reranker, query, Gallery(features), of_query, labels, compute=compute)
+        report: Report = evaluate(reranker, query, Gallery(features), of_query, labels, resources=resources)
         rows.append({"way": way, "mAP": report.mean_ap(), "interval": [*report.interval()], "rank-1": report.cmc(1)})
         rows[-1]["seconds"] = time.perf_counter() - begun
         print(rows[-1], flush=True)
@@ -77,18 +77,18 @@ def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", see
         chosen = images(fresh if apart else packed)
         fitted: Any = make(f"{method}:noise={noise},seed={seed}")
         begun = time.perf_counter()
-        judge(way, fitted.fit(features.take(chosen), labels.take(chosen), compute=compute), begun)
+        judge(way, fitted.fit(features.take(chosen), labels.take(chosen), resources=resources), begun)
     made = {
         "name": name,
         "method": method,
         "seed": seed,
         "images": len(images(fresh)),
         "identities": len(fresh),
-        "probes": len(judged),
+        "queries": len(judged),
         "gallery": len(features),
         "rows": rows,
-        "code": code([f"graphreid.rerankers.{method}"]),
-        "environment": environment(compute),
+        "code": code([f"graphreid.methods.{method}"]),
+        "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"remedies-{name}.json")
     print(table(made))

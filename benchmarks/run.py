@@ -20,8 +20,8 @@ from cyclopts import Parameter
 from benchmarks import record
 from benchmarks.floors import floor
 from benchmarks.generate import SHAPES, ready
-from graphreid.compute import Compute, parse_memory
-from graphreid.experiments.code import code, environment
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources, parse_memory
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "records"
@@ -84,14 +84,21 @@ def measure(
         rows.append(row)
     yards = before["runs"] + worker("yardstick", str(folder), *few)["runs"]
     for row in rows:
-        row["floor"] = floor(row["method"], size.probes, size.gallery, size.width, rates)
+        row["floor"] = floor(row["method"], size.queries, size.gallery, size.width, rates)
         row["to_floor"] = row["seconds"] / row["floor"]
         row["to_yardstick"] = row["seconds"] / median(yards)
     return {
         "version": record.VERSION,
-        "shape": {"name": shape, "probes": size.probes, "gallery": size.gallery, "width": size.width, "seed": seed},
-        "code": code(["graphreid.storage", "graphreid.neighbors", "graphreid.evaluation", "graphreid.compiled.tiles"]),
-        "environment": environment(Compute(threads=threads)),
+        "shape": {"name": shape, "queries": size.queries, "gallery": size.gallery, "width": size.width, "seed": seed},
+        "code": code(
+            [
+                "graphreid.methods.persistence",
+                "graphreid.knn.exact",
+                "graphreid.metrics.evaluation",
+                "graphreid.kernels.product_tiles",
+            ]
+        ),
+        "environment": environment(Resources(threads=threads)),
         "load": load,
         "memory_limit": None if memory is None else parse_memory(memory),
         "rates": rates,

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from graphreid.data.features import load_features
-from graphreid.data.levels import LEVELS
-from graphreid.data.synthetic import HEIGHT, QUALITY, WIDTH, Settings, Studio
-from graphreid.data.truth import read_truth
-from graphreid.report.parts import COLOURS
+from graphreid.features.features_file import load_features
+from graphreid.report.part_pictures import COLOURS
+from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.ground_truth import read_truth
+from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
 from graphreid.types import JUNK, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -47,10 +47,10 @@ def speed(images: int = 1024, level: str = "default") -> None:
 @app.command
 def views(*, data: Path, query: Path, gallery: Path) -> None:
     """Mean cosine of one identity's images in two cameras, and of two identities', by the side that each shows."""
-    (probes, wanted), (images, found) = load_features(query), load_features(gallery)
-    q, g = (x.vectors / np.linalg.norm(x.vectors, axis=1, keepdims=True) for x in (probes, images))
+    (queries, wanted), (images, found) = load_features(query), load_features(gallery)
+    q, g = (x.vectors / np.linalg.norm(x.vectors, axis=1, keepdims=True) for x in (queries, images))
     cosine = q @ g.T
-    truth = [read_truth(data, features.items) for features in (probes, images)]
+    truth = [read_truth(data, features.items) for features in (queries, images)]
     side = [_side(part.azimuth) for part in truth]
     same, known = _pairs(wanted, found)
     family = LEVELS["default"].family

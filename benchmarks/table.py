@@ -13,7 +13,7 @@ from benchmarks.baselines import HERE, README
 from benchmarks.baselines import RECORDS as RESULTS
 from benchmarks.online import line
 from benchmarks.run import RECORDS
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
 
 PAGE = HERE / "speed.md"
 HEAD = """# Speed and memory

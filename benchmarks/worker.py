@@ -12,15 +12,18 @@ import numpy as np
 import torch
 
 from benchmarks import floors
-from graphreid import memory
-from graphreid.compiled import counting, jaccard, sparse, tiles
-from graphreid.compute import Compute, parse_memory
-from graphreid.data.features import load_features
-from graphreid.evaluation import Judge, Rule
+from graphreid import peak_memory as memory
+from graphreid.features.features_file import load_features
 from graphreid.gallery import Gallery, normalise
-from graphreid.neighbors import search
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import product_tiles as tiles
+from graphreid.kernels import rank_counts as counting
+from graphreid.kernels import sparse_rows as sparse
+from graphreid.knn.exact import search
+from graphreid.methods.persistence import parse
+from graphreid.metrics.evaluation import RankCounter, Rule
 from graphreid.protocols import Reranker
-from graphreid.storage import parse
+from graphreid.resources import Resources, parse_memory
 from graphreid.types import DistanceBlock, Features, Labels
 
 app = cyclopts.App()
@@ -59,11 +62,11 @@ def load(folder: Path) -> Set:
 def once(method: Reranker, given: Set, threads: int | None, limit: int | None) -> dict[str, Any]:
     """One run: from embeddings to the last distance, judged as the blocks come."""
     (query, query_labels), (images, image_labels) = given
-    judge = Judge(query_labels, image_labels, own=np.full(len(query), -1), rule=Rule())
+    judge = RankCounter(query_labels, image_labels, own=np.full(len(query), -1), rule=Rule())
     watch = Watch()
-    compute = Compute(memory=limit, threads=threads, progress=watch.tell)
+    resources = Resources(memory=limit, threads=threads, progress=watch.tell)
     gallery = Gallery(images)
-    for block in _timed(method, query, gallery, compute):
+    for block in _timed(method, query, gallery, resources):
         before = time.perf_counter()
         judge.add(block)
         watch.aside += time.perf_counter() - before
@@ -78,17 +81,17 @@ def once(method: Reranker, given: Set, threads: int | None, limit: int | None) -
     }
 
 
-def _timed(method: Reranker, query: Features, gallery: Gallery, compute: Compute) -> Iterator[DistanceBlock]:
-    with compute.limits():
-        yield from method.distances(query, gallery, compute=compute)
+def _timed(method: Reranker, query: Features, gallery: Gallery, resources: Resources) -> Iterator[DistanceBlock]:
+    with resources.limits():
+        yield from method.distances(query, gallery, resources=resources)
 
 
 def search_once(k: int, given: Set, threads: int | None, limit: int | None) -> dict[str, Any]:
     """One search of the whole set among itself."""
     (query, _), (images, _) = given
     watch = Watch()
-    compute = Compute(memory=limit, threads=threads, progress=watch.tell)
-    search(normalise(images.vectors), k, more=normalise(query.vectors), compute=compute)
+    resources = Resources(memory=limit, threads=threads, progress=watch.tell)
+    search(normalise(images.vectors), k, more=normalise(query.vectors), resources=resources)
     return {"seconds": watch.now(), "stages": watch.ended(), "evaluation": 0.0, "metrics": {}}
 
 

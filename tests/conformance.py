@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.compute import Compute
 from graphreid.gallery import Gallery
+from graphreid.methods import METHODS, Cosine
+from graphreid.methods.persistence import load, parse, save
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
-from graphreid.rerankers import METHODS, Cosine
-from graphreid.storage import load, parse, save
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.support import all_distances, labelled
 
@@ -93,11 +93,11 @@ def test_never_returns_itself(method: Reranker) -> None:
         np.concatenate([gallery.camera, query.camera]) if gallery.camera is not None and query.camera is not None else None,
     )
     ranking = rank(method.distances(query, Gallery(joined)), len(joined))
-    for probe in range(len(query)):
-        itself = len(gallery) + probe
-        assert itself not in ranking.order[probe]
-        assert ranking.order[probe, -1] == -1
-        assert sorted(ranking.order[probe, :-1]) == [row for row in range(len(joined)) if row != itself]
+    for one_query in range(len(query)):
+        itself = len(gallery) + one_query
+        assert itself not in ranking.order[one_query]
+        assert ranking.order[one_query, -1] == -1
+        assert sorted(ranking.order[one_query, :-1]) == [row for row in range(len(joined)) if row != itself]
 
 
 def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
@@ -108,15 +108,15 @@ def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
     np.testing.assert_allclose(shuffled, plain[:, shuffle], rtol=0, atol=1e-5)
 
 
-def test_online_a_probe_gets_the_same_answer_alone_and_in_company(case: tuple[str, str], method: Reranker) -> None:
+def test_online_a_query_gets_the_same_answer_alone_and_in_company(case: tuple[str, str], method: Reranker) -> None:
     if case[1] != ONLINE:
         return
     query, gallery = data()
     together = all_distances(method, query, Gallery(gallery))
     shared = Gallery(gallery)
-    for probe in range(len(query)):
-        alone = all_distances(method, query.take(np.array([probe])), shared)
-        np.testing.assert_allclose(alone[0], together[probe], rtol=0, atol=1e-5)
+    for one_query in range(len(query)):
+        alone = all_distances(method, query.take(np.array([one_query])), shared)
+        np.testing.assert_allclose(alone[0], together[one_query], rtol=0, atol=1e-5)
 
 
 def test_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
@@ -138,13 +138,13 @@ def test_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
 def test_no_cameras_and_one_camera(method: Reranker, cameras: str) -> None:
     query, gallery = data()
     camera = (lambda n: None) if cameras == "none" else (lambda n: np.ones(n, int))  # pyright: ignore[reportUnknownLambdaType]
-    probes = Features(query.vectors, query.items, camera(len(query)))
+    queries = Features(query.vectors, query.items, camera(len(query)))
     images = Features(gallery.vectors, gallery.items, camera(len(gallery)))
     if method.uses_camera and cameras == "none":
         with pytest.raises(ValueError, match="camera"):
-            all_distances(method, probes, Gallery(images))
+            all_distances(method, queries, Gallery(images))
         return
-    assert np.isfinite(all_distances(method, probes, Gallery(images))).all()
+    assert np.isfinite(all_distances(method, queries, Gallery(images))).all()
 
 
 @pytest.mark.parametrize("seed", [3])
@@ -192,11 +192,11 @@ def test_save_and_load(method: Reranker, tmp_path: Path) -> None:
     assert parse(str(file)).setting == method.setting
 
 
-@pytest.mark.parametrize(("probes", "images"), [(1, 1), (3, 1), (1, 2), (1, 60), (4, 5)])
-def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, probes: int, images: int) -> None:
-    (query, _), (gallery, _) = labelled(7, probes=probes, images=images)
+@pytest.mark.parametrize(("queries", "images"), [(1, 1), (3, 1), (1, 2), (1, 60), (4, 5)])
+def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, queries: int, images: int) -> None:
+    (query, _), (gallery, _) = labelled(7, queries=queries, images=images)
     got = all_distances(method, query, Gallery(gallery))
-    assert got.shape == (probes, images)
+    assert got.shape == (queries, images)
     assert np.isfinite(got).all()
 
 
@@ -245,17 +245,17 @@ def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], 
         return
     query, gallery = data()
     snapshot = Gallery(gallery)
-    for probe in (query.take(np.array([3])), gallery.take(np.array([7]))):
-        block = next(iter(method.distances(probe, snapshot)))
-        own = snapshot.rows_of(probe.items)[0]
-        told = method.explain(probe, snapshot)
+    for one_query in (query.take(np.array([3])), gallery.take(np.array([7]))):
+        block = next(iter(method.distances(one_query, snapshot)))
+        own = snapshot.rows_of(one_query.items)[0]
+        told = method.explain(one_query, snapshot)
         n = len(told.nodes)
         assert n > 2
         assert len(np.unique(told.nodes)) == n
         assert own not in told.nodes
         np.testing.assert_array_equal(told.after, np.argsort(np.argsort(block.distance[0], kind="stable"))[told.nodes] + 1)
         if case[0] != "fa-ec-gcn":  # which starts from FA-GCN's distances
-            base = next(iter(Cosine().distances(probe, snapshot))).distance[0]
+            base = next(iter(Cosine().distances(one_query, snapshot))).distance[0]
             np.testing.assert_array_equal(told.before, np.argsort(np.argsort(base, kind="stable"))[told.nodes] + 1)
         assert (told.probability is None) == (block.probability is None)
         if told.probability is not None and block.probability is not None:
@@ -270,12 +270,12 @@ def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], 
             assert told.heard.max() > 0
     with pytest.raises(ValueError, match="one at a time"):
         method.explain(query, snapshot)
-    (one, _), (only, _) = labelled(7, probes=1, images=1)
+    (one, _), (only, _) = labelled(7, queries=1, images=1)
     assert len(method.explain(one, Gallery(only)).nodes) <= 1
     assert len(method.explain(only, Gallery(only)).nodes) == 0
 
 
-def test_methods_that_make_a_graph_of_a_probe_explain() -> None:
+def test_methods_that_make_a_graph_of_a_query_explain() -> None:
     explains = {name for name, kind in METHODS.items() if hasattr(kind, "explain")}
     assert explains == {"cagcn", "ec-gcn", "fa-ec-gcn", "fa-gcn", "ffgnn", "hrnet", "k-reciprocal", "sggnn"}
 
@@ -296,7 +296,7 @@ def test_another_width_is_refused(method: Reranker) -> None:
 def test_one_id_with_two_vectors_is_refused(method: Reranker) -> None:
     query, gallery = data()
     clash = Features(query.vectors, np.array([gallery.items[0], *query.items[1:]]), query.camera)
-    with pytest.raises(ValueError, match="one vector among the probes"):
+    with pytest.raises(ValueError, match="one vector among the queries"):
         all_distances(method, clash, Gallery(gallery))
 
 
@@ -308,7 +308,7 @@ def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
     # what a method holds beside its blocks differs: the least that is enough gives the smallest blocks
     while small is None:
         try:
-            small = all_distances(method, query, Gallery(gallery), Compute(memory=memory))
+            small = all_distances(method, query, Gallery(gallery), Resources(memory=memory))
         except ValueError:
             memory += memory // 2
             assert memory < 2_000_000
@@ -318,4 +318,4 @@ def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
 def test_too_little_memory_says_what_is_needed(method: Reranker) -> None:
     query, gallery = data()
     with pytest.raises(ValueError, match="at least"):
-        all_distances(method, query, Gallery(gallery), Compute(memory=10))
+        all_distances(method, query, Gallery(gallery), Resources(memory=10))

@@ -7,16 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graphreid.compute import Compute
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
 def labelled(
-    seed: int, probes: int = 12, images: int = 60, width: int = 16, cameras: int = 3
+    seed: int, queries: int = 12, images: int = 60, width: int = 16, cameras: int = 3
 ) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
-    """Probes and gallery: noisy copies of ten centres, of unit length, no two at equal distances."""
+    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal distances."""
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((10, width))
 
@@ -28,12 +28,12 @@ def labelled(
         items = np.array([f"{name}{row}" for row in range(count)])
         return Features(vectors.astype(np.float32), items, camera), Labels(identity, camera)
 
-    return some(probes, "probe"), some(images, "image")
+    return some(queries, "query"), some(images, "image")
 
 
-def blobs(seed: int, probes: int = 12, images: int = 60, width: int = 16) -> tuple[Features, Features]:
+def blobs(seed: int, queries: int = 12, images: int = 60, width: int = 16) -> tuple[Features, Features]:
     """The same without labels."""
-    (query, _), (gallery, _) = labelled(seed, probes, images, width)
+    (query, _), (gallery, _) = labelled(seed, queries, images, width)
     return query, gallery
 
 
@@ -46,21 +46,23 @@ def stacked(blocks: Iterable[DistanceBlock]) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def all_distances(method: Reranker, query: Features, gallery: Gallery, compute: Compute | None = None) -> NDArray[np.float32]:
+def all_distances(
+    method: Reranker, query: Features, gallery: Gallery, resources: Resources | None = None
+) -> NDArray[np.float32]:
     """Every distance a method gives."""
-    return stacked(method.distances(query, gallery, compute=compute or Compute()))
+    return stacked(method.distances(query, gallery, resources=resources or Resources()))
 
 
 def cosine_distances(query: Features, gallery: Features) -> NDArray[np.float64]:
-    """All distances of the union in float64, probes first, (N, N)."""
+    """All distances of the union in float64, queries first, (N, N)."""
     x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     return np.maximum(1 - x @ x.T, 0)
 
 
-def probe_and_gallery(probes: int, n: int) -> list[list[int]]:
-    """For each probe the rows of itself and the gallery, out of n rows with the probes first."""
-    return [[probe, *range(probes, n)] for probe in range(probes)]
+def query_and_gallery(queries: int, n: int) -> list[list[int]]:
+    """For each query the rows of itself and the gallery, out of n rows with the queries first."""
+    return [[query, *range(queries, n)] for query in range(queries)]
 
 
 def shaken(network: nn.Module, scale: float = 1.0) -> nn.Module:

@@ -11,10 +11,10 @@ from benchmarks import record
 from benchmarks.floors import floor
 from benchmarks.generate import SHAPES, Embeddings, Shape, part, write
 from benchmarks.run import RECORDS, ROOT
-from graphreid.data.features import load_features
+from graphreid.features.features_file import load_features
 
 SHAPE = Shape(300, 17_700, 3_000, 100, 6, width=64, rank=32)
-DENSE = (SHAPE.probes + SHAPE.gallery) ** 2 * 4 / 2**20
+DENSE = (SHAPE.queries + SHAPE.gallery) ** 2 * 4 / 2**20
 """Megabytes of a matrix of all pairs."""
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks import baselines, table
 from graphreid.cli import app, command_of, main
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 from tests.conftest import ROOT
 from tests.support import labelled
 

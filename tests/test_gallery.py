@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from graphreid.compute import Compute
-from graphreid.gallery import Gallery, Pool, normalise
+from graphreid.gallery import Gallery, RetrievalSet, normalise
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.support import blobs
 
@@ -28,44 +28,44 @@ def test_neighbours_are_kept_and_grow_to_the_largest_k() -> None:
 def test_the_union_is_by_item() -> None:
     query, images = blobs(0)
     gallery = Gallery(joined(images, query.take(np.array([4, 2]))))
-    pool = Pool(query, gallery)
+    retrieval_set = RetrievalSet(query, gallery)
     g = len(images) + 2
-    assert len(pool) == g + len(query) - 2
-    assert pool.own[[4, 2]].tolist() == [g - 2, g - 1]
-    assert (pool.own[[0, 1, 3]] == -1).all()
-    assert pool.nodes[[4, 2, 0, 1, 3]].tolist() == [g - 2, g - 1, g, g + 1, g + 2]
-    np.testing.assert_allclose(pool.union[pool.nodes], normalise(query.vectors), atol=1e-6)
+    assert len(retrieval_set) == g + len(query) - 2
+    assert retrieval_set.own[[4, 2]].tolist() == [g - 2, g - 1]
+    assert (retrieval_set.own[[0, 1, 3]] == -1).all()
+    assert retrieval_set.nodes[[4, 2, 0, 1, 3]].tolist() == [g - 2, g - 1, g, g + 1, g + 2]
+    np.testing.assert_allclose(retrieval_set.union[retrieval_set.nodes], normalise(query.vectors), atol=1e-6)
 
 
-def test_a_probe_is_no_neighbour_of_itself() -> None:
+def test_a_query_is_no_neighbour_of_itself() -> None:
     query, images = blobs(0)
     gallery = Gallery(joined(query, images))
-    near = Pool(query, gallery).probe_neighbors(5)
+    near = RetrievalSet(query, gallery).query_neighbors(5)
     np.testing.assert_array_equal(near.index, gallery.neighbors(5).index[: len(query)])
-    block = Pool(query, gallery).answer(0, np.zeros((len(query), len(gallery)), np.float32))
+    block = RetrievalSet(query, gallery).answer(0, np.zeros((len(query), len(gallery)), np.float32))
     assert np.isinf(block.distance.diagonal()).all()
     assert np.isinf(block.distance).sum() == len(query)
 
 
 def test_pairs_and_blocks_agree() -> None:
     query, images = blobs(0)
-    pool = Pool(query, Gallery(images), compute=Compute(memory=2_000))
-    rows = [pool.distances(start, stop) for start, stop in pool.blocks()]
+    retrieval_set = RetrievalSet(query, Gallery(images), resources=Resources(memory=2_000))
+    rows = [retrieval_set.distances(start, stop) for start, stop in retrieval_set.blocks()]
     assert len(rows) > 1
     distance = np.concatenate(rows)
-    probes, columns = np.indices(distance.shape).reshape(2, -1).astype(np.int32)
-    np.testing.assert_allclose(pool.probe_pairs(probes, columns), distance.ravel(), atol=1e-6)
-    nodes = pool.nodes[probes].astype(np.int32)
-    np.testing.assert_array_equal(pool.pairs(nodes, columns), pool.probe_pairs(probes, columns))
+    queries, columns = np.indices(distance.shape).reshape(2, -1).astype(np.int32)
+    np.testing.assert_allclose(retrieval_set.query_pairs(queries, columns), distance.ravel(), atol=1e-6)
+    nodes = retrieval_set.nodes[queries].astype(np.int32)
+    np.testing.assert_array_equal(retrieval_set.pairs(nodes, columns), retrieval_set.query_pairs(queries, columns))
 
 
 def test_euclidean_takes_vectors_as_they_are() -> None:
     query, images = blobs(0)
     gallery = Gallery(Features(images.vectors * 3, images.items), metric="euclidean")
-    pool = Pool(Features(query.vectors * 3, query.items), gallery)
+    retrieval_set = RetrievalSet(Features(query.vectors * 3, query.items), gallery)
     expected = np.linalg.norm(3.0 * query.vectors[:, None] - 3.0 * images.vectors[None], axis=2)
-    np.testing.assert_allclose(pool.distances(0, pool.probes), expected, atol=1e-4)
-    near = pool.probe_neighbors(4)
+    np.testing.assert_allclose(retrieval_set.distances(0, retrieval_set.queries), expected, atol=1e-4)
+    near = retrieval_set.query_neighbors(4)
     np.testing.assert_array_equal(near.index, np.argsort(expected, axis=1, kind="stable")[:, :4])
     np.testing.assert_allclose(near.farthest, expected.max(axis=1), atol=1e-4)
 
@@ -101,21 +101,26 @@ def test_what_can_not_be_added_or_removed_is_refused() -> None:
         gallery.add(images)
     with pytest.raises(ValueError, match="both have cameras, or neither"):
         gallery.add(Features(query.vectors, query.items))
-    with pytest.raises(ValueError, match="'probe0' is not in the gallery"):
+    with pytest.raises(ValueError, match="'query0' is not in the gallery"):
         gallery.remove(query.items)
     with pytest.raises(ValueError, match="one image must stay"):
         gallery.remove(images.items)
     with pytest.raises(ValueError, match="16 wide and the gallery's 3"):
-        Pool(query, Gallery(Features(np.ones((4, 3), np.float32))))
+        RetrievalSet(query, Gallery(Features(np.ones((4, 3), np.float32))))
 
 
 def test_distances_among_the_images_of_a_list() -> None:
     query, images = blobs(3)
     lists = np.array([[3, 1, 7], [0, 59, 5]], np.int32)
     for metric in ("cosine", "euclidean"):
-        pool = Pool(query, Gallery(images, metric=metric))
+        retrieval_set = RetrievalSet(query, Gallery(images, metric=metric))
         one, other = np.repeat(lists, 3, axis=1).reshape(-1), np.tile(lists, (1, 3)).reshape(-1)
-        want = pool.gallery_pairs(one, other).reshape(2, 3, 3)
-        np.testing.assert_allclose(pool.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6)
-        assert (pool.images, pool.metric, pool.beneath, pool.corrections(online=True)) == (60, metric, pool, None)
-        assert pool.derived("key", lambda: 3) == pool.gallery.derived("key", lambda: 4) == 3
+        want = retrieval_set.gallery_pairs(one, other).reshape(2, 3, 3)
+        np.testing.assert_allclose(retrieval_set.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6)
+        assert (retrieval_set.images, retrieval_set.metric, retrieval_set.beneath, retrieval_set.corrections(online=True)) == (
+            60,
+            metric,
+            retrieval_set,
+            None,
+        )
+        assert retrieval_set.derived("key", lambda: 3) == retrieval_set.gallery.derived("key", lambda: 4) == 3

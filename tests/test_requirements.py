@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from graphreid.extras import EXTRAS, advice
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 from tests.conformance import SMALL
 from tests.conftest import ROOT
 
@@ -22,13 +22,13 @@ from tests.bare import hide
 small, hidden = map(json.loads, sys.argv[1:])
 hide(hidden)
 
-from graphreid.evaluation import evaluate
+from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 from tests.support import labelled
 
 _, train = labelled(99, images=80)
-(query, query_labels), (gallery, gallery_labels) = labelled(0, probes=4)
+(query, query_labels), (gallery, gallery_labels) = labelled(0, queries=4)
 for name, kind in METHODS.items():
     method = kind(**small.get(name, {})).fit(*train)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels)

@@ -1,6 +1,6 @@
-"""`Gallery`, the images to be found, and `Pool`, the gallery with some probes beside it.
+"""`Gallery`, the images to be found, and `RetrievalSet`, the gallery with some queries beside it.
 
-Probes and gallery are one set of images, by item id. Here, and nowhere else, it is decided that a probe never finds itself.
+Queries and gallery are one set of images, by item id. Here, and nowhere else, it is decided that a query never finds itself.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.compute import Compute
-from graphreid.neighbors import Metric, block_distances, nearest_in, pair_distances, search
+from graphreid.knn.exact import Metric, block_distances, nearest_in, pair_distances, search
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Neighbors, Text
 
 T = TypeVar("T")
 AT_ONCE = 32
-"""Probes whose distances to all images are kept until they are asked for."""
+"""Queries whose distances to all images are kept until they are asked for."""
 SAME = 1e-4
 """Two unit vectors farther apart than this in any entry are not one image embedded twice."""
 
@@ -59,7 +59,7 @@ class Gallery:
         self.version = version
         known = features.vectors if metric == "euclidean" else vectors
         self.vectors = normalise(features.vectors) if known is None else known
-        self.lists: Callable[[int, Compute | None], Neighbors | None] | None = None
+        self.lists: Callable[[int, Resources | None], Neighbors | None] | None = None
         self._neighbors: Neighbors | None = None
         self._derived: dict[Hashable, Any] = {}
         self._per_image: dict[Hashable, NDArray[Any]] = {}
@@ -75,18 +75,18 @@ class Gallery:
         """The row of each item, or -1 where it is not in the gallery."""
         return np.array([self._row.get(item, -1) for item in items.tolist()], np.int64)
 
-    def neighbors(self, k: int, *, compute: Compute | None = None) -> Neighbors:
+    def neighbors(self, k: int, *, resources: Resources | None = None) -> Neighbors:
         """Each image's k nearest others in the gallery ([g, min(k, g - 1)]), kept for the largest k asked so far."""
         if self._neighbors is None or (self._neighbors.k < min(k, len(self) - 1)):
-            kept = None if self.lists is None else self.lists(k, compute)
-            self._neighbors = search(self.vectors, k, metric=self.metric, compute=compute) if kept is None else kept
+            kept = None if self.lists is None else self.lists(k, resources)
+            self._neighbors = search(self.vectors, k, metric=self.metric, resources=resources) if kept is None else kept
         return self._neighbors.first(k)
 
     def pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"], *, compute: Compute | None = None
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"], *, resources: Resources | None = None
     ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
-        return pair_distances(self.vectors, rows, self.vectors, others, self.metric, compute or Compute())
+        return pair_distances(self.vectors, rows, self.vectors, others, self.metric, resources or Resources())
 
     def derived(self, key: Hashable, make: Callable[[], T]) -> T:
         """`make()`, kept with this snapshot under `key` (a method's name and settings)."""
@@ -151,24 +151,24 @@ class Gallery:
         return after
 
 
-class Pool:
-    """The union of gallery and probes by item id: nodes 0 .. g-1 are the gallery, new probes follow in their order.
+class RetrievalSet:
+    """The union of gallery and queries by item id: nodes 0 .. g-1 are the gallery, new queries follow in their order.
 
-    It is the vectors' kind of `Affinity`: what a re-ranker starts from.
+    It is the vectors' kind of `DistanceSource`: what a re-ranker starts from.
 
     Attributes:
-        own: int64 [q], the gallery image that a probe itself is, or -1.
-        nodes: int64 [q], the node of each probe.
-        vectors: float32 [q, d], the probes'.
+        own: int64 [q], the gallery image that a query itself is, or -1.
+        nodes: int64 [q], the node of each query.
+        vectors: float32 [q, d], the queries'.
 
     Raises:
         ValueError: widths differ, or one id has two vectors.
     """
 
-    def __init__(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> None:
+    def __init__(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> None:
         _same_width(query, gallery)
         self.gallery = gallery
-        self.compute = compute or Compute()
+        self.resources = resources or Resources()
         self.vectors = normalise(query.vectors) if gallery.metric == "cosine" else query.vectors
         self.own = gallery.rows_of(query.items)
         self._new = np.flatnonzero(self.own < 0)
@@ -182,8 +182,8 @@ class Pool:
         return len(self.gallery) + len(self._new)
 
     @property
-    def probes(self) -> int:
-        """How many probes there are, q."""
+    def queries(self) -> int:
+        """How many queries there are, q."""
         return len(self.own)
 
     @property
@@ -192,7 +192,7 @@ class Pool:
         return len(self.gallery)
 
     @property
-    def beneath(self) -> "Pool":
+    def beneath(self) -> "RetrievalSet":
         """The vectors that the distances are made of: these."""
         return self
 
@@ -215,55 +215,55 @@ class Pool:
     @cached_property
     def _fresh(self) -> NDArray[np.float32]:
         """The vectors of the nodes that are not in the gallery."""
-        return self.vectors if len(self._new) == self.probes else self.vectors[self._new]
+        return self.vectors if len(self._new) == self.queries else self.vectors[self._new]
 
     def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union, probes among them ([n, k]): the transductive view."""
+        """Each node's k nearest others in the union, queries among them ([n, k]): the transductive view."""
         if not len(self._new):
-            return self.gallery.neighbors(k, compute=self.compute)
-        return search(self.gallery.vectors, k, more=self._fresh, metric=self.metric, compute=self.compute)
+            return self.gallery.neighbors(k, resources=self.resources)
+        return search(self.gallery.vectors, k, more=self._fresh, metric=self.metric, resources=self.resources)
 
     def gallery_neighbors(self, k: int) -> Neighbors:
         """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
-        return self.gallery.neighbors(k, compute=self.compute)
+        return self.gallery.neighbors(k, resources=self.resources)
 
-    def probe_neighbors(self, k: int) -> Neighbors:
-        """Each probe's k nearest gallery images, itself left out ([q, k]): the online view of the probes' side."""
+    def query_neighbors(self, k: int) -> Neighbors:
+        """Each query's k nearest gallery images, itself left out ([q, k]): the online view of the queries' side."""
         images = self.gallery.vectors
-        few = min(AT_ONCE, self.compute.rows(len(images) * 8, what="distances"))
-        if self.metric == "cosine" and self.probes <= few:
-            # a few probes: one product gives their neighbours and their distances
-            self._made = self.distances(0, self.probes)
-            return nearest_in(self._made, images, k, queries=self.vectors, own=self.own, compute=self.compute)
-        return search(images, k, queries=self.vectors, own=self.own, metric=self.metric, compute=self.compute)
+        few = min(AT_ONCE, self.resources.rows(len(images) * 8, what="distances"))
+        if self.metric == "cosine" and self.queries <= few:
+            # a few queries: one product gives their neighbours and their distances
+            self._made = self.distances(0, self.queries)
+            return nearest_in(self._made, images, k, queries=self.vectors, own=self.own, resources=self.resources)
+        return search(images, k, queries=self.vectors, own=self.own, metric=self.metric, resources=self.resources)
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        """Distances of the probes start .. stop-1 to the gallery."""
+        """Distances of the queries start .. stop-1 to the gallery."""
         made, self._made = self._made, None
-        if made is not None and (start, stop) == (0, self.probes):
+        if made is not None and (start, stop) == (0, self.queries):
             return made
-        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.metric, self.compute)
+        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.metric, self.resources)
 
     def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
         images = self.gallery.vectors
-        return pair_distances(images, nodes, images, others, self.metric, self.compute, more=self._fresh)
+        return pair_distances(images, nodes, images, others, self.metric, self.resources, more=self._fresh)
 
     def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
-        return self.gallery.pairs(rows, others, compute=self.compute)
+        return self.gallery.pairs(rows, others, resources=self.resources)
 
-    def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
-        """Distances of listed probes to listed gallery images."""
-        return pair_distances(self.vectors, probes, self.gallery.vectors, rows, self.gallery.metric, self.compute)
+    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed queries to listed gallery images."""
+        return pair_distances(self.vectors, queries, self.gallery.vectors, rows, self.gallery.metric, self.resources)
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
         """Distances between the gallery images of each list, by products (`pairs` rounds more carefully)."""
         b, k = rows.shape
         out = np.empty((b, k, k), np.float32)
-        base = torch.from_numpy(self.gallery.vectors).to(self.compute.device)
-        step = self.compute.rows(k * (base.shape[1] + k) * 4, most=64, what="distances among neighbours")
-        with self.compute.limits():
+        base = torch.from_numpy(self.gallery.vectors).to(self.resources.device)
+        step = self.resources.rows(k * (base.shape[1] + k) * 4, most=64, what="distances among neighbours")
+        with self.resources.limits():
             for start in range(0, b, step):
                 some = base[torch.from_numpy(rows[start : start + step]).to(base.device).long()]
                 product = some @ some.transpose(1, 2)
@@ -280,16 +280,16 @@ class Pool:
         return self.gallery.derived(key, make)
 
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
-        rows = self.compute.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what)
-        starts = range(0, self.probes, rows)
-        for start in self.compute.track(what, starts, len(starts)):
-            yield start, min(start + rows, self.probes)
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
+        rows = self.resources.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what)
+        starts = range(0, self.queries, rows)
+        for start in self.resources.track(what, starts, len(starts)):
+            yield start, min(start + rows, self.queries)
 
     def answer(
         self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
     ) -> DistanceBlock:
-        """A block of results in which no probe finds itself."""
+        """A block of results in which no query finds itself."""
         own = self.own[start : start + len(distance)]
         rows = np.flatnonzero(own >= 0)
         distance[rows, own[rows]] = np.inf
@@ -302,7 +302,7 @@ class Pool:
             if apart.any():
                 item = str(query.items[part[apart.argmax()]])
                 raise ValueError(
-                    f"item {item!r} has one vector among the probes and another in the gallery: an item is one image, "
+                    f"item {item!r} has one vector among the queries and another in the gallery: an item is one image, "
                     "so give two images two ids"
                 )
 

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.compute import Compute
-from graphreid.data.images import Images
-from graphreid.gallery import Gallery, Pool
-from graphreid.neighbors import Metric
+from graphreid.datasets.images import Images
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.knn.exact import Metric
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 T = TypeVar("T")
@@ -26,26 +26,26 @@ ONLINE, TRANSDUCTIVE = "online", "transductive"
 class Embedder(Protocol):
     """Turns images into vectors. Fields are hyper-parameters; what `fit` learned ends in an underscore."""
 
-    def fit(self, images: Images, labels: Labels, *, compute: Compute = ...) -> "Embedder":
+    def fit(self, images: Images, labels: Labels, *, resources: Resources = ...) -> "Embedder":
         """Learn from labelled images, forgetting what was learned before; returns itself."""
         ...
 
-    def embed(self, images: Images, *, compute: Compute = ...) -> Features:
+    def embed(self, images: Images, *, resources: Resources = ...) -> Features:
         """A vector for each image, in their order."""
         ...
 
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Gives the distances of probes to a gallery, by what the gallery says about each match.
+    """Gives the distances of queries to a gallery, by what the gallery says about each match.
 
     Attributes:
-        settings: "online" (a probe sees the gallery alone), "transductive" (it sees the other probes too), or both.
+        settings: "online" (a query sees the gallery alone), "transductive" (it sees the other queries too), or both.
         setting: the one in use; by default as published.
         needs: "affinity" (any distances will do) or "vectors" (coordinates are needed).
         uses_camera: whether `Features.camera` has an influence.
-        comparable: whether distances of different probes may be held against one threshold (those that are scaled by
-            probe may not; a link probability always may).
+        comparable: whether distances of different queries may be held against one threshold (those that are scaled by
+            query may not; a link probability always may).
     """
 
     settings: ClassVar[frozenset[str]]
@@ -64,54 +64,54 @@ class Reranker(Protocol):
         labels: Labels,
         *,
         validation: tuple[Features, Labels] | None = None,
-        compute: Compute = ...,
+        resources: Resources = ...,
     ) -> "Reranker":
         """Learn from labelled embeddings, forgetting what was learned before; returns itself."""
         ...
 
-    def distances(self, query: Features, gallery: Gallery, *, compute: Compute = ...) -> Iterator[DistanceBlock]:
-        """Distances of every probe to every gallery image, in blocks of probes, in the order of the probes."""
+    def distances(self, query: Features, gallery: Gallery, *, resources: Resources = ...) -> Iterator[DistanceBlock]:
+        """Distances of every query to every gallery image, in blocks of queries, in the order of the queries."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row an image that was the probe.
+    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row an image that was the query.
 
     Attributes:
-        entries: compressed rows (start, column, value), one a node; in the online view one a gallery image, then one a probe.
-        probes: int64 [q], the row of each probe.
+        entries: compressed rows (start, column, value), one a node; in the online view one a gallery image, then one a query.
+        queries: int64 [q], the row of each query.
         tail: what is added to every base distance.
     """
 
     entries: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
-    probes: Int64[np.ndarray, " q"]
+    queries: Int64[np.ndarray, " q"]
     tail: float
 
 
 @runtime_checkable
-class Affinity(Protocol):
-    """What a re-ranker starts from: a union of gallery and probes, with distances.
+class DistanceSource(Protocol):
+    """What a re-ranker starts from: a union of gallery and queries, with distances.
 
-    Nodes 0 .. g-1 are the gallery; probes that are not in it follow in their order. `gallery.Pool` is the kind that has
+    Nodes 0 .. g-1 are the gallery; queries that are not in it follow in their order. `gallery.RetrievalSet` is the kind that has
     vectors, `graph.reranked.Reranked` the kind that another method's distances make. Distances need not be symmetric: the
-    first image of a pair is the one that was the probe.
+    first image of a pair is the one that was the query.
 
     Attributes:
-        own: int64 [q], the gallery image that a probe itself is, or -1.
-        compute: where and with how much memory.
+        own: int64 [q], the gallery image that a query itself is, or -1.
+        resources: where and with how much memory.
     """
 
     own: Int64[np.ndarray, " q"]
-    compute: Compute
+    resources: Resources
 
     def __len__(self) -> int:
         """Nodes, n."""
         ...
 
     @property
-    def probes(self) -> int:
-        """How many probes there are, q."""
+    def queries(self) -> int:
+        """How many queries there are, q."""
         ...
 
     @property
@@ -121,11 +121,11 @@ class Affinity(Protocol):
 
     @property
     def nodes(self) -> Int64[np.ndarray, " q"]:
-        """The node of each probe."""
+        """The node of each query."""
         ...
 
     @property
-    def beneath(self) -> Pool:
+    def beneath(self) -> RetrievalSet:
         """The vectors that the distances are made of."""
         ...
 
@@ -142,8 +142,8 @@ class Affinity(Protocol):
         """Each node's k nearest others in the union ([n, k]): the transductive view."""
         ...
 
-    def probe_neighbors(self, k: int) -> Neighbors:
-        """Each probe's k nearest gallery images ([q, k]): the online view of the probes' side."""
+    def query_neighbors(self, k: int) -> Neighbors:
+        """Each query's k nearest gallery images ([q, k]): the online view of the queries' side."""
         ...
 
     def gallery_neighbors(self, k: int) -> Neighbors:
@@ -151,7 +151,7 @@ class Affinity(Protocol):
         ...
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        """Distances of the probes start .. stop-1 to the gallery."""
+        """Distances of the queries start .. stop-1 to the gallery."""
         ...
 
     def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
@@ -162,8 +162,8 @@ class Affinity(Protocol):
         """Distances of listed pairs of gallery images, as the gallery alone gives them."""
         ...
 
-    def probe_pairs(self, probes: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
-        """Distances of listed probes to listed gallery images."""
+    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+        """Distances of listed queries to listed gallery images."""
         ...
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
@@ -175,13 +175,13 @@ class Affinity(Protocol):
         ...
 
     def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of probes, as large as the memory allows when a probe takes `row_bytes` beside its two rows of distances."""
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
         ...
 
     def answer(
         self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
     ) -> DistanceBlock:
-        """A block of results in which no probe finds itself."""
+        """A block of results in which no query finds itself."""
         ...
 
 
@@ -189,7 +189,7 @@ class Affinity(Protocol):
 class FromAffinity(Protocol):
     """A re-ranker that can start from any distances (`needs` is "affinity"), and so stand after another in A+B."""
 
-    def from_affinity(self, affinity: Affinity) -> Iterator[DistanceBlock]:
+    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
         """What `distances` gives, from an affinity instead of vectors."""
         ...
 
@@ -198,8 +198,8 @@ class FromAffinity(Protocol):
 class GivesAffinity(Protocol):
     """A re-ranker whose distances are an affinity in full, from which another method starts in A+B."""
 
-    def affinity(self, query: Features, gallery: Gallery, *, compute: Compute | None = ...) -> Affinity:
-        """The union of gallery and probes, with these distances."""
+    def affinity(self, query: Features, gallery: Gallery, *, resources: Resources | None = ...) -> DistanceSource:
+        """The union of gallery and queries, with these distances."""
         ...
 
 
@@ -210,8 +210,8 @@ class Transforms(Protocol):
     Where it has an attribute `metric`, that is what the distance of two of them is; else it is what it was.
     """
 
-    def transform(self, query: Features, gallery: Gallery, *, compute: Compute = ...) -> tuple[Features, Features]:
-        """The probes' and the gallery's new vectors, with their items and cameras."""
+    def transform(self, query: Features, gallery: Gallery, *, resources: Resources = ...) -> tuple[Features, Features]:
+        """The queries' and the gallery's new vectors, with their items and cameras."""
         ...
 
 
@@ -248,7 +248,7 @@ class Learned(Protocol):
         labels: Labels,
         *,
         validation: tuple[Features, Labels] | None = None,
-        compute: Compute | None = None,
+        resources: Resources | None = None,
         folder: Path | None = None,
     ) -> Reranker:
         """As `Reranker.fit`; with a folder, from where an earlier call stopped, to the same end result."""
@@ -257,16 +257,16 @@ class Learned(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What moved a probe's result: the numbers of the same forward pass that gives its distances.
+    """What moved a query's result: the numbers of the same forward pass that gives its distances.
 
     Attributes:
-        nodes: int64 [n], gallery rows of the probe's graph, in the method's order.
+        nodes: int64 [n], gallery rows of the query's graph, in the method's order.
         edges: int64 [e, 2], places in `nodes`: the first hears the second.
         weights: float32 [e], how much.
-        probability: float32 [n] in [0, 1], that a node shows the probe's identity; None where a method gives none.
+        probability: float32 [n] in [0, 1], that a node shows the query's identity; None where a method gives none.
         before: int64 [n], each node's rank in the gallery by the base distance, from 1.
         after: int64 [n], the same by the method's distance.
-        heard: float32 [n], how much the probe itself hears each node; None where it is no node of the graph.
+        heard: float32 [n], how much the query itself hears each node; None where it is no node of the graph.
     """
 
     nodes: Int64[np.ndarray, " n"]
@@ -282,11 +282,11 @@ class Explanation:
 class Explains(Protocol):
     """A re-ranker that can say what moved a result."""
 
-    def explain(self, probe: Features, gallery: Gallery, *, compute: Compute | None = None) -> Explanation:
-        """The graph of one probe.
+    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
+        """The graph of one query.
 
         Raises:
-            ValueError: not one probe.
+            ValueError: not one query.
         """
         ...
 
@@ -295,12 +295,12 @@ class Explains(Protocol):
 class Hears(Protocol):
     """A re-ranker whose graphs can be shown for a few images, each of which hears the others."""
 
-    def heard(self, features: Features, *, compute: Compute | None = None) -> dict[str, Float32[np.ndarray, "n n"]]:
+    def heard(self, features: Features, *, resources: Resources | None = None) -> dict[str, Float32[np.ndarray, "n n"]]:
         """How much image i hears of image j, by what the graph is called."""
         ...
 
 
-def need_cosine(affinity: Affinity, method: str) -> None:
+def need_cosine(affinity: DistanceSource, method: str) -> None:
     """Raises ValueError where distances are not 1 - cosine, nor made of it."""
     if affinity.metric != "cosine":
         raise ValueError(f"{method} needs cosine similarities: use a gallery with metric='cosine'")

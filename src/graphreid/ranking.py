@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int32
 from graphreid.types import DistanceBlock, Ranking
 
 _ROWS = 64
-"""Probes that are sorted in one go, where all of a block need not be: sorting takes three times the room of the distances."""
+"""Queries that are sorted in one go, where all of a block need not be: sorting takes three times the room of the distances."""
 
 
 def first(distance: Float32[np.ndarray, "b g"], top: int) -> Int32[np.ndarray, "b top"]:
@@ -35,7 +35,7 @@ def first(distance: Float32[np.ndarray, "b g"], top: int) -> Int32[np.ndarray, "
 
 
 def listed(block: DistanceBlock, top: int) -> DistanceBlock:
-    """The block as a list of `top` images a probe tells it: all others are at +inf."""
+    """The block as a list of `top` images a query tells it: all others are at +inf."""
     kept = np.full_like(block.distance, np.inf)
     for start in range(0, len(kept), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -47,7 +47,7 @@ def listed(block: DistanceBlock, top: int) -> DistanceBlock:
 
 
 def rank(blocks: Iterable[DistanceBlock], top: int) -> Ranking:
-    """The first `top` gallery images of every probe.
+    """The first `top` gallery images of every query.
 
     Args:
         blocks: what `Reranker.distances` gives.

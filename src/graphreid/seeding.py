@@ -32,7 +32,7 @@ def seeded(seed: int) -> Generator[None]:
 
 
 def generator(seed: int, *keys: int) -> np.random.Generator:
-    """A generator of its own for each `keys` (an epoch, a probe, a camera), independent of the order of use.
+    """A generator of its own for each `keys` (an epoch, a query, a camera), independent of the order of use.
 
     Raises:
         ValueError: `seed` is not in 0 .. 2^32 - 1.

@@ -119,7 +119,7 @@ class Labels:
 
     Attributes:
         identity: int64 [n]; text is coded by value (`codes`).
-        camera: int64 [n] or None, for the rule that removes an identity's images from the probe's own camera.
+        camera: int64 [n] or None, for the rule that removes an identity's images from the query's own camera.
         role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is junk, all others normal.
 
     Raises:
@@ -178,11 +178,11 @@ class Neighbors:
 
 @dataclass(frozen=True, eq=False)
 class DistanceBlock:
-    """Distances of some probes, in succession, to the whole gallery.
+    """Distances of some queries, in succession, to the whole gallery.
 
     Attributes:
-        start: the first probe's index among the probes.
-        distance: float32 [b, g], smaller is closer, columns in gallery order; +inf where the gallery image is the probe.
+        start: the first query's index among the queries.
+        distance: float32 [b, g], smaller is closer, columns in gallery order; +inf where the gallery image is the query.
         probability: float32 [b, g] in [0, 1], that the two show one identity; None where a method gives none.
     """
 
@@ -193,9 +193,9 @@ class DistanceBlock:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The first `top` gallery images of each probe, nearest first; equal distances go by gallery index.
+    """The first `top` gallery images of each query, nearest first; equal distances go by gallery index.
 
-    A probe that is in the gallery itself has one image fewer to find: its last place holds order -1, distance +inf.
+    A query that is in the gallery itself has one image fewer to find: its last place holds order -1, distance +inf.
 
     Attributes:
         order: int32 [q, top], gallery indices.

@@ -7,10 +7,10 @@ from PIL import Image
 
 from graphreid.cli import main
 from graphreid.cli.calibrate import THRESHOLD, digest, read_threshold
-from graphreid.data.features import save_features
-from graphreid.data.images import Images
-from graphreid.embedders import load_embedder
-from graphreid.runs import MODEL
+from graphreid.datasets.images import Images
+from graphreid.features.features_file import save_features
+from graphreid.models import load_embedder
+from graphreid.training.run_folder import MODEL
 from tests.cli.test_export import make_run
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from graphreid.cli import main
-from graphreid.data.manifest import read_manifest
-from tests.data.sets.trees import CUHK, DUKE, MARKET, VERI, msmt, tree
+from graphreid.datasets.manifest import read_manifest
+from tests.datasets.published.trees import CUHK, DUKE, MARKET, VERI, msmt, tree
 
 
 def run(*words: str | Path) -> int:

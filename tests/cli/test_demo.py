@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from graphreid.cli import app, demo, main
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
 
 
 def commands(monkeypatch: pytest.MonkeyPatch, out: Path, *, failing: str = "") -> list[list[str]]:

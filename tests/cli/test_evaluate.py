@@ -7,7 +7,7 @@ import pytest
 from graphreid import evaluate, load_features
 from graphreid.cli import main
 from graphreid.gallery import Gallery
-from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.methods import Cosine, KReciprocal
 from graphreid.types import drop_junk
 from tests.cli.test_main import files
 
@@ -26,15 +26,15 @@ def test_json_and_table_are_the_librarys_numbers(
     given = json.loads(out.read_text())
     assert list(given["methods"]) == methods
     assert "same identity and camera removed" in given["rule"]
-    probes, probe_labels = load_features(query)
+    queries, query_labels = load_features(query)
     images, image_labels = load_features(gallery)
     for name, method in zip(methods, (Cosine(), KReciprocal(k1=8)), strict=True):
-        report = evaluate(method, probes, Gallery(images), probe_labels, image_labels)
+        report = evaluate(method, queries, Gallery(images), query_labels, image_labels)
         row = given["methods"][name]
         assert row["mAP"] == pytest.approx(report.mean_ap())
         assert row["mINP"] == pytest.approx(report.mean_inp())
         assert row["cmc"]["5"] == report.cmc(5)
-        assert row["queries"] + row["skipped"] == len(probes)
+        assert row["queries"] + row["skipped"] == len(queries)
         assert row["setting"] == method.setting
         assert row["peak_mb"] >= 0
         assert f"{report.mean_ap():.3f}" in printed
@@ -54,10 +54,10 @@ def test_tracks_of_the_gallery(files: tuple[str, str], tmp_path: Path, capsys: p
     assert main([*command, "--json", str(tmp_path / "r.json")]) == 0
     assert "image to track" in capsys.readouterr().out
     written = json.loads((tmp_path / "r.json").read_text())
-    probes, probe_labels = load_features(query)
+    queries, query_labels = load_features(query)
     images, labels = drop_junk(*load_features(with_tracks))
     tracks = given["track"][given["identity"] != -1]
-    report = evaluate(Cosine(), probes, Gallery(images), probe_labels, labels, tracks=tracks)
+    report = evaluate(Cosine(), queries, Gallery(images), query_labels, labels, tracks=tracks)
     assert written["methods"]["cosine"]["mAP"] == pytest.approx(report.mean_ap())
     assert written["rule"] == str(report.rule)
     assert main([*command, "--keep-junk"]) == 0
@@ -102,8 +102,8 @@ def test_answers_of_other_programs_stand_beside_methods(
     whole, cut, matrix, out = (str(tmp_path / name) for name in ("whole.npz", "cut.npz", "d.npy", "r.json"))
     assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "1000", "--out", whole]) == 0
     assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "7", "--out", cut]) == 0
-    (probes, _), (images, _) = load_features(query), load_features(gallery)
-    np.save(matrix, np.concatenate([block.distance for block in KReciprocal(k1=8).distances(probes, Gallery(images))]))
+    (queries, _), (images, _) = load_features(query), load_features(gallery)
+    np.save(matrix, np.concatenate([block.distance for block in KReciprocal(k1=8).distances(queries, Gallery(images))]))
     methods = ["cosine", "k-reciprocal:k1=8", whole, matrix]
     assert main(["evaluate", *both, *(part for name in methods for part in ("--method", name)), "--json", out]) == 0
     given = json.loads(Path(out).read_text())["methods"]

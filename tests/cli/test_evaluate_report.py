@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from graphreid.cli import main
-from graphreid.data.features import save_features
-from graphreid.data.manifest import Manifest, write_manifest
+from graphreid.datasets.manifest import Manifest, write_manifest
+from graphreid.features.features_file import save_features
 from tests.support import labelled
 
 
@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     data.mkdir()
     columns: dict[str, list[str]] = {"item": [], "path": [], "identity": [], "camera": [], "split": []}
-    for (features, labels), split in zip(labelled(0, probes=20, images=60), ("query", "gallery"), strict=True):
+    for (features, labels), split in zip(labelled(0, queries=20, images=60), ("query", "gallery"), strict=True):
         assert labels.camera is not None
         items = features.items.tolist()
         paths = [f"{item}.png" for item in items]

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from graphreid.cli import main
-from graphreid.embedders import BoT, load_embedder, save_embedder
-from graphreid.nn import export as files
-from graphreid.nn.backbones import BNNeck, backbone
-from graphreid.nn.extraction import Extractor
-from graphreid.runs import MODEL, Identities, begin
+from graphreid.models import BoT, load_embedder, save_embedder
+from graphreid.models import export as files
+from graphreid.models.backbones import BNNeck, backbone
+from graphreid.models.extraction import Extractor
+from graphreid.training.run_folder import MODEL, Identities, begin
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import scipy.io
 
 from graphreid.cli import main
 from graphreid.cli.features import features
-from graphreid.data.features import load_columns, load_features, load_vectors
+from graphreid.features.features_file import load_columns, load_features, load_vectors
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 TABLE = "identity,camera,item,path,seen,other\n7,c1,a,a.jpg,true,x\n-1,c2,b,b.jpg,false,y\n8,c1,c,c.jpg,1,z\n"

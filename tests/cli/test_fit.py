@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from graphreid.cli import main
-from graphreid.data.features import save_features
-from graphreid.rerankers import CAGCN, SGGNN
-from graphreid.storage import load
+from graphreid.features.features_file import save_features
+from graphreid.methods import CAGCN, SGGNN
+from graphreid.methods.persistence import load
 from tests.support import labelled
 
 QUICK = ("--k1", "10", "--k2", "5", "--k", "20", "--layers", "2", "--width", "8", "--epochs", "2")
@@ -38,7 +38,7 @@ def test_fit_writes_a_method_and_shows_what_it_is_worth(files: dict[str, str], c
     seen = method.record_["images_seen_by_the_embedder"]
     assert seen[files["train"]] > 0
     assert seen[files["validation"]] > 0
-    assert method.record_["validation"]["probes"] == 90
+    assert method.record_["validation"]["queries"] == 90
     assert main(["evaluate", "--query", files["validation"], "--gallery", files["validation"], "--method", files["out"]]) == 0
 
 
@@ -75,8 +75,8 @@ def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: 
     given = ["fit", "cagcn", "--train", files["train"], *QUICK]
     assert main([*given, "--out", files["out"]]) == 0
     again = files["out"].replace("m.", "again.")
-    batches = "graphreid.graph.pairs.Lesson.batches"
-    from graphreid.graph.pairs import Lesson
+    batches = "graphreid.methods.link_prediction.candidates.Lesson.batches"
+    from graphreid.methods.link_prediction.candidates import Lesson
 
     whole = Lesson.batches
 
@@ -97,7 +97,7 @@ def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: 
 def test_a_fit_goes_on_with_the_same_validation_images_only(
     files: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from graphreid.graph.pairs import Lesson
+    from graphreid.methods.link_prediction.candidates import Lesson
 
     whole = Lesson.batches
 
@@ -121,7 +121,7 @@ def test_a_fit_goes_on_with_the_same_validation_images_only(
 
 def test_what_each_half_and_each_distance_is_worth_is_said(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
     given = ["--train", files["train"], "--validation", files["validation"], "--out", files["out"]]
-    small = ["--fa-epochs", "1", "--epochs", "1", "--layers", "1", "--width", "8", "--k1", "10", "--k2", "3", "--probes", "16"]
+    small = ["--fa-epochs", "1", "--epochs", "1", "--layers", "1", "--width", "8", "--k1", "10", "--k2", "3", "--queries", "16"]
     assert main(["fit", "fa-ec-gcn", *given, *small, "--lam", "0"]) == 0
     assert "mAP of fa-gcn alone: 0." in capsys.readouterr().out
     # all images at once: rounds of 20 epochs, of which the last is cut short

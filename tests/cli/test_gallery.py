@@ -10,8 +10,8 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from graphreid.cli import main
-from graphreid.data.features import load_columns, load_embedder_name, load_vectors, save_features
-from graphreid.data.manifest import read_manifest
+from graphreid.datasets.manifest import read_manifest
+from graphreid.features.features_file import load_columns, load_embedder_name, load_vectors, save_features
 from tests.cli.test_train import data, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from tests.support import labelled
 
@@ -39,7 +39,7 @@ def test_image_files_are_searched_for_with_the_run_that_made_the_vectors(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, (features, labels) in zip(("query", "gallery"), labelled(0, probes=40), strict=True):
+    for name, (features, labels) in zip(("query", "gallery"), labelled(0, queries=40), strict=True):
         assert labels.camera is not None
         track = np.arange(len(features)) // 4
         columns = {"item": features.items, "identity": labels.identity, "camera": labels.camera, "track": track}
@@ -82,10 +82,10 @@ def test_a_gallery_from_creation_to_export(folder: Path, capsys: pytest.CaptureF
     why = json.loads((folder / "why.json").read_text())
     first = answers["answers"][4]["matches"][0]["item"]
     assert [node["item"] for node in why["nodes"] if node["after"] == 1] in ([first], [])
-    assert why["probe"] == one.items[0]
+    assert why["query"] == one.items[0]
     said = run("explain g --item image3 --method k-reciprocal:k1=6,k2=3 --top 4", capsys)
     assert said.splitlines()[0].strip() == "image3"
-    assert "heard by the probe" in said
+    assert "heard by the query" in said
     assert "makes no graph" in refused("explain g --item image3 --method cosine", capsys)
     assert "one at a time" in refused("explain g --features query.npz --method k-reciprocal", capsys)
     assert "added 40 images" in run("add g --features query.npz", capsys)
@@ -123,11 +123,11 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert "'nobody' is not in the gallery" in refused("search g --item nobody", capsys)
     assert "no items" in refused("remove g", capsys)
     assert "not a gallery" in refused("info .", capsys)
-    assert "one threshold for all probes has no meaning" in refused(
+    assert "one threshold for all queries has no meaning" in refused(
         "calibrate g --query query.npz --method k-reciprocal", capsys
     )
-    probes = load_vectors("query.npz")
-    np.savez("other.npz", vectors=probes.vectors)
+    queries = load_vectors("query.npz")
+    np.savez("other.npz", vectors=queries.vectors)
     assert "made with an embedder that is not named" in refused("search g --features other.npz", capsys)
     assert not (folder / "h").exists()
 

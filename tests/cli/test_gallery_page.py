@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphreid.cli import app, main
-from graphreid.data.features import save_features
+from graphreid.features.features_file import save_features
 from tests.conftest import ROOT
 from tests.support import labelled
 
@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    parts = {"query": labelled(0, probes=30)[0], "gallery": labelled(0)[1], "more": labelled(5, probes=9)[0]}
+    parts = {"query": labelled(0, queries=30)[0], "gallery": labelled(0)[1], "more": labelled(5, queries=9)[0]}
     for name, (features, labels) in parts.items():
         assert labels.camera is not None
         items = [f"{name}{row}" for row in range(len(features))] if name == "more" else features.items
@@ -34,4 +34,4 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     app.parse_args(words[-1][1:], exit_on_error=False, print_error=False)
     for block in blocks("python"):
         exec(compile(block, "gallery.md", "exec"), {})
-    assert "probe0" in capsys.readouterr().out
+    assert "query0" in capsys.readouterr().out

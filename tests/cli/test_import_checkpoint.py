@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from graphreid.cli import main
-from graphreid.data.features import load_columns, load_features
+from graphreid.features.features_file import load_columns, load_features
 from tests.cli.test_train import data  # noqa: F401  # pyright: ignore[reportUnusedImport]  # a fixture
-from tests.nn import states
-from tests.nn.test_weights import Calls
+from tests.models.checkpoints import states
+from tests.models.checkpoints.test_tensors import Calls
 from tests.references import layouts as plain
 
 SIZE = ("--height", "66", "--width", "34")

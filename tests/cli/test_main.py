@@ -107,7 +107,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, files: tuple[str, str], ca
 
 
 def test_methods_lists_every_method_and_option(capsys: pytest.CaptureFixture[str]) -> None:
-    from graphreid.rerankers import METHODS
+    from graphreid.methods import METHODS
 
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
@@ -128,7 +128,7 @@ def test_threads_are_those_of_all_that_a_command_does(
     import numba
     import torch
 
-    from graphreid.compiled import jaccard
+    from graphreid.kernels import neighbor_sets as jaccard
 
     used: list[tuple[int, int]] = []
     real = jaccard.blend_jaccard

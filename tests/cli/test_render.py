@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from graphreid.cli import main
-from graphreid.data.manifest import read_manifest
+from graphreid.datasets.manifest import read_manifest
 
 FEW = ("--identities", "2", "--test-identities", "2", "--images-per-identity", "4", "--distractors", "1", "--junk", "1")
 

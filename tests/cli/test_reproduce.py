@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from graphreid.cli import embedding, main
-from graphreid.experiments.coverage import COVERAGE, RECIPES, Entry
-from graphreid.experiments.records import read_records
-from graphreid.rerankers import METHODS
+from graphreid.methods import METHODS
+from graphreid.papers.coverage import COVERAGE, RECIPES, Entry
+from graphreid.papers.records import read_records
 from tests.cli.test_main import refused
 from tests.cli.test_train import data, train
-from tests.experiments.cases import LEARNED, TABLE, Sharpened, write_inputs
+from tests.papers.cases import LEARNED, TABLE, Sharpened, write_inputs
 
 __all__ = ["data"]
 
@@ -212,7 +212,7 @@ def test_runs_lists_and_compares(folder: Path, tmp_path: Path, capsys: pytest.Ca
     base, other = records["cosine"], records["k-reciprocal:k1=6,k2=2"]
     assert main(["runs", out, "--compare", base["key"], other["key"][:8]]) == 0
     printed = capsys.readouterr().out
-    aps = [np.array(record["probes"]["ap"], np.float64) for record in (base, other)]
+    aps = [np.array(record["queries"]["ap"], np.float64) for record in (base, other)]
     assert f"mAP: {np.mean(aps[1]) - np.mean(aps[0]):+.4f} [" in printed
     assert "transductive" in printed, "what differs is shown"
     assert "numpy" not in printed, "what is alike is not"

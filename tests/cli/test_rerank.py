@@ -16,13 +16,13 @@ def test_the_ranking_is_the_methods(files: tuple[str, str], tmp_path: Path, caps
     assert main([*command, "--top", "5"]) == 0
     assert "online" in capsys.readouterr().out
     given = np.load(out, allow_pickle=False)
-    probes, images = np.load(query), np.load(gallery)
-    assert given["order"].shape == given["distance"].shape == (len(probes["vectors"]), 5)
+    queries, images = np.load(query), np.load(gallery)
+    assert given["order"].shape == given["distance"].shape == (len(queries["vectors"]), 5)
     assert (np.diff(given["distance"], axis=1) >= 0).all()
     assert str(given["setting"]) == "online"
     assert (given["gallery_item"] == images["item"]).all()
     # the nearest by k-reciprocal is among the nearest by cosine on data this easy
-    cosine = probes["vectors"] @ images["vectors"].T
+    cosine = queries["vectors"] @ images["vectors"].T
     for row in range(len(cosine)):
         assert given["order"][row, 0] in np.argsort(-cosine[row])[:10]
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from graphreid import training
 from graphreid.cli import main
 from graphreid.cli.embedding import contents
-from graphreid.data.features import load_columns, load_features
-from graphreid.data.manifest import Manifest, write_manifest
+from graphreid.datasets.manifest import Manifest, write_manifest
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
-from graphreid.rerankers.hrnet import HRNet
-from graphreid.storage import parse
-from tests.embedders.test_bot import draw
+from graphreid.methods.hrnet.method import HRNet
+from graphreid.methods.persistence import parse
+from graphreid.training import loop as training
+from tests.models.test_bot import draw
 
 SMALL = ("--set", "channels=[8,8,16,16]", "--set", "batch_identities=3", "--set", "batch_images=2", "--set", "precision=fp32")
 
@@ -169,7 +169,7 @@ def test_an_unreadable_image(data: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_an_interrupted_embedding_goes_on(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from graphreid.data.writer import FeatureWriter
+    from graphreid.features.writer import FeatureWriter
 
     out = tmp_path / "run"
     assert train(data, out) == 0
@@ -259,7 +259,7 @@ def test_hrnet_is_trained_with_its_graphs(data: Path, tmp_path: Path, capsys: py
 
 def test_the_paper_presets_of_hrnet_are_the_papers(tmp_path: Path):
     from graphreid.cli.train import _graphs  # pyright: ignore[reportPrivateUsage]
-    from graphreid.embedders.hrnet import SETTINGS
+    from graphreid.models.hrnet import SETTINGS
 
     graphs, left = _graphs("paper", {"k": 12, "rate": 1.0, "constraint": 0.2})
     assert left == {"rate": 1.0}

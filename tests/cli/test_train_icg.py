@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from graphreid import training
 from graphreid.cli import main
-from graphreid.data.features import load_columns, load_features
-from graphreid.rerankers import Parts
-from graphreid.storage import parse
+from graphreid.features.features_file import load_columns, load_features
+from graphreid.methods import Parts
+from graphreid.methods.persistence import parse
+from graphreid.training import loop as training
 from tests.cli.test_train import data, run, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 MORE = (

@@ -41,8 +41,8 @@ def transductive(
 
 
 def online(cosine: F64, camera: NDArray[np.int64], k1: tuple[int, int], k2: tuple[int, int], lam: float) -> F64:
-    """cosine: (1 + G, 1 + G), the probe first. The gallery's side never sees the probe -> (G,)."""
-    own, probe = cosine[1:, 1:], cosine[0, 1:]
+    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> (G,)."""
+    own, query = cosine[1:, 1:], cosine[0, 1:]
     g = len(own)
     intra, inter = all_lists(own, camera[1:])
     v = rows(own, intra, inter, k1)
@@ -50,19 +50,19 @@ def online(cosine: F64, camera: NDArray[np.int64], k1: tuple[int, int], k2: tupl
     others = ranked(cosine, 0, [j for j in range(1, g + 1) if camera[j] != camera[0]])
 
     def hears(j: int, lists: list[list[int]], full: int) -> bool:
-        return len(lists[j]) < full or probe[j] <= own[j, lists[j][full - 1]]
+        return len(lists[j]) < full or query[j] <= own[j, lists[j][full - 1]]
 
     members = [j - 1 for j in same[: k1[0]] if hears(j - 1, intra, k1[0] + 1)]
     members += [j - 1 for j in others[: k1[1] + 1] if hears(j - 1, inter, k1[1] + 1)]
     mine = np.zeros(g)
-    mine[members] = np.exp(-2 * probe[members])
-    mine /= mine.sum() + 1  # the probe itself, exp(0)
+    mine[members] = np.exp(-2 * query[members])
+    mine /= mine.sum() + 1  # the query itself, exp(0)
     near = [j - 1 for j in same[: k2[0] - 1] + others[: k2[1]]]
     mine = np.concatenate([mine[None], v[near]]).mean(axis=0)
     v = np.stack([v[intra[i][: k2[0]] + inter[i][: k2[1]]].mean(axis=0) for i in range(g)])
-    return blend(mine[None], v, (probe / probe.max())[None], lam)[0]
+    return blend(mine[None], v, (query / query.max())[None], lam)[0]
 
 
-def blend(probes: F64, gallery: F64, original: F64, lam: float) -> F64:
-    shared = np.minimum(probes[:, None], gallery[None]).sum(axis=2)
+def blend(queries: F64, gallery: F64, original: F64, lam: float) -> F64:
+    shared = np.minimum(queries[:, None], gallery[None]).sum(axis=2)
     return (1 - lam) * (1 - shared / (2 - shared)) + lam * original

@@ -12,28 +12,28 @@ def nearest(distance: F64, k: int, without: tuple[int, ...] = ()) -> list[int]:
     return order[:k]
 
 
-def hard_samples(to_probe: F64, among: F64, k1: int, k2: int, k: int, probe: int = -1) -> list[int]:
-    """Eq. 1: N(p, k1), then N(g_i, k2) less what is already in, in order, until k; the probe is never there."""
-    sampled = nearest(to_probe, k1, (probe,))
+def hard_samples(to_query: F64, among: F64, k1: int, k2: int, k: int, query: int = -1) -> list[int]:
+    """Eq. 1: N(p, k1), then N(g_i, k2) less what is already in, in order, until k; the query is never there."""
+    sampled = nearest(to_query, k1, (query,))
     for image in list(sampled):
-        more = nearest(among[image], k2, (image, probe))
+        more = nearest(among[image], k2, (image, query))
         sampled += [other for other in more if other not in sampled]
     return sampled[:k]
 
 
-def neighbours(node: int, graph: list[int], among: F64, k2: int, wanted: int, hops: int, probe: int = -1) -> list[int]:
+def neighbours(node: int, graph: list[int], among: F64, k2: int, wanted: int, hops: int, query: int = -1) -> list[int]:
     """H(g_i): its own list, continued by a second hop where fewer than `wanted` of it are in the graph."""
-    first = nearest(among[node], k2, (node, probe))
+    first = nearest(among[node], k2, (node, query))
     found = [other for other in first if other in graph]
     if hops == 2:
         for image in first:
-            for other in nearest(among[image], k2, (image, probe)):
+            for other in nearest(among[image], k2, (image, query)):
                 if other in graph and other not in found and other != node:
                     found.append(other)
     return found[:wanted]
 
 
-def edges(graph: list[int], kind: str, among: F64, k2: int, wanted: int, loops: bool, probe: int = -1) -> NDArray[np.bool_]:
+def edges(graph: list[int], kind: str, among: F64, k2: int, wanted: int, loops: bool, query: int = -1) -> NDArray[np.bool_]:
     """Which node hears which, by places in the graph."""
     n = len(graph)
     heard = np.zeros((n, n), bool)
@@ -41,7 +41,7 @@ def edges(graph: list[int], kind: str, among: F64, k2: int, wanted: int, loops: 
         if kind == "full":
             heard[i] = [j != i for j in range(n)]
         else:
-            for other in neighbours(node, graph, among, k2, wanted, 2 if kind == "hgs" else 1, probe):
+            for other in neighbours(node, graph, among, k2, wanted, 2 if kind == "hgs" else 1, query):
                 heard[i, graph.index(other)] = True
         if loops or not heard[i].any():
             heard[i, i] = True
@@ -81,15 +81,15 @@ def logits(x: F64, a: F64, weights: dict[str, F64]) -> F64:
     return (second @ weights["classifier.out.weight"].T + weights["classifier.out.bias"])[:, 0]
 
 
-def distances(probe: F64, gallery: F64, weights: dict[str, F64], options: dict[str, object], lam: float) -> tuple[F64, F64]:
-    """Eq. 5 for one probe that is not in the gallery: its distances and probabilities."""
-    probe, gallery = probe / np.linalg.norm(probe), gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-    original, among = 1 - gallery @ probe, 1 - gallery @ gallery.T
+def distances(query: F64, gallery: F64, weights: dict[str, F64], options: dict[str, object], lam: float) -> tuple[F64, F64]:
+    """Eq. 5 for one query that is not in the gallery: its distances and probabilities."""
+    query, gallery = query / np.linalg.norm(query), gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
+    original, among = 1 - gallery @ query, 1 - gallery @ gallery.T
     k1, k2, k, links = (int(str(options[name])) for name in ("k1", "k2", "k", "links"))
     graph = hard_samples(original, among, k1, k2, k) if options["sampler"] == "hgs" else nearest(original, k)
     heard = edges(graph, str(options["edges"]), among, k2, links, bool(options["self_loops"]))
-    root = np.sqrt(len(probe))
-    x = root * (probe - gallery[graph])
+    root = np.sqrt(len(query))
+    x = root * (query - gallery[graph])
     v = root * gallery[graph] if options["edge_input"] == "gallery" else x
     phi, phi_prime = np.split(weights["phi.weight"], 2) if options["edge_weight"] == "attention" else (None, None)
     a = adjacency(heard, v, phi, phi_prime, bool(options["scale_attention"]))

@@ -17,9 +17,9 @@ def drawing_probability(positive: list[bool]) -> F64:
     return np.array([0.5 / right if each else 0.5 / wrong for each in positive])
 
 
-def sampled(to_probe: F64, among: F64, k1: int, k2: int) -> list[int]:
+def sampled(to_query: F64, among: F64, k1: int, k2: int) -> list[int]:
     """Eq. 8: R(p, k1), then R(g_i, k2) of each in turn less what is in already, k1 k2 at most."""
-    nodes = nearest(to_probe, k1)
+    nodes = nearest(to_query, k1)
     for image in list(nodes):
         nodes += [other for other in nearest(among[image], k2, (image,)) if other not in nodes]
     return nodes[: k1 * k2]
@@ -62,16 +62,16 @@ def focal(p: float, linked: bool, alpha: float, upsilon: float) -> float:
 
 
 def distances(
-    probe: F64, gallery: F64, weights: dict[str, F64], *, k1: int, k2: int, e: int, loops: bool, lam: float, euclidean: bool
+    query: F64, gallery: F64, weights: dict[str, F64], *, k1: int, k2: int, e: int, loops: bool, lam: float, euclidean: bool
 ) -> tuple[F64, F64]:
-    """Eq. 13 for one probe that is not in the gallery: its distances and link probabilities."""
+    """Eq. 13 for one query that is not in the gallery: its distances and link probabilities."""
     if euclidean:
-        original = np.linalg.norm(gallery - probe, axis=1)
+        original = np.linalg.norm(gallery - query, axis=1)
         among = np.linalg.norm(gallery[:, None] - gallery[None], axis=2)
     else:
-        original, among = 1 - gallery @ probe, 1 - gallery @ gallery.T
+        original, among = 1 - gallery @ query, 1 - gallery @ gallery.T
     nodes = sampled(original, among, k1, k2)
-    x = np.sqrt(len(probe)) * (gallery[nodes] - probe)
+    x = np.sqrt(len(query)) * (gallery[nodes] - query)
     p = link(x, adjacency(nodes, among, e, loops), weights)
     probability = np.zeros(len(gallery))
     probability[nodes[:k1]] = p[:k1]

@@ -43,7 +43,7 @@ def transductive(cosine: F64, queries: int, k: int, t: int, q: int, by_rank: boo
 
 
 def transductive_of_rows(distance: F64, queries: int, k: int, t: int, q: int, by_rank: bool) -> F64:
-    """The same for distances that are not symmetric, an anchor a row: d(n, g) is read in n's row, d(p, n) in the probe's."""
+    """The same for distances that are not symmetric, an anchor a row: d(n, g) is read in n's row, d(p, n) in the query's."""
     ranked = order(distance)
     w = weights(ranked, k)
     d = -w @ w.T if by_rank else distance
@@ -56,18 +56,18 @@ def transductive_of_rows(distance: F64, queries: int, k: int, t: int, q: int, by
 
 
 def online(cosine: F64, k: int, t: int, q: int, by_rank: bool) -> F64:
-    """cosine: (1 + G, 1 + G), the probe first. The gallery's side never sees the probe -> (G,)."""
-    own, probe = cosine[1:, 1:], cosine[0, 1:]
+    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> (G,)."""
+    own, query = cosine[1:, 1:], cosine[0, 1:]
     ranked = order(own)
-    near = np.argsort(probe, kind="stable")
+    near = np.argsort(query, kind="stable")
     w = weights(ranked, k)
-    mine = np.zeros(len(probe))
+    mine = np.zeros(len(query))
     mine[near[: k - 1]] = k - 1 - np.arange(len(near[: k - 1]))
     among = -w @ w.T if by_rank else own
-    to_probe = -w @ mine if by_rank else probe
+    to_query = -w @ mine if by_rank else query
     e = expanded(near, ranked, t, q)
     out = [
-        np.mean([among[n, g] for n in e] + [to_probe[n] for n in expanded(ranked[g, 1:], ranked, t, q)])
+        np.mean([among[n, g] for n in e] + [to_query[n] for n in expanded(ranked[g, 1:], ranked, t, q)])
         for g in range(len(own))
     ]
-    return np.where(np.array(out) == 0, probe, out)
+    return np.where(np.array(out) == 0, query, out)

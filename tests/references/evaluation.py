@@ -1,4 +1,4 @@
-"""The evaluation protocol, one probe at a time, by sorting."""
+"""The evaluation protocol, one query at a time, by sorting."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def average_precision(right: NDArray[np.bool_], trapezoid: bool) -> float:
     return total / found
 
 
-def probe(
+def query(
     distance: NDArray[np.float64], identity: int, camera: int | None, identities: NDArray[np.int64], cameras: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which of the images that count are right, in ranked order; identity -1 is junk."""

@@ -34,13 +34,13 @@ def aggregated(vectors: F64, k: int, weights: list[F64]) -> F64:
     return z
 
 
-def online(probe: F64, gallery: F64, k: int, weights: list[F64]) -> F64:
-    """A probe's z where no gallery image hears it: the gallery's layers are its own."""
+def online(query: F64, gallery: F64, k: int, weights: list[F64]) -> F64:
+    """A query's z where no gallery image hears it: the gallery's layers are its own."""
     root = np.sqrt(gallery.shape[1])
-    similar = gallery @ probe
+    similar = gallery @ query
     near = np.argsort(-similar, kind="stable")[:k]
     alone = affinity(gallery, k)
-    z, others = probe * root, gallery * root
+    z, others = query * root, gallery * root
     for w in weights:
         total, heard = 1.0, z.copy()
         for j in near:

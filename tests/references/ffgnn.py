@@ -61,17 +61,17 @@ def fuse(x: F64, s: F64, weights: Weights, alpha: float) -> F64:
     return x
 
 
-def graph(probe: F64, gallery: F64, k: int) -> list[int]:
+def graph(query: F64, gallery: F64, k: int) -> list[int]:
     """The K nearest gallery images."""
-    return np.argsort(1 - unit(gallery) @ unit(probe), kind="stable")[:k].tolist()
+    return np.argsort(1 - unit(gallery) @ unit(query), kind="stable")[:k].tolist()
 
 
-def gallery_sets(probe: F64, gallery: F64, nodes: list[int], k: int) -> list[set[int]]:
-    """Reciprocal sets by the whole gallery's neighbours, the gallery's lists its own; node 0 is the probe."""
+def gallery_sets(query: F64, gallery: F64, nodes: list[int], k: int) -> list[set[int]]:
+    """Reciprocal sets by the whole gallery's neighbours, the gallery's lists its own; node 0 is the query."""
     among = unit(gallery) @ unit(gallery).T
     near = [top(among, i, k) for i in range(len(gallery))]
-    to = unit(gallery) @ unit(probe)
-    of_probe = set(np.argsort(-to, kind="stable")[:k].tolist())
+    to = unit(gallery) @ unit(query)
+    of_query = set(np.argsort(-to, kind="stable")[:k].tolist())
 
     def has(i: int, j: int) -> bool:
         if i == j == 0:
@@ -79,25 +79,25 @@ def gallery_sets(probe: F64, gallery: F64, nodes: list[int], k: int) -> list[set
         if 0 in (i, j):
             g = nodes[max(i, j) - 1]
             kth = sorted(among[g, other] for other in near[g] if other != g)[0]
-            return g in of_probe and to[g] >= kth
+            return g in of_query and to[g] >= kth
         return nodes[i - 1] in near[nodes[j - 1]] and nodes[j - 1] in near[nodes[i - 1]]
 
     n = len(nodes) + 1
     return [{j for j in range(n) if has(i, j)} for i in range(n)]
 
 
-def fused(probe: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> tuple[list[int], F64]:
-    """The nodes, gallery rows, and the fused features of the probe and of them."""
-    nodes = graph(probe, gallery, int(str(options["k"])))
-    x = np.sqrt(len(probe)) * unit(np.concatenate([probe[None], gallery[nodes]]))
-    sets = gallery_sets(probe, gallery, nodes, int(str(options["reciprocal"]))) if options["scope"] == "gallery" else None
+def fused(query: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> tuple[list[int], F64]:
+    """The nodes, gallery rows, and the fused features of the query and of them."""
+    nodes = graph(query, gallery, int(str(options["k"])))
+    x = np.sqrt(len(query)) * unit(np.concatenate([query[None], gallery[nodes]]))
+    sets = gallery_sets(query, gallery, nodes, int(str(options["reciprocal"]))) if options["scope"] == "gallery" else None
     return nodes, fuse(x, adjacency(x, options, sets), weights, float(str(options["alpha"])))
 
 
-def distances(probe: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> F64:
+def distances(query: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> F64:
     """1 - cosine of fused features in the graph, 2 + the base distance beyond."""
-    nodes, x = fused(probe, gallery, weights, options)
-    out = 2 + 1 - unit(gallery) @ unit(probe)
+    nodes, x = fused(query, gallery, weights, options)
+    out = 2 + 1 - unit(gallery) @ unit(query)
     out[nodes] = 1 - unit(x[1:]) @ unit(x[0])
     return out
 

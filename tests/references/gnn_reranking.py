@@ -39,20 +39,20 @@ def transductive(cosine: F64, queries: int, k1: int, k2: int, layers: int, alpha
 
 
 def online(cosine: F64, k1: int, k2: int, layers: int, alpha: float, lam: float) -> F64:
-    """cosine: (1 + G, 1 + G), the probe first. The gallery's side never sees the probe -> similarity (G,)."""
-    own, probe = cosine[1:, 1:], cosine[0, 1:]
+    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> similarity (G,)."""
+    own, query = cosine[1:, 1:], cosine[0, 1:]
     g = len(own)
-    ranked, near = order(own), np.argsort(probe, kind="stable")
+    ranked, near = order(own), np.argsort(query, kind="stable")
     a = binary(ranked, k1)
-    mine = np.zeros(g + 1)  # the last is the probe itself
+    mine = np.zeros(g + 1)  # the last is the query itself
     mine[[*near[: k1 - 1], g]] = 1
     reach = [own[j, ranked[j, k1 - 1]] if 1 < k1 <= g else np.inf for j in range(g)]
-    heard = np.array([probe[j] <= reach[j] for j in range(g)] + [True]) * mine
+    heard = np.array([query[j] <= reach[j] for j in range(g)] + [True]) * mine
     for _ in range(layers if k2 > 1 else 0):
         row = mine + heard
         for j in near[: k2 - 1]:
-            row[:g] += abs(1 - probe[j]) ** alpha * (a + a.T)[j]
+            row[:g] += abs(1 - query[j]) ** alpha * (a + a.T)[j]
         mine = row / np.linalg.norm(row)
         heard = mine
         a = spread(a + a.T, ranked, own, k2, alpha)
-    return (1 - lam) * a @ mine[:g] + lam * (1 - probe)
+    return (1 - lam) * a @ mine[:g] + lam * (1 - query)

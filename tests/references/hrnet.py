@@ -85,11 +85,11 @@ def pairs(f: F64, v: F64, anchor: int, weights: Weights, options: dict[str, obje
     return logits, g
 
 
-def distances(probe: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> tuple[F64, F64]:
-    """Distances and probabilities of one probe that is not in the gallery."""
-    to = unit(gallery) @ unit(probe)
+def distances(query: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> tuple[F64, F64]:
+    """Distances and probabilities of one query that is not in the gallery."""
+    to = unit(gallery) @ unit(query)
     nodes = np.argsort(1 - to, kind="stable")[: int(str(options["nodes"]))]
-    f = np.sqrt(len(probe)) * unit(np.concatenate([probe[None], gallery[nodes]]))
+    f = np.sqrt(len(query)) * unit(np.concatenate([query[None], gallery[nodes]]))
     v = images(f, weights, options)[-1]
     lam = float(str(options["lam"]))
     out, probability = 2 + lam + 1 - to, np.zeros(len(gallery))

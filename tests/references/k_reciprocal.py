@@ -43,9 +43,9 @@ def transductive(cosine: F64, queries: int, k1: int, k2: int, lam: float, farthe
 
 
 def online(cosine: F64, k1: int, k2: int, lam: float) -> F64:
-    """cosine: (1 + G, 1 + G), the probe first. The gallery's side never sees the probe -> (G,)."""
+    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> (G,)."""
     g = len(cosine) - 1
-    own, probe = cosine[1:, 1:], cosine[0, 1:]
+    own, query = cosine[1:, 1:], cosine[0, 1:]
     ranked = order(own)
     half = int(np.around(k1 / 2))
     original = own / own.max(axis=1, keepdims=True)
@@ -54,9 +54,9 @@ def online(cosine: F64, k1: int, k2: int, lam: float) -> F64:
         members = sorted(expanded(ranked, i, k1))
         v[i, members] = np.exp(-original[i, members])
         v[i] /= v[i].sum()
-    near = np.argsort(probe, kind="stable")
+    near = np.argsort(query, kind="stable")
     reach = [own[j, ranked[j, k1]] if k1 < g else np.inf for j in range(g)]
-    mutual = {int(j) for j in near[:k1] if probe[j] <= reach[j]}
+    mutual = {int(j) for j in near[:k1] if query[j] <= reach[j]}
     members = set(mutual)
     for j in mutual:
         others = reciprocal(ranked, j, half)
@@ -64,14 +64,14 @@ def online(cosine: F64, k1: int, k2: int, lam: float) -> F64:
             members |= others
     mine = np.zeros(g)
     chosen = sorted(members)
-    mine[chosen] = np.exp(-probe[chosen] / probe.max())
-    mine /= mine.sum() + 1  # the probe itself, exp(0)
+    mine[chosen] = np.exp(-query[chosen] / query.max())
+    mine /= mine.sum() + 1  # the query itself, exp(0)
     if k2 > 1:
         mine = np.concatenate([mine[None], v[near[: k2 - 1]]]).mean(axis=0)
         v = np.stack([v[ranked[i, :k2]].mean(axis=0) for i in range(g)])
-    return blend(mine[None], v, (probe / probe.max())[None], lam)[0]
+    return blend(mine[None], v, (query / query.max())[None], lam)[0]
 
 
-def blend(probes: F64, gallery: F64, original: F64, lam: float) -> F64:
-    shared = np.minimum(probes[:, None], gallery[None]).sum(axis=2)
+def blend(queries: F64, gallery: F64, original: F64, lam: float) -> F64:
+    shared = np.minimum(queries[:, None], gallery[None]).sum(axis=2)
     return (1 - lam) * (1 - shared / (2 - shared)) + lam * original

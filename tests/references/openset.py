@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.evaluation import Rule
+from graphreid.metrics.evaluation import Rule
 from graphreid.types import Labels
 
 Ints = NDArray[np.int64]
@@ -14,28 +14,28 @@ Scores = NDArray[np.float64]
 Search = tuple[float, bool, float, bool]
 
 
-def verdict(query: Labels, gallery: Labels, own: Ints, rule: Rule, probe: int, image: int) -> int | None:
+def verdict(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int, image: int) -> int | None:
     """1 right, 0 wrong, None where the pair does not count."""
-    if gallery.role[image] == 1 or own[probe] == image:
+    if gallery.role[image] == 1 or own[one_query] == image:
         return None
-    same = query.identity[probe] == gallery.identity[image]
-    cameras = None if query.camera is None or gallery.camera is None else (query.camera[probe], gallery.camera[image])
+    same = query.identity[one_query] == gallery.identity[image]
+    cameras = None if query.camera is None or gallery.camera is None else (query.camera[one_query], gallery.camera[image])
     if rule.camera == "remove" and same and cameras is not None and cameras[0] == cameras[1]:
         return None
     distracts = gallery.role[image] == 2 or (rule.distractor is not None and gallery.identity[image] == rule.distractor)
-    return int(same and not distracts and query.role[probe] == 0)
+    return int(same and not distracts and query.role[one_query] == 0)
 
 
 def pairs(score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule) -> tuple[Scores, Scores]:
-    """Scores of right and of wrong pairs; probes that are junk have none."""
+    """Scores of right and of wrong pairs; queries that are junk have none."""
     found: dict[int, list[float]] = {1: [], 0: []}
-    for probe in range(len(query)):
-        if query.role[probe] == 1:
+    for one_query in range(len(query)):
+        if query.role[one_query] == 1:
             continue
         for image in range(len(gallery)):
-            judged = verdict(query, gallery, own, rule, probe, image)
+            judged = verdict(query, gallery, own, rule, one_query, image)
             if judged is not None:
-                found[judged].append(float(score[probe, image]))
+                found[judged].append(float(score[one_query, image]))
     return np.array(found[1]), np.array(found[0])
 
 
@@ -44,33 +44,33 @@ def rates(right: Scores, wrong: Scores, threshold: float) -> tuple[float, float]
     return float(np.mean(wrong <= threshold)), float(np.mean(right <= threshold))
 
 
-def unknown(query: Labels, gallery: Labels, own: Ints, rule: Rule, probe: int) -> bool:
-    """Whether no image of the probe's identity is in the gallery, whatever the camera."""
-    if query.role[probe] == 1:
+def unknown(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int) -> bool:
+    """Whether no image of the query's identity is in the gallery, whatever the camera."""
+    if query.role[one_query] == 1:
         return False
     for image in range(len(gallery)):
         distracts = gallery.role[image] != 0 or (rule.distractor is not None and gallery.identity[image] == rule.distractor)
-        same = query.identity[probe] == gallery.identity[image]
-        if same and not distracts and own[probe] != image and query.role[probe] == 0:
+        same = query.identity[one_query] == gallery.identity[image]
+        if same and not distracts and own[one_query] != image and query.role[one_query] == 0:
             return False
     return True
 
 
 def searches(distance: Reals, score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule) -> list[Search]:
-    """For each probe: (score of its first image, is it right, score of its first wrong image, has it a right one)."""
+    """For each query: (score of its first image, is it right, score of its first wrong image, has it a right one)."""
     out: list[Search] = []
-    for probe in range(len(query)):
-        if query.role[probe] == 1:
+    for one_query in range(len(query)):
+        if query.role[one_query] == 1:
             out.append((np.inf, False, np.inf, False))
             continue
-        judged = [verdict(query, gallery, own, rule, probe, image) for image in range(len(gallery))]
-        order = [image for image in np.argsort(distance[probe], kind="stable") if judged[image] is not None]
+        judged = [verdict(query, gallery, own, rule, one_query, image) for image in range(len(gallery))]
+        order = [image for image in np.argsort(distance[one_query], kind="stable") if judged[image] is not None]
         wrong = [image for image in order if judged[image] == 0]
         out.append(
             (
-                float(score[probe, order[0]]) if order else np.inf,
+                float(score[one_query, order[0]]) if order else np.inf,
                 bool(order) and judged[order[0]] == 1,
-                float(score[probe, wrong[0]]) if wrong else np.inf,
+                float(score[one_query, wrong[0]]) if wrong else np.inf,
                 1 in judged,
             )
         )
@@ -78,7 +78,7 @@ def searches(distance: Reals, score: Reals, query: Labels, gallery: Labels, own:
 
 
 def identification(results: list[Search], unknowns: list[float], threshold: float) -> tuple[float, float]:
-    """FPIR and DIR at a threshold; `unknowns` are the scores of the first image that an unknown probe meets."""
+    """FPIR and DIR at a threshold; `unknowns` are the scores of the first image that an unknown query meets."""
     known = [entry for entry in results if entry[3]]
     return (
         sum(s <= threshold for s in unknowns) / len(unknowns),

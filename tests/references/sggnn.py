@@ -13,13 +13,13 @@ def pair(u: F64, v: F64, weights: dict[str, F64]) -> F64:
     return weights["feature.weight"] @ normed + weights["feature.bias"]
 
 
-def distances(probe: F64, gallery: F64, weights: dict[str, F64], k: int, share: float, lam: float) -> tuple[F64, F64]:
-    """Of one probe that is not in the gallery: distances and probabilities."""
-    probe, gallery = probe / np.linalg.norm(probe), gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-    original = 1 - gallery @ probe
+def distances(query: F64, gallery: F64, weights: dict[str, F64], k: int, share: float, lam: float) -> tuple[F64, F64]:
+    """Of one query that is not in the gallery: distances and probabilities."""
+    query, gallery = query / np.linalg.norm(query), gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
+    original = 1 - gallery @ query
     near = np.argsort(original, kind="stable")[:k]
-    root = np.sqrt(len(probe))
-    p, g = root * probe, root * gallery[near]
+    root = np.sqrt(len(query))
+    p, g = root * query, root * gallery[near]
     n = len(near)
 
     def similarity(u: F64, v: F64) -> float:

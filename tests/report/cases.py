@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphreid.compute import Compute
-from graphreid.evaluation import Report, Rule
 from graphreid.gallery import Gallery
+from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import Report, Rule
 from graphreid.report import Details, examine
-from graphreid.rerankers import Cosine, KReciprocal
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.support import labelled
 
@@ -24,9 +24,9 @@ class Examined:
     details: list[Details]
 
 
-def examined(seed: int = 0, *, methods: int = 2, rule: Rule | None = None, probes: int = 40, images: int = 150) -> Examined:
+def examined(seed: int = 0, *, methods: int = 2, rule: Rule | None = None, queries: int = 40, images: int = 150) -> Examined:
     """Cosine and k-reciprocal on ten noisy centres."""
-    (query, query_labels), (features, gallery_labels) = labelled(seed, probes=probes, images=images)
+    (query, query_labels), (features, gallery_labels) = labelled(seed, queries=queries, images=images)
     gallery = Gallery(features)
     reports: list[Report] = []
     details: list[Details] = []
@@ -39,17 +39,17 @@ def examined(seed: int = 0, *, methods: int = 2, rule: Rule | None = None, probe
 
 
 def many(seed: int = 0, identities: int = 24, each: int = 6) -> tuple[Features, Labels, Gallery, Labels]:
-    """Probes (two of each identity) and gallery with as many identities as a map needs."""
+    """Queries (two of each identity) and gallery with as many identities as a map needs."""
     rng = np.random.default_rng(seed)
     identity = np.repeat(np.arange(identities), each)
     vectors = rng.normal(size=(identities, 8))[identity] + 0.2 * rng.normal(size=(len(identity), 8))
-    probe = np.tile(np.arange(each) < 2, identities)
+    query = np.tile(np.arange(each) < 2, identities)
     items = np.array([f"m{row}" for row in range(len(identity))])
     return (
-        Features(vectors[probe], items[probe]),
-        Labels(identity[probe]),
-        Gallery(Features(vectors[~probe], items[~probe])),
-        Labels(identity[~probe]),
+        Features(vectors[query], items[query]),
+        Labels(identity[query]),
+        Gallery(Features(vectors[~query], items[~query])),
+        Labels(identity[~query]),
     )
 
 
@@ -59,7 +59,7 @@ class Shifted(Cosine):
 
     name: ClassVar[str] = "shifted"
 
-    def transform(self, query: Features, gallery: Gallery, *, compute: Compute | None = None) -> tuple[Features, Features]:
+    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
         return tuple(  # pyright: ignore[reportReturnType]
             Features(each.vectors * np.array([3.0] + [1.0] * (each.width - 1), np.float32), each.items)
             for each in (query, gallery.features)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from graphreid.evaluation import Rule, evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import Rule, evaluate
 from graphreid.report import Details, examine
 from graphreid.report.examine import MOST_CAMERAS
-from graphreid.rerankers import Cosine, KReciprocal
 from graphreid.types import Features, Labels
 from tests.references import evaluation as slow
 from tests.report.cases import examined
@@ -34,32 +34,32 @@ def test_cameras_equal_the_slow_statement(rule: Rule) -> None:
     query, gallery = case.query_labels, case.gallery_labels
     assert query.camera is not None
     assert gallery.camera is not None
-    assert table.probe.tolist() == [0, 1, 2]
+    assert table.query.tolist() == [0, 1, 2]
     for a in range(3):
         for b in range(3):
             columns = np.flatnonzero(gallery.camera == b)
             found: list[tuple[float, bool]] = []
-            for probe in np.flatnonzero(query.camera == a):
+            for one_query in np.flatnonzero(query.camera == a):
                 camera = a if rule.camera == "remove" else None
-                identity = int(query.identity[probe])
-                right = slow.probe(
-                    distance[probe, columns], identity, camera, gallery.identity[columns], gallery.camera[columns]
+                identity = int(query.identity[one_query])
+                right = slow.query(
+                    distance[one_query, columns], identity, camera, gallery.identity[columns], gallery.camera[columns]
                 )
                 if right.any():
                     found.append((slow.average_precision(right, trapezoid=False), bool(right[0])))
-            assert table.probes[a, b] == len(found)
+            assert table.queries[a, b] == len(found)
             expected = [np.nan, np.nan] if not found else np.mean(found, axis=0)
             np.testing.assert_allclose([table.mean_ap[a, b], table.rank1[a, b]], expected, atol=1e-12)
 
 
-def test_a_probe_of_the_gallery_is_no_right_image_of_itself() -> None:
+def test_a_query_of_the_gallery_is_no_right_image_of_itself() -> None:
     _, (features, labels) = labelled(3, images=30)
     alone = Labels(np.arange(30) // 2, np.arange(30) % 2)
     report, details = examine(Cosine(), features, Gallery(features), alone, alone, rule=Rule(camera="keep"))
     assert details.cameras is not None
     assert (report.positives == 1).all()
     # the two images of an identity are of two cameras: each finds the other, and nobody in its own camera
-    assert details.cameras.probes.tolist() == [[0, 15], [15, 0]]
+    assert details.cameras.queries.tolist() == [[0, 15], [15, 0]]
     assert details.separation.right.sum() == 30
     assert details.separation.wrong.sum() == 30 * 28
     del labels

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from graphreid.gallery import Gallery
+from graphreid.methods import Cosine
 from graphreid.report import examine, page, write_report
-from graphreid.rerankers import Cosine
 from graphreid.types import Features
 from tests.report.cases import Examined, Shifted, examined, many
 
@@ -71,7 +71,7 @@ def found_in(folder: Path) -> Callable[[str], Path | None]:
 
 
 def renamed(case: Examined, name: str) -> Examined:
-    """The same with a gallery, a probe and a method called `name`."""
+    """The same with a gallery, a query and a method called `name`."""
     items = case.gallery.features.items.tolist()
     gallery = Gallery(
         Features(case.gallery.vectors, np.array([f"{name}{item}" for item in items]), case.gallery.features.camera)
@@ -223,7 +223,7 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path: Path, case: Examined) -> 
         write_report(path, case.reports, *given, details=case.details[:1])
     with pytest.raises(ValueError, match="give one each"):
         write_report(path, case.reports, *given[:3], case.gallery_labels.take(np.arange(5)))
-    with pytest.raises(ValueError, match="judged on 40 probes, and 3"):
+    with pytest.raises(ValueError, match="judged on 40 queries, and 3"):
         write_report(path, case.reports, case.query.take(np.arange(3)), case.query_labels.take(np.arange(3)), *given[2:])
     other = examined(5, methods=1).reports
     with pytest.raises(ValueError, match="differ"):

@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.compute import Compute
-from graphreid.openset import RIGHT, PairCounts, Verdicts
+from graphreid.metrics.open_set import RIGHT, PairCounts, Verdicts
 from graphreid.report import tables
 from graphreid.report.examine import CameraTable
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Labels
 from tests.report.cases import examined
 
@@ -52,7 +52,7 @@ def test_rank_1_that_was_lost_is_said_beside_the_map_that_was_won() -> None:
     reports = two([(0.5, 1), (0.5, 1), (0.5, 2), (0.5, 1)], [(0.9, 2), (0.9, 3), (0.9, 1), (0.9, 1)])
     notes = tables.results(reports)[1].notes
     assert notes == (
-        "second wins 0.400 mAP and loses 0.250 rank-1: the first image became right for 1 probes and wrong for 2.",
+        "second wins 0.400 mAP and loses 0.250 rank-1: the first image became right for 1 queries and wrong for 2.",
     )
 
 
@@ -74,7 +74,7 @@ def test_thresholds_are_shown_where_enough_pairs_pass() -> None:
     assert operating.lines[0][1] == f"{point.threshold:.4g}"
     assert operating.lines[0][3] == f"{100 * point.true:.1f} %"
     assert "too few to choose a threshold by" in operating.notes[1]
-    assert "no unknown probes here" in operating.notes[2]
+    assert "no unknown queries here" in operating.notes[2]
 
 
 def test_no_threshold_where_distances_can_not_be_compared() -> None:
@@ -83,7 +83,7 @@ def test_no_threshold_where_distances_can_not_be_compared() -> None:
     assert operating.notes[0].startswith("No threshold: k-reciprocal")
 
 
-def test_unknown_probes_and_probabilities_are_used_where_there_are_some() -> None:
+def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> None:
     rng = np.random.default_rng(0)
     query, gallery = Labels(np.arange(60) % 30), Labels(np.arange(100) % 20)
     verdicts = Verdicts(query, gallery, own=np.full(60, -1), rule=examined(0).reports[0].rule)
@@ -91,7 +91,7 @@ def test_unknown_probes_and_probabilities_are_used_where_there_are_some() -> Non
     probability = np.where(verdicts.block(0, 60) == RIGHT, 0.6, 0.1) + 0.3 * rng.random((60, 100))
     counts.add(DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32)))
     text = " ".join(tables.operating(counts.separation(), "m").notes)
-    assert "20 probes whose identity is not in the gallery" in text
+    assert "20 queries whose identity is not in the gallery" in text
     assert "expected calibration error" in text
     assert "Brier score" in text
 
@@ -126,19 +126,19 @@ def test_the_card_states_counts_settings_and_versions() -> None:
             case.gallery,
             labels,
             facts={"Files": "a, b"},
-            compute=Compute(threads=3),
+            resources=Resources(threads=3),
             seed=5,
         )
     )
     assert "same identity and camera removed" in card["Rule"]
     assert card["Settings"] == "cosine:online: online; k-reciprocal:transductive: transductive"
-    assert "40 of 10 identities; 40 judged, 0 skipped" in card["Probes"]
+    assert "40 of 10 identities; 40 judged, 0 skipped" in card["Queries"]
     assert card["Gallery"] == "150 images of 10 identities, 5 distractors, 2 junk"
     assert card["Threads"] == "3, device cpu"
     assert "graphreid 0." in card["Versions"]
     assert "numpy" in card["Versions"]
     assert card["Files"] == "a, b"
-    assert card["Random probes and map"] == "seed 5"
+    assert card["Random queries and map"] == "seed 5"
 
 
 def test_numbers_have_a_true_minus_and_zero_no_sign() -> None:

@@ -27,15 +27,15 @@ COMMANDS = {
     "gallery create": ("gallery:create", "Make a gallery on disk."),
     "gallery add": ("gallery:add", "Add the images of features files to a gallery."),
     "gallery remove": ("gallery:remove", "Remove images from a gallery, all or none."),
-    "gallery search": ("gallery:search", "Search a gallery, each probe by itself."),
+    "gallery search": ("gallery:search", "Search a gallery, each query by itself."),
     "gallery explain": (
         "gallery:explain",
-        "Show a method's graph of one probe: which images were looked at, who hears whom, ranks before and after.",
+        "Show a method's graph of one query: which images were looked at, who hears whom, ranks before and after.",
     ),
     "gallery info": ("gallery:info", "Say what a gallery holds."),
     "gallery calibrate": (
         "gallery:calibrate",
-        "Choose the threshold beyond which a probe is unknown, for one method, on labelled probes.",
+        "Choose the threshold beyond which a query is unknown, for one method, on labelled queries.",
     ),
     "gallery export": ("gallery:export", "Write a gallery as a features file."),
     "serve": ("serve:serve", "Serve a gallery over HTTP, with a viewer for a browser at the same address."),
@@ -66,10 +66,10 @@ COMMANDS = {
         "Make a features file of vectors and a table, row by row; or of another toolkit's feature file.",
     ),
     "fit": ("fit:fit", "Fit a method that learns, on embeddings with identities."),
-    "rerank": ("rerank:rerank", "Rank a gallery for each probe. No labels are needed, and none that the files hold are used."),
+    "rerank": ("rerank:rerank", "Rank a gallery for each query. No labels are needed, and none that the files hold are used."),
     "evaluate": (
         "evaluate:evaluate",
-        "Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.",
+        "RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.",
     ),
     "methods": (
         "methods:methods",

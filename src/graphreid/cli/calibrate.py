@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_embedder_name, load_features
-from graphreid.embedders import load_embedder, name_of
-from graphreid.evaluation import RULES
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
+from graphreid.cli.options import ResourceOptions
+from graphreid.features.features_file import load_embedder_name, load_features
 from graphreid.gallery import Gallery
-from graphreid.openset import PairCounts, Verdicts
-from graphreid.rerankers.cosine import Cosine
-from graphreid.runs import MODEL, read_config
+from graphreid.methods.cosine import Cosine
+from graphreid.metrics.evaluation import RULES
+from graphreid.metrics.open_set import PairCounts, Verdicts
+from graphreid.models import load_embedder, name_of
+from graphreid.training.run_folder import MODEL, read_config
 from graphreid.types import drop_junk
 
 THRESHOLD = "threshold.json"
@@ -57,7 +57,7 @@ def calibrate(
     rule: Annotated[
         Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
     ] = "market",
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Choose the distance up to which two images are taken for one identity, for 'graphreid compare'.
 
@@ -67,18 +67,18 @@ def calibrate(
     read_config(model)
     embedder = load_embedder(model / MODEL)
     entries, name = embedder.entries, name_of(model / MODEL, flip=embedder.flip_average)
-    probes, wanted = drop_junk(*load_features(query))
+    queries, wanted = drop_junk(*load_features(query))
     images, found = drop_junk(*load_features(gallery))
-    for path, features in ((query, probes), (gallery, images)):
+    for path, features in ((query, queries), (gallery, images)):
         if features.width != entries:
             raise ValueError(f"{path}: vectors {features.width} wide, and the run's are {entries}: embed with it")
         if load_embedder_name(path) not in (None, name):
             raise ValueError(f"{path}: made by another run, or with --flip or --no-flip: embed with {model}, without them")
     place = Gallery(images)
-    verdicts = Verdicts(wanted, found, own=place.rows_of(probes.items), rule=RULES[rule])
+    verdicts = Verdicts(wanted, found, own=place.rows_of(queries.items), rule=RULES[rule])
     counts = PairCounts(verdicts, comparable=True)
-    with (options or ComputeOptions()).compute() as compute:
-        for block in Cosine().distances(probes, place, compute=compute):
+    with (options or ResourceOptions()).resources() as resources:
+        for block in Cosine().distances(queries, place, resources=resources):
             counts.add(block)
     pairs = counts.separation()
     right, wrong = int(pairs.right.sum()), int(pairs.wrong.sum())

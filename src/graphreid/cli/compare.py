@@ -7,11 +7,11 @@ import numpy as np
 from cyclopts import Parameter
 
 from graphreid.cli.calibrate import read_threshold
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.images import Images
-from graphreid.embedders import load_embedder
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.images import Images
 from graphreid.gallery import normalise
-from graphreid.runs import MODEL, complete, read_config
+from graphreid.models import load_embedder
+from graphreid.training.run_folder import MODEL, complete, read_config
 
 
 def compare(
@@ -20,15 +20,17 @@ def compare(
     /,
     *,
     model: Annotated[Path, Parameter(help="a run's folder")],
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Say how similar two images are to a run, and whether they show one identity where the run was calibrated."""
     read_config(model)
     if not complete(model):
         raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
     threshold = read_threshold(model)
-    with (options or ComputeOptions()).compute() as compute:
-        features = load_embedder(model / MODEL).embed(Images([first, second], np.array(["first", "second"])), compute=compute)
+    with (options or ResourceOptions()).resources() as resources:
+        features = load_embedder(model / MODEL).embed(
+            Images([first, second], np.array(["first", "second"])), resources=resources
+        )
     one, other = normalise(features.vectors).astype(np.float64)
     similarity = float(np.clip(one @ other, -1, 1))
     print(f"similarity {similarity:.4f} (cosine), distance {1 - similarity:.4f}")

@@ -9,14 +9,14 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from graphreid.atomic_files import whole_file, writable
 from graphreid.cli.progress import progress
-from graphreid.compute import Compute
-from graphreid.data.check import Findings
-from graphreid.data.check import check as look
-from graphreid.data.importing import SKIPPED, import_images
-from graphreid.data.manifest import read_manifest
-from graphreid.data.sets import SETS, read_set
-from graphreid.files import whole_file, writable
+from graphreid.datasets.check import Findings
+from graphreid.datasets.check import check as look
+from graphreid.datasets.importing import SKIPPED, import_images
+from graphreid.datasets.manifest import read_manifest
+from graphreid.datasets.published import SETS, read_set
+from graphreid.resources import Resources
 
 _SHOWN = 5
 _SETS = "Which kind of source it is:\n\n" + "\n".join(f"* {name}: {entry.about}" for name, entry in SETS.items())
@@ -67,8 +67,8 @@ def import_(
         join_val=join_val or None,
     )
     with progress() as callback:
-        compute = Compute(threads=threads, progress=callback)
-        done = import_images(plan, out, link=link, on_error=on_error, compute=compute)
+        resources = Resources(threads=threads, progress=callback)
+        done = import_images(plan, out, link=link, on_error=on_error, resources=resources)
     console = _console()
     for note in done.notes:
         console.print(note)
@@ -87,7 +87,7 @@ def check(
     """Look for what would spoil a training or a test.
 
     Reads every image to its end and checks the labels. The exit code is 1 where files are missing or unreadable or an
-    identity stands in train and in test; duplicates and probes without a positive are only told.
+    identity stands in train and in test; duplicates and queries without a positive are only told.
 
     Args:
         folder: The data folder.
@@ -98,7 +98,7 @@ def check(
     if json_file is not None:
         writable(json_file)
     with progress() as callback:
-        findings = look(manifest, compute=Compute(threads=threads, progress=callback))
+        findings = look(manifest, resources=Resources(threads=threads, progress=callback))
     if json_file is not None:
         with whole_file(json_file) as temporary:
             temporary.write_text(json.dumps(findings.as_dict(), indent=1), encoding="utf-8")
@@ -136,8 +136,8 @@ def _table(findings: Findings, cameras: bool) -> Table:
         ("same file twice, across train and test", "warning", findings.duplicates_across_parts),
         ("same file twice, across identities", "warning", findings.duplicates_across_identities),
         ("same file twice, otherwise", "warning", findings.duplicates),
-        ("probes with no other image in the gallery", "warning", findings.absent),
-        ("probes whose positives share their camera", "warning", findings.same_camera),
+        ("queries with no other image in the gallery", "warning", findings.absent),
+        ("queries whose positives share their camera", "warning", findings.same_camera),
         ("identities seen by one camera", "warning", findings.one_camera),
     ):
         told = level if found else "ok"

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_file
 from graphreid.extras import require
-from graphreid.files import whole_file
+from graphreid.methods import METHODS
 from graphreid.protocols import GivesAffinity, Learned
-from graphreid.rerankers import METHODS
 from graphreid.seeding import generator
 
 STAMP = "demo.json"

@@ -8,12 +8,12 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.loading import Pixels
-from graphreid.data.manifest import Manifest, read_manifest
-from graphreid.data.writer import FeatureWriter
-from graphreid.embedders import load_embedder, name_of
-from graphreid.runs import MODEL, Identities, complete, read_config, read_identities
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.loading import Pixels
+from graphreid.datasets.manifest import Manifest, read_manifest
+from graphreid.features.writer import FeatureWriter
+from graphreid.models import load_embedder, name_of
+from graphreid.training.run_folder import MODEL, Identities, complete, read_config, read_identities
 
 Split = Literal["train", "fit", "validation", "query", "gallery"]
 
@@ -29,7 +29,7 @@ def embed(
     ] = None,
     batch: Annotated[int | None, Parameter(help="images at a time, if not what the memory allows")] = None,
     on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Turn images into vectors with a trained run, in the order of the manifest.
 
@@ -44,9 +44,9 @@ def embed(
     embedder.flip_average = embedder.flip_average if flip is None else flip
     _, size = embedder.fitted()
     rows = _rows(manifest, split, identities, data)
-    with (options or ComputeOptions()).compute() as compute:
+    with (options or ResourceOptions()).resources() as resources:
         if on_error == "skip":
-            kept = Pixels(manifest.images(rows), *size, compute=compute, hold=False, on_error="skip").kept
+            kept = Pixels(manifest.images(rows), *size, resources=resources, hold=False, on_error="skip").kept
             print(f"{len(rows) - len(kept)} of {len(rows)} images can't be read and are left out")
             rows = rows[kept]
         stamp = name_of(model / MODEL, flip=embedder.flip_average)
@@ -55,7 +55,7 @@ def embed(
         writer = FeatureWriter(out, len(rows), embedder.entries, columns, stamp=whole, embedder=stamp)
         if writer.done:
             print(f"{out}: going on after {writer.done} of {len(rows)} images")
-        for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, compute=compute):
+        for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, resources=resources):
             writer.write(block)
         writer.finish(embedder.columns)
     print(f"{out}: {len(rows)} images, {split}, {embedder.entries} entries a vector")

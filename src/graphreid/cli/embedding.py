@@ -12,15 +12,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_file
 from graphreid.cli.embed import Split, embed
-from graphreid.cli.options import ComputeOptions
+from graphreid.cli.options import ResourceOptions
 from graphreid.cli.train import train
-from graphreid.data.manifest import NAME, read_manifest
-from graphreid.embedders import EMBEDDERS
-from graphreid.experiments.inputs import PARTS, PROVENANCE
-from graphreid.experiments.pixels import Trained
-from graphreid.files import whole_file
-from graphreid.runs import MODEL, complete, read_config, read_identities
+from graphreid.datasets.manifest import NAME, read_manifest
+from graphreid.models import EMBEDDERS
+from graphreid.papers.inputs import PARTS, PROVENANCE
+from graphreid.papers.pixels import Trained
+from graphreid.training.run_folder import MODEL, complete, read_config, read_identities
 
 Model = Literal["bot", "icg"]
 MODELS: tuple[Model, ...] = ("bot", "icg")
@@ -76,7 +76,7 @@ class Embedding:
         data: Path,
         out: Path,
         *,
-        options: ComputeOptions | None,
+        options: ResourceOptions | None,
         set_: Sequence[str],
         model: Model = "bot",
         seed: int = 0,
@@ -111,7 +111,7 @@ class Training:
     data: Path
     work: Path
     embedding: Embedding
-    options: ComputeOptions | None
+    options: ResourceOptions | None
 
     def make(self, text: str, seed: int) -> Trained:
         """The embedder MODEL[:key=value,...] with a seed, and its vectors of query and gallery.
@@ -145,7 +145,7 @@ class Training:
         return contents(self.data)
 
 
-def embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None) -> Path:
+def embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options: ResourceOptions | None) -> Path:
     """The folder with the embeddings of a data folder's images, made where they are not there yet.
 
     Raises:
@@ -172,7 +172,7 @@ def embedded(data: Path, work: Path, embedding: Embedding, *, name: str, options
 
 
 def _embed(
-    data: Path, run: Path, splits: Sequence[Split], folder: Path, facts: Mapping[str, Any], *, options: ComputeOptions | None
+    data: Path, run: Path, splits: Sequence[Split], folder: Path, facts: Mapping[str, Any], *, options: ResourceOptions | None
 ) -> None:
     """Write a run's embeddings of some splits where they are not there yet, and how they were made."""
     folder.mkdir(parents=True, exist_ok=True)

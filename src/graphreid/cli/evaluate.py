@@ -14,18 +14,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid import memory
+from graphreid import peak_memory as memory
+from graphreid.atomic_files import whole_file, writable
 from graphreid.cli import report as page
-from graphreid.cli.options import ComputeOptions
-from graphreid.compiled import counting, jaccard, pairs
-from graphreid.data.features import load_columns, load_features, same_embedder
-from graphreid.evaluation import RULES, Report
-from graphreid.evaluation import evaluate as judge
-from graphreid.files import whole_file, writable
+from graphreid.cli.options import ResourceOptions
+from graphreid.features.features_file import load_columns, load_features, same_embedder
 from graphreid.gallery import Gallery
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import pair_distances as pairs
+from graphreid.kernels import rank_counts as counting
+from graphreid.methods.persistence import parse
+from graphreid.metrics.evaluation import RULES, Report
+from graphreid.metrics.evaluation import evaluate as judge
+from graphreid.metrics.precomputed import Stored, is_stored, stored
 from graphreid.protocols import Reranker
-from graphreid.storage import parse
-from graphreid.stored import Stored, is_stored, stored
 from graphreid.types import JUNK, drop_junk
 
 IMPORTED = (counting, jaccard, pairs)
@@ -34,15 +36,15 @@ IMPORTED = (counting, jaccard, pairs)
 
 def evaluate(
     *,
-    query: Annotated[Path, Parameter(help="features of the probes, with identities")],
+    query: Annotated[Path, Parameter(help="features of the queries, with identities")],
     gallery: Annotated[Path, Parameter(help="features of the gallery, with identities")],
     method: Annotated[
         list[str], Parameter(help="NAME or FILE.safetensors, then [:key=value,…]; or RANKING.npz, DISTANCES.npy; once for each")
     ],
     rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
     ap: Annotated[Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")] = None,
-    denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="probes of the mean, if not the rule's")] = None,
-    distractor: Annotated[int | None, Parameter(help="an identity number that is wrong for every probe")] = None,
+    denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="queries of the mean, if not the rule's")] = None,
+    distractor: Annotated[int | None, Parameter(help="an identity number that is wrong for every query")] = None,
     tracks: Annotated[
         bool, Parameter(negative="", help="judge the gallery's tracks (its track column), each as near as its nearest image")
     ] = False,
@@ -52,12 +54,12 @@ def evaluate(
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
     json_: Annotated[Path | None, Parameter(name="--json", help="write the numbers here")] = None,
     pages: page.ReportOptions | None = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
-    """Judge methods on labelled probes and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.
+    """RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.
 
     A file of another program is judged as a method is: a ranking as 'graphreid rerank' writes it or an .npy array of gallery
-    rows, the nearest first, or an .npy array of distances [probes, gallery]. With lists of K images that leave others out,
+    rows, the nearest first, or an .npy array of distances [queries, gallery]. With lists of K images that leave others out,
     every method is judged by its first K: mAP@K.
     """
     pages = pages or page.ReportOptions()
@@ -66,12 +68,12 @@ def evaluate(
     known_methods = {text: parse(text) for text in method if not is_stored(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
     judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
-    probes, probe_labels = load_features(query, zero=zero)
+    queries, query_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
     same_embedder(query, gallery)
-    files = {query: probes.items, gallery: images.items}
+    files = {query: queries.items, gallery: images.items}
     counted = image_labels.role != JUNK
-    given = {text: stored(text, probes.items, images.items, counted) for text in method if is_stored(text)}
+    given = {text: stored(text, queries.items, images.items, counted) for text in method if is_stored(text)}
     chosen: list[Reranker] = [given[text] if text in given else known_methods[text] for text in method]
     if shortest := min((each.listed for each in given.values() if each.listed), default=None):
         judged = dataclasses.replace(judged, listed=shortest)
@@ -81,18 +83,18 @@ def evaluate(
     known = page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
     reports: list[Report] = []
     details: list[Any] = []
-    options = options or ComputeOptions()
-    with options.compute() as compute:
+    options = options or ResourceOptions()
+    with options.resources() as resources:
         for name, each in zip(method, chosen, strict=True):
             memory.reset_peak()
             # a gallery of its own for each method: none may profit from what another derived
-            subject = each, probes, Gallery(images), probe_labels, image_labels
+            subject = each, queries, Gallery(images), query_labels, image_labels
             if known is not None:
                 score = each.score if isinstance(each, Stored) else "distance"
-                report, detail = page.examine(*subject, rule=judged, name=name, score=score, compute=compute)
+                report, detail = page.examine(*subject, rule=judged, name=name, score=score, resources=resources)
                 details.append(detail)
             else:
-                report = judge(*subject, rule=judged, name=name, tracks=visits, compute=compute)
+                report = judge(*subject, rule=judged, name=name, tracks=visits, resources=resources)
             if isinstance(each, Stored):
                 report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
             report.extra["peak_mb"] = None if name in given else round((memory.peak() - base) / 2**20, 1)
@@ -103,9 +105,9 @@ def evaluate(
     if json_ is not None:
         _write(json_, reports)
     if known is not None:
-        shown = probes, probe_labels, Gallery(images), image_labels
-        with options.compute() as compute:
-            page.write(pages, chosen, reports, details, shown, known, compute)
+        shown = queries, query_labels, Gallery(images), image_labels
+        with options.resources() as resources:
+            page.write(pages, chosen, reports, details, shown, known, resources)
 
 
 def _check(pages: page.ReportOptions, file: Path | None, method: list[str], *, tracks: bool) -> None:
@@ -135,7 +137,7 @@ def _tracks(gallery: Path) -> NDArray[Any]:
 
 def _table(reports: list[Report]) -> Table:
     first = reports[0]
-    caption = f"{first.rule}. {first.queries} probes judged, {first.skipped} skipped (no positive left)."
+    caption = f"{first.rule}. {first.queries} queries judged, {first.skipped} skipped (no positive left)."
     table = Table(caption=f"{caption} Intervals: 95 %, bootstrap over identities.", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)

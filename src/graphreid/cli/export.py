@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graphreid.embedders import load_embedder
-from graphreid.embedders.imported import Imported
+from graphreid.atomic_files import whole_file, whole_folder
 from graphreid.extras import require
-from graphreid.files import whole_file, whole_folder
-from graphreid.nn.export import (
+from graphreid.models import load_embedder
+from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.export import (
     TOLERANCE,
     Pixels,
     Vectors,
@@ -22,8 +22,8 @@ from graphreid.nn.export import (
     to_openvino,
     torch_vectors,
 )
-from graphreid.nn.extraction import Extractor
-from graphreid.runs import MODEL, complete, read_config
+from graphreid.models.extraction import Extractor
+from graphreid.training.run_folder import MODEL, complete, read_config
 
 
 def export(

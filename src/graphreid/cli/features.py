@@ -8,10 +8,10 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from graphreid.data.arrays import read_npy, read_npz
-from graphreid.data.features import COLUMNS, save_features
-from graphreid.data.foreign import market_columns, read_foreign
-from graphreid.data.tables import read_table
+from graphreid.features.array_files import read_npy, read_npz
+from graphreid.features.features_file import COLUMNS, save_features
+from graphreid.features.readers.tables import read_table
+from graphreid.features.readers.toolkits import market_columns, read_foreign
 from graphreid.types import Features, Labels
 
 _TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}

@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid.cli.options import ComputeOptions
-from graphreid.compute import Compute
-from graphreid.data.features import load_columns, load_features
-from graphreid.evaluation import Report, Rule, evaluate
+from graphreid.cli.options import ResourceOptions
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
-from graphreid.openset import Calibration, PairCounts, Verdicts
+from graphreid.methods import METHODS, Cosine, KReciprocal
+from graphreid.methods.persistence import parse, save
+from graphreid.metrics.evaluation import Report, Rule, evaluate
+from graphreid.metrics.open_set import Calibration, PairCounts, Verdicts
 from graphreid.protocols import Learned, Reranker
-from graphreid.rerankers import METHODS, Cosine, KReciprocal
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.storage import parse, save
 from graphreid.types import NORMAL, Features, Labels, drop_junk
 
 Images = tuple[Features, Labels]
@@ -44,7 +44,7 @@ def fit(
         bool, Parameter(negative="", help="exit with 3 if the method is not better than its input on validation identities")
     ] = False,
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
     **settings: Annotated[str, Parameter(help="an option of the method, such as --layers 6")],
 ) -> int:
     """Fit a method that learns, on embeddings with identities.
@@ -66,8 +66,8 @@ def fit(
         raise ValueError("--require-gain needs validation identities: give --validation, or a --validation-share above 0")
     seen = {str(file): _seen(file) for file in (train, validation) if file is not None}
     partial = out.with_name(f"{out.name}.partial")
-    with (options or ComputeOptions()).compute() as compute:
-        fitted = chosen.fit(*learn, validation=held, compute=compute, folder=partial)
+    with (options or ResourceOptions()).resources() as resources:
+        fitted = chosen.fit(*learn, validation=held, resources=resources, folder=partial)
         chosen.record_["images_seen_by_the_embedder"] = seen
         save(fitted, out)
         shutil.rmtree(partial, ignore_errors=True)
@@ -75,7 +75,7 @@ def fit(
         print(
             f"{out}: {facts['images']} images, {facts['identities']} identities, {facts['epochs']} epochs, {facts['seconds']} s"
         )
-        return 0 if held is None or _compared(fitted, held, compute) or not require_gain else NO_GAIN
+        return 0 if held is None or _compared(fitted, held, resources) or not require_gain else NO_GAIN
 
 
 def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
@@ -135,19 +135,21 @@ def _seen(file: Path) -> int | None:
     return count
 
 
-def _compared(method: Reranker, held: Images, compute: Compute) -> bool:
+def _compared(method: Reranker, held: Images, resources: Resources) -> bool:
     """Show the method beside its input and k-reciprocal on validation identities; is it better than its input?"""
     features, labels = held
     rows = (("input (cosine)", Cosine()), (str(getattr(method, "name", "method")), method), ("k-reciprocal", KReciprocal()))
-    reports = [evaluate(each, features, Gallery(features), labels, labels, name=name, compute=compute) for name, each in rows]
+    reports = [
+        evaluate(each, features, Gallery(features), labels, labels, name=name, resources=resources) for name, each in rows
+    ]
     table = Table("validation identities", "mAP", "rank-1", "mAP less the input's", box=SIMPLE_HEAD, pad_edge=False)
     for report in reports:
         low, high = report.interval()
         numbers = f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]", f"{report.cmc(1):.3f}", _gain(report, reports[0])
         table.add_row(*map(escape, (report.method, *numbers)))
     (Console() if sys.stdout.isatty() else Console(width=160)).print(table)
-    print(f"{reports[0].queries} probes, each among the other images; same identity and camera removed. Intervals: 95 %.")
-    calibration = _calibration(method, held, compute)
+    print(f"{reports[0].queries} queries, each among the other images; same identity and camera removed. Intervals: 95 %.")
+    calibration = _calibration(method, held, resources)
     if calibration is not None:
         print(f"link probabilities: calibration error {calibration.error:.3f}, Brier score {calibration.brier:.3f}")
     for line in _said(_facts(method)):
@@ -181,11 +183,11 @@ def _facts(method: Reranker) -> dict[str, Any]:
     return record.get("validation", {})
 
 
-def _calibration(method: Reranker, held: Images, compute: Compute) -> Calibration | None:
+def _calibration(method: Reranker, held: Images, resources: Resources) -> Calibration | None:
     features, labels = held
     gallery = Gallery(features)
     verdicts = Verdicts(labels, labels, own=gallery.rows_of(features.items), rule=Rule())
     counts = PairCounts(verdicts, comparable=True)
-    for block in method.distances(features, gallery, compute=compute):
+    for block in method.distances(features, gallery, resources=resources):
         counts.add(block)
     return counts.separation().calibration

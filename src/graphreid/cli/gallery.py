@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_embedder_name, load_features, load_vectors
-from graphreid.data.images import Images
-from graphreid.embedders import load_embedder, name_of
+from graphreid.atomic_files import whole_file, whole_folder
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.images import Images
 from graphreid.extras import require
-from graphreid.files import whole_file, whole_folder
-from graphreid.living import Answer, Config, LivingGallery, choose, online, respond, threshold_of, why
-from graphreid.living.facts import facts
-from graphreid.living.files import export as write
-from graphreid.living.files import read
-from graphreid.runs import MODEL, complete, read_config
-from graphreid.storage import parse
+from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
+from graphreid.methods.persistence import parse
+from graphreid.models import load_embedder, name_of
+from graphreid.store import Answer, Config, PersistentGallery, choose, online, respond, threshold_of, why
+from graphreid.store.import_export import export as write
+from graphreid.store.import_export import read
+from graphreid.store.summary import facts
+from graphreid.training.run_folder import MODEL, complete, read_config
 from graphreid.types import Features, drop_junk
 
 Folder = Annotated[Path, Parameter(help="the gallery's folder")]
@@ -45,7 +45,7 @@ def create(
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
     k: Annotated[int, Parameter(help="neighbours of each image that are always at hand")] = 70,
     margin: Annotated[int, Parameter(help="neighbours beyond these, so that removing images seldom leaves too few")] = 26,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Make a gallery on disk.
 
@@ -63,10 +63,10 @@ def create(
         embedder = _made_by(features[0], embedder)
     root = None if images is None else str(images.resolve())
     config = Config(width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin)
-    with (options or ComputeOptions()).compute() as compute, whole_folder(gallery) as made:
-        living = LivingGallery.create(made, config, compute=compute)
+    with (options or ResourceOptions()).resources() as resources, whole_folder(gallery) as made:
+        living = PersistentGallery.create(made, config, resources=resources)
         lines = [_added(living, file, embedder) for file in features]
-        living.keep_lists(compute=compute)
+        living.keep_lists(resources=resources)
         lines.append(f"{gallery}: {len(living.snapshot()):,} images, vectors {config.width} wide")
     print("\n".join(lines))
 
@@ -77,7 +77,7 @@ def add(
     *,
     features: Annotated[tuple[Path, ...], Parameter(help="features files", negative="")],
     embedder: Embedder = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Add the images of features files to a gallery.
 
@@ -86,8 +86,8 @@ def add(
     living = _opened(gallery)
     for file in features:
         print(_added(living, file, embedder), flush=True)
-    with (options or ComputeOptions()).compute() as compute:
-        living.keep_lists(compute=compute)
+    with (options or ResourceOptions()).resources() as resources:
+        living.keep_lists(resources=resources)
     print(f"{gallery}: {len(living.snapshot()):,} images")
 
 
@@ -96,7 +96,7 @@ def remove(
     /,
     *items: Annotated[str, Parameter(help="items to remove")],
     list_: Annotated[Path | None, Parameter(name="--list", help="a file with an item in each line")] = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Remove images from a gallery, all or none."""
     names = [*items, *(() if list_ is None else _lines(list_))]
@@ -105,14 +105,14 @@ def remove(
     living = _opened(gallery)
     living.remove(np.array(names))
     print(f"{gallery}: removed {_some(names)}", flush=True)
-    with (options or ComputeOptions()).compute() as compute:
-        living.keep_lists(compute=compute)
+    with (options or ResourceOptions()).resources() as resources:
+        living.keep_lists(resources=resources)
     print(f"{gallery}: {len(living.snapshot()):,} images")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Probes:
+class Queries:
     """What is searched for: one of these."""
 
     features: Annotated[Path | None, Parameter(help="a features file")] = None
@@ -126,23 +126,23 @@ def search(
     gallery: Folder,
     /,
     *,
-    probes: Probes | None = None,
+    queries: Queries | None = None,
     method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
-    top: Annotated[int, Parameter(help="images to give for each probe")] = 10,
+    top: Annotated[int, Parameter(help="images to give for each query")] = 10,
     embedder: Embedder = None,
     json_: Annotated[Path | None, Parameter(name="--json", help="write the answers to a file, all of each")] = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
-    """Search a gallery, each probe by itself.
+    """Search a gallery, each query by itself.
 
-    Where 'graphreid gallery calibrate' has chosen a threshold for the method, a probe is unknown if its first image is beyond.
+    Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if its first image is beyond.
     """
     living, chosen = _opened(gallery), online(parse(method), method)
     threshold = threshold_of(living, chosen)
-    with (options or ComputeOptions()).compute() as compute:
+    with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
-        query = _probes(living, snapshot, probes or Probes(), embedder, compute)
-        answers = respond(snapshot, chosen, query, top=top, threshold=threshold, compute=compute)
+        query = _queries(living, snapshot, queries or Queries(), embedder, resources)
+        answers = respond(snapshot, chosen, query, top=top, threshold=threshold, resources=resources)
     if json_ is not None:
         content = {
             "method": method,
@@ -164,28 +164,28 @@ def explain(
     gallery: Folder,
     /,
     *,
-    probes: Probes | None = None,
+    queries: Queries | None = None,
     method: Annotated[str, Parameter(help="METHOD that makes a graph, such as cagcn's file; in its online setting")],
     top: Annotated[int, Parameter(help="images of the graph to show, those that the method puts first")] = 10,
     embedder: Embedder = None,
     json_: Annotated[Path | None, Parameter(name="--json", help="write the whole graph to a file")] = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
-    """Show a method's graph of one probe: which images were looked at, who hears whom, ranks before and after."""
+    """Show a method's graph of one query: which images were looked at, who hears whom, ranks before and after."""
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
     living, chosen = _opened(gallery), online(parse(method), method)
-    with (options or ComputeOptions()).compute() as compute:
+    with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
-        query = _probes(living, snapshot, probes or Probes(), embedder, compute)
-        made = why(snapshot, chosen, method, query, compute=compute)
+        query = _queries(living, snapshot, queries or Queries(), embedder, resources)
+        made = why(snapshot, chosen, method, query, resources=resources)
     if json_ is not None:
         with whole_file(json_) as temporary:
             temporary.write_text(json.dumps({"method": method, **asdict(made)}, indent=1) + "\n")
         print(f"{json_}: {len(made.nodes)} images, {len(made.edges)} edges")
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(made.probe), title_justify="left")
-    for column in ("after", "before", "item", "probability", "heard by the probe", "hears most"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(made.query), title_justify="left")
+    for column in ("after", "before", "item", "probability", "heard by the query", "hears most"):
         table.add_column(column, justify="left" if column in ("item", "hears most") else "right", overflow="fold")
     loudest = {edge.hears: edge for edge in sorted(made.edges, key=lambda edge: edge.weight) if edge.hears != edge.heard}
     for place in sorted(range(len(made.nodes)), key=lambda place: made.nodes[place].after)[:top]:
@@ -211,7 +211,7 @@ def info(
     for name, value in known.items():
         print(f"{name.replace('_', ' '):<12} {'-' if value is None else f'{value:,}' if isinstance(value, int) else value}")
     for each in chosen:
-        rates = f"FPIR {each['false_positive_rate']:.2%}, DIR {each['identification_rate']:.1%} of {each['probes']:,} probes"
+        rates = f"FPIR {each['false_positive_rate']:.2%}, DIR {each['identification_rate']:.1%} of {each['queries']:,} queries"
         print(
             f"{'threshold':<12} {each['method']}: {each['score']} {each['threshold']:.4f}; {rates}, {each['images']:,} images"
         )
@@ -221,32 +221,32 @@ def calibrate(
     gallery: Folder,
     /,
     *,
-    query: Annotated[Path, Parameter(help="features of labelled probes")],
+    query: Annotated[Path, Parameter(help="features of labelled queries")],
     method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
-    fpir: Annotated[float, Parameter(help="false positive identification rate: share of unknown probes that may pass")] = 0.01,
+    fpir: Annotated[float, Parameter(help="false positive identification rate: share of unknown queries that may pass")] = 0.01,
     unknowns: Annotated[
         Literal["given", "removed"],
-        Parameter(help="unknown probes: those whose identity is not in the gallery, or all with their right images hidden"),
+        Parameter(help="unknown queries: those whose identity is not in the gallery, or all with their right images hidden"),
     ] = "given",
     rule: Annotated[
         Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
     ] = "market",
     embedder: Embedder = None,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
-    """Choose the threshold beyond which a probe is unknown, for one method, on labelled probes.
+    """Choose the threshold beyond which a query is unknown, for one method, on labelled queries.
 
-    It is the largest at which the first image of at most this share of the unknown probes passes. It holds for a gallery of
-    about this size: the more images there are, the more unknown probes find one that passes.
+    It is the largest at which the first image of at most this share of the unknown queries passes. It holds for a gallery of
+    about this size: the more images there are, the more unknown queries find one that passes.
     """
     living, chosen = _opened(gallery), online(parse(method), method)
     living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
-    with (options or ComputeOptions()).compute() as compute:
-        made = choose(living, method, chosen, images, labels, rate=fpir, unknowns=unknowns, rule=rule, compute=compute)
+    with (options or ResourceOptions()).resources() as resources:
+        made = choose(living, method, chosen, images, labels, rate=fpir, unknowns=unknowns, rule=rule, resources=resources)
     print(
-        f"{gallery}: {made.score} {made.threshold:.4f} for {method}: {made.false_positive_rate:.2%} of the unknown probes pass,"
-        f" and {made.identification_rate:.1%} of the known ones are identified ({made.probes:,} probes, {made.images:,} images)"
+        f"{gallery}: {made.score} {made.threshold:.4f} for {method}: {made.false_positive_rate:.2%} of the unknown queries pass,"
+        f" and {made.identification_rate:.1%} of the known ones are identified ({made.queries:,} queries, {made.images:,} images)"
     )
 
 
@@ -263,8 +263,8 @@ def export(
         print(f"left out, for some images have none, or a features file has no such column: {', '.join(left)}")
 
 
-def _opened(gallery: Path) -> LivingGallery:
-    return LivingGallery(gallery)
+def _opened(gallery: Path) -> PersistentGallery:
+    return PersistentGallery(gallery)
 
 
 def _made_by(file: Path, embedder: str | None) -> str | None:
@@ -282,7 +282,7 @@ def _lines(file: Path) -> list[str]:
         raise ValueError(f"{file}: not text ({error}): give an item in each line, in UTF-8") from None
 
 
-def _added(living: LivingGallery, file: Path, embedder: str | None) -> str:
+def _added(living: PersistentGallery, file: Path, embedder: str | None) -> str:
     images, texts, _, junk = read(file, zero=living.config.zero)
     living.check_embedder(_made_by(file, embedder), str(file))
     try:
@@ -292,33 +292,35 @@ def _added(living: LivingGallery, file: Path, embedder: str | None) -> str:
     return f"{file}: added {len(images):,} images" + (f", left out {junk:,} that are junk" if junk else "")
 
 
-def _probes(living: LivingGallery, snapshot: Any, probes: Probes, embedder: str | None, compute: Any) -> Features:
-    if sum((probes.features is not None, bool(probes.image), bool(probes.item))) != 1:
+def _queries(living: PersistentGallery, snapshot: Any, queries: Queries, embedder: str | None, resources: Any) -> Features:
+    if sum((queries.features is not None, bool(queries.image), bool(queries.item))) != 1:
         raise ValueError("what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the three")
-    for name, given in (("--model", probes.model), ("--camera", probes.camera)):
-        if given is not None and not probes.image:
+    for name, given in (("--model", queries.model), ("--camera", queries.camera)):
+        if given is not None and not queries.image:
             raise ValueError(f"{name} is for --image: leave it out")
-    if embedder is not None and probes.features is None:
+    if embedder is not None and queries.features is None:
         raise ValueError("--embedder is for --features: leave it out")
-    if probes.item:
-        return snapshot.searchable().features.take(np.array([snapshot.row(item) for item in probes.item]))
-    if probes.features is not None:
-        living.check_embedder(_made_by(probes.features, embedder), str(probes.features))
-        return load_vectors(probes.features, zero=living.config.zero)
-    if probes.model is None:
+    if queries.item:
+        return snapshot.searchable().features.take(np.array([snapshot.row(item) for item in queries.item]))
+    if queries.features is not None:
+        living.check_embedder(_made_by(queries.features, embedder), str(queries.features))
+        return load_vectors(queries.features, zero=living.config.zero)
+    if queries.model is None:
         raise ValueError("--image needs --model RUN, which made the gallery's vectors")
-    read_config(probes.model)
-    if not complete(probes.model):
-        raise ValueError(f"{probes.model}: its training has not ended: go on with the same 'graphreid train' command")
-    network = load_embedder(probes.model / MODEL)
-    living.check_embedder(name_of(probes.model / MODEL, flip=network.flip_average), str(probes.model))
-    camera = None if probes.camera is None else np.full(len(probes.image), probes.camera)
-    return network.embed(Images(probes.image, np.array([f"probe {path}" for path in probes.image]), camera), compute=compute)
+    read_config(queries.model)
+    if not complete(queries.model):
+        raise ValueError(f"{queries.model}: its training has not ended: go on with the same 'graphreid train' command")
+    network = load_embedder(queries.model / MODEL)
+    living.check_embedder(name_of(queries.model / MODEL, flip=network.flip_average), str(queries.model))
+    camera = None if queries.camera is None else np.full(len(queries.image), queries.camera)
+    return network.embed(
+        Images(queries.image, np.array([f"query {path}" for path in queries.image]), camera), resources=resources
+    )
 
 
 def _table(answer: Answer, *, named: bool) -> Table:
     verdict = " [bold]unknown[/bold]" if answer.unknown else ""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{escape(answer.probe)}{verdict}", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{escape(answer.query)}{verdict}", title_justify="left")
     for column in ("", "item", "identity", "camera"):
         table.add_column(column, overflow="fold")
     linked = any(match.probability is not None for match in answer.matches)

@@ -6,19 +6,19 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_folder
 from graphreid.cli.calibrate import digest
-from graphreid.data.images import Resample
-from graphreid.data.manifest import read_manifest
-from graphreid.embedders import save_embedder
-from graphreid.embedders.imported import Imported
-from graphreid.files import whole_folder
-from graphreid.nn.backbones import Matched
-from graphreid.nn.filling import fill, read_layout
-from graphreid.nn.layouts import Feature, Foreign, Pooling, StemPool
-from graphreid.nn.published import Reading
-from graphreid.nn.weights import read_state
-from graphreid.runs import MODEL, Identities, begin, split_identities
+from graphreid.datasets.images import Resample
+from graphreid.datasets.manifest import read_manifest
+from graphreid.models import save_embedder
+from graphreid.models.backbones import Matched
+from graphreid.models.checkpoints.architectures import Feature, Foreign, Pooling, StemPool
+from graphreid.models.checkpoints.filling import fill, read_layout
+from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.checkpoints.parameter_names import Reading
+from graphreid.models.checkpoints.tensors import read_state
 from graphreid.seeding import seeded
+from graphreid.training.run_folder import MODEL, Identities, begin, split_identities
 
 _LISTED = 20
 """Names of a kind that are printed."""

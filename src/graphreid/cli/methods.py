@@ -5,8 +5,8 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from graphreid.rerankers import METHODS
-from graphreid.storage import options
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import options
 
 
 def methods() -> None:

@@ -9,12 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graphreid.cli.progress import progress
-from graphreid.compute import Compute, parse_memory
+from graphreid.resources import Resources, parse_memory
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ComputeOptions:
+class ResourceOptions:
     """Where and with how much a command runs."""
 
     device: Annotated[str, Parameter(help="cpu or cuda")] = "cpu"
@@ -22,13 +22,13 @@ class ComputeOptions:
     threads: Annotated[int | None, Parameter(help="processor threads; all if not given")] = None
 
     @contextmanager
-    def compute(self) -> Generator[Compute]:
-        """A `Compute` that shows its progress on the terminal; within it all work is done by its threads."""
+    def resources(self) -> Generator[Resources]:
+        """A `Resources` that shows its progress on the terminal; within it all work is done by its threads."""
         memory = None if self.memory is None else parse_memory(self.memory)
         with progress() as callback:
-            compute = Compute(device=self.device, memory=memory, threads=self.threads, progress=callback)
+            resources = Resources(device=self.device, memory=memory, threads=self.threads, progress=callback)
             if self.threads:
                 # compiled loops can be told how many threads to use once they are imported
-                import_module("graphreid.compiled.pairs")
-            with compute.limits():
-                yield compute
+                import_module("graphreid.kernels.pair_distances")
+            with resources.limits():
+                yield resources

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from graphreid.data.manifest import read_manifest
-from graphreid.data.truth import FOLDER, overlap, read_truth
-from graphreid.embedders import load_embedder
-from graphreid.embedders.icg import ICG, LABELS
+from graphreid.atomic_files import writable
+from graphreid.datasets.manifest import read_manifest
 from graphreid.extras import require
-from graphreid.files import writable
-from graphreid.report import parts as pictures
-from graphreid.runs import MODEL, complete, read_config
+from graphreid.models import load_embedder
+from graphreid.models.icg.embedder import ICG, LABELS
+from graphreid.report import part_pictures as pictures
+from graphreid.synthetic.ground_truth import FOLDER, overlap, read_truth
+from graphreid.training.run_folder import MODEL, complete, read_config
 
 
 def parts(

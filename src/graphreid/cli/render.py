@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from graphreid.cli.progress import progress
-from graphreid.compute import Compute, parse_memory
-from graphreid.data.synthetic import Settings
-from graphreid.data.synthetic import render as make
+from graphreid.resources import Resources, parse_memory
+from graphreid.synthetic.render import Settings
+from graphreid.synthetic.render import render as make
 
 
 def render(
@@ -47,7 +47,7 @@ def render(
     start = time.perf_counter()
     with progress() as callback:
         limit = None if memory is None else parse_memory(memory)
-        manifest = make(out, settings, compute=Compute(memory=limit, threads=threads, progress=callback))
+        manifest = make(out, settings, resources=Resources(memory=limit, threads=threads, progress=callback))
     seconds = time.perf_counter() - start
     parts = ", ".join(f"{int((manifest.split == split).sum())} {split}" for split in ("train", "query", "gallery"))
     special = ", ".join(f"{int((manifest.role == role).sum())} {role}" for role in ("distractor", "junk"))

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from graphreid.compute import Compute
-from graphreid.data.features import load_columns
-from graphreid.evaluation import Report
+from graphreid.atomic_files import writable
 from graphreid.extras import require
-from graphreid.files import writable
+from graphreid.features.features_file import load_columns
 from graphreid.gallery import Gallery
+from graphreid.metrics.evaluation import Report
 from graphreid.protocols import Reranker
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels, Text, codes
 
 
@@ -103,7 +103,7 @@ def write(
     details: Sequence[Any],
     images: tuple[Features, Labels, Gallery, Labels],
     known: Sources,
-    compute: Compute,
+    resources: Resources,
 ) -> None:
     """The page that `options` ask for."""
     from graphreid.report import write_report  # noqa: PLC0415
@@ -125,7 +125,7 @@ def write(
         camera_names=known.cameras,
         title=options.title or "Retrieval report",
         facts=known.facts,
-        compute=compute,
+        resources=resources,
     )
     print(f"{options.report}: {options.report.stat().st_size / 2**20:.1f} MB, open it in any browser")
 
@@ -137,7 +137,7 @@ def _files(options: ReportOptions, items: Sequence[str], paths: Mapping[str, str
         ValueError: not one item has a file.
     """
     if options.data is not None:
-        from graphreid.data.manifest import read_manifest  # noqa: PLC0415  # pyarrow, for those with images alone
+        from graphreid.datasets.manifest import read_manifest  # noqa: PLC0415  # pyarrow, for those with images alone
 
         manifest = read_manifest(options.data)
         wanted = set(items)

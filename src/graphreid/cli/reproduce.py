@@ -14,23 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid import memory
+from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
 from graphreid.cli.embedding import Embedding, Training, embedded
-from graphreid.cli.options import ComputeOptions
-from graphreid.compiled import counting, jaccard, pairs
-from graphreid.data.manifest import NAME
-from graphreid.data.sets import SETS
-from graphreid.data.truth import FOLDER as TRUTH
-from graphreid.evaluation import RULES
-from graphreid.experiments import figures
-from graphreid.experiments.coverage import COVERAGE, MASKS, select, state
-from graphreid.experiments.inputs import is_embeddings, load_inputs
-from graphreid.experiments.pixels import run_trained
-from graphreid.experiments.publish import publish
-from graphreid.experiments.recipe import Recipe, Value
-from graphreid.experiments.run import Result, run
-from graphreid.experiments.selection import Bench
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.manifest import NAME
+from graphreid.datasets.published import SETS
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import pair_distances as pairs
+from graphreid.kernels import rank_counts as counting
+from graphreid.metrics.evaluation import RULES
+from graphreid.papers import figures
+from graphreid.papers.coverage import COVERAGE, MASKS, select, state
+from graphreid.papers.inputs import is_embeddings, load_inputs
+from graphreid.papers.pixels import run_trained
+from graphreid.papers.publish import publish
+from graphreid.papers.recipe import Recipe, Value
+from graphreid.papers.run import Result, run
+from graphreid.papers.selection import Bench
+from graphreid.synthetic.ground_truth import FOLDER as TRUTH
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -61,7 +63,7 @@ def reproduce(
     pictures: Annotated[
         bool, Parameter(negative="", help="put the images themselves into ranked lists; not of people who did not agree")
     ] = False,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Make the papers' tables and figures on your data, their numbers and ours side by side.
 
@@ -87,13 +89,13 @@ def reproduce(
     _refuse_idle(recipes, data, embedding, given=bool(given or preset))
     training = Training(data, work, embedding, options)
     folder = _folder(recipes, data, work, embedding, name=name, options=options)
-    with (options or ComputeOptions()).compute() as compute:
+    with (options or ResourceOptions()).resources() as resources:
 
         def bench(where: Path, seed: int | None = None) -> Bench:
             inputs = load_inputs(where, name)
             if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
                 raise ValueError(f"{where}: the features files name no images (column path): leave --pictures out")
-            return Bench(inputs, work, RULES[rule], compute, given, preset, base, seed)
+            return Bench(inputs, work, RULES[rule], resources, given, preset, base, seed)
 
         shared = None if folder is None else bench(folder)
         for recipe in recipes:
@@ -138,7 +140,7 @@ def _refuse_idle(recipes: Sequence[Recipe], data: Path, embedding: Embedding, *,
 
 
 def _folder(
-    recipes: Sequence[Recipe], data: Path, work: Path, embedding: Embedding, *, name: str, options: ComputeOptions | None
+    recipes: Sequence[Recipe], data: Path, work: Path, embedding: Embedding, *, name: str, options: ResourceOptions | None
 ) -> Path | None:
     """The folder with the embeddings that rows share; None where every row trains its own."""
     if all(recipe.trains for recipe in recipes):
@@ -153,7 +155,7 @@ def _run(
     say = partial(print, flush=True)
     if shared is not None and not recipe.trains:
         return run(recipe, shared, seeds=seeds, say=say), shared, None
-    from graphreid.experiments import part_figures  # noqa: PLC0415  # networks and pictures take seconds to import
+    from graphreid.papers import part_figures  # noqa: PLC0415  # networks and pictures take seconds to import
 
     results, trained, on = run_trained(
         recipe, training.make, lambda made, seed: bench(made.embeddings, seed), seeds=seeds, say=say

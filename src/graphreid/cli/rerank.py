@@ -6,25 +6,25 @@ from typing import Annotated, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.features import load_vectors, same_embedder
-from graphreid.files import whole_file
+from graphreid.atomic_files import whole_file
+from graphreid.cli.options import ResourceOptions
+from graphreid.features.features_file import load_vectors, same_embedder
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse
 from graphreid.ranking import rank
-from graphreid.storage import parse
 
 
 def rerank(
     method: str,
     *,
-    query: Annotated[Path, Parameter(help="features of the probes")],
+    query: Annotated[Path, Parameter(help="features of the queries")],
     gallery: Annotated[Path, Parameter(help="features of the gallery")],
     out: Annotated[Path, Parameter(help="the ranking, an .npz file")],
-    top: Annotated[int, Parameter(help="gallery images to keep for each probe")] = 100,
+    top: Annotated[int, Parameter(help="gallery images to keep for each query")] = 100,
     zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
-    """Rank a gallery for each probe. No labels are needed, and none that the files hold are used.
+    """Rank a gallery for each query. No labels are needed, and none that the files hold are used.
 
     The file has `order` (int32, rows of the gallery file, -1 where there is none), `distance` (ascending) and, where the method
     gives one, `probability`; `query_item` and `gallery_item` name the rows; `method` and `setting` say what made it.
@@ -35,14 +35,14 @@ def rerank(
         NAME or FILE.safetensors, then [:key=value,…]: see `graphreid methods`.
     """
     chosen = parse(method)
-    probes, images = load_vectors(query, zero=zero), Gallery(load_vectors(gallery, zero=zero))
+    queries, images = load_vectors(query, zero=zero), Gallery(load_vectors(gallery, zero=zero))
     same_embedder(query, gallery)
-    with (options or ComputeOptions()).compute() as compute, whole_file(out) as temporary:
-        ranking = rank(chosen.distances(probes, images, compute=compute), top)
+    with (options or ResourceOptions()).resources() as resources, whole_file(out) as temporary:
+        ranking = rank(chosen.distances(queries, images, resources=resources), top)
         columns = {
             "order": ranking.order,
             "distance": ranking.distance,
-            "query_item": probes.items,
+            "query_item": queries.items,
             "gallery_item": images.features.items,
             "method": np.array(method),
             "setting": np.array(chosen.setting),
@@ -51,4 +51,6 @@ def rerank(
             columns["probability"] = ranking.probability
         with temporary.open("wb") as file:
             np.savez(file, **columns)  # pyright: ignore[reportArgumentType]  # numpy types every keyword as allow_pickle
-    print(f"{out}: first {ranking.order.shape[1]} of {len(images)} images for {len(probes)} probes, {method}, {chosen.setting}")
+    print(
+        f"{out}: first {ranking.order.shape[1]} of {len(images)} images for {len(queries)} queries, {method}, {chosen.setting}"
+    )

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid.experiments.compare import error_removed
-from graphreid.experiments.records import Record, describe, read_records, report_of, same_probes
+from graphreid.papers.compare import error_removed
+from graphreid.papers.records import Record, describe, read_records, report_of, same_queries
 
 
 def runs(
@@ -20,7 +20,7 @@ def runs(
     ),
     *,
     compare: Annotated[
-        tuple[str, str] | None, Parameter(help="two keys, or their beginnings: the second less the first, by pairs of probes")
+        tuple[str, str] | None, Parameter(help="two keys, or their beginnings: the second less the first, by pairs of queries")
     ] = None,
 ) -> None:
     """List run records, oldest first, or compare two."""
@@ -101,8 +101,8 @@ def _flat(content: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 def _compared(first: Record, second: Record) -> list[str]:
     lines = [f"{record['key']}: {describe(record)}, mAP {record['metrics']['mAP']:.3f}" for record in (first, second)]
-    if not same_probes(first, second):
-        return [*lines, "They judged other probes, or by another rule: no paired difference."]
+    if not same_queries(first, second):
+        return [*lines, "They judged other queries, or by another rule: no paired difference."]
     for metric in ("mAP", "rank-1", "rank-5", "rank-10"):
         before, after = report_of(first, metric), report_of(second, metric)
         apart, (low, high) = after.difference(before)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graphreid.cli.options import ComputeOptions
+from graphreid.cli.options import ResourceOptions
 from graphreid.extras import require
 
 TOKEN = "GRAPHREID_TOKEN"  # noqa: S105  # the variable's name
@@ -28,7 +28,7 @@ def serve(
     port: Annotated[int, Parameter(help="the port to listen at; 0 for any that is free")] = 8000,
     body: Annotated[int, Parameter(help="megabytes that a request may have")] = 32,
     requests: Annotated[int, Parameter(help="requests in progress; more are told to come again (503)")] = 64,
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Serve a gallery over HTTP, with a viewer for a browser at the same address.
 
@@ -46,12 +46,12 @@ def serve(
         raise ValueError(f"--body is {body} and --requests is {requests}: both must be at least 1")
     import uvicorn  # noqa: PLC0415  # extras, which are asked for first
 
-    from graphreid.living import LivingGallery  # noqa: PLC0415
-    from graphreid.service import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
-    from graphreid.viewer import pages  # noqa: PLC0415
+    from graphreid.server import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
+    from graphreid.server.viewer import pages  # noqa: PLC0415
+    from graphreid.store import PersistentGallery  # noqa: PLC0415
 
-    with (options or ComputeOptions()).compute() as compute:
-        engine = Engine(LivingGallery(gallery, compute=compute), method, model=model, compute=compute)
+    with (options or ResourceOptions()).resources() as resources:
+        engine = Engine(PersistentGallery(gallery, resources=resources), method, model=model, resources=resources)
         images = len(engine.living.snapshot())
         name = f"[{host}]" if ":" in host else host
         limits = Limits(body=body * 2**20, requests=requests)

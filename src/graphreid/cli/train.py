@@ -10,20 +10,20 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 from cyclopts import Parameter
 
-from graphreid import processes
-from graphreid.cli.options import ComputeOptions
-from graphreid.data.manifest import Manifest, read_manifest
-from graphreid.embedders import build, save_embedder
-from graphreid.embedders.bot import PRESETS, BoT
-from graphreid.embedders.hrnet import FILE, GRAPHS, OWN, SETTINGS
-from graphreid.embedders.icg import ICG
-from graphreid.embedders.icg import PRESETS as ICG_PRESETS
-from graphreid.nn.relations import RelationObjective
-from graphreid.rerankers.hrnet import HRNet
-from graphreid.rerankers.parts import Parts
-from graphreid.runs import LOG, MODEL, PARTS, Identities, begin, complete, split_identities, taken_back
-from graphreid.storage import options as options_of
-from graphreid.storage import parse, save
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.manifest import Manifest, read_manifest
+from graphreid.methods.hrnet.method import HRNet
+from graphreid.methods.hrnet.relations import RelationObjective
+from graphreid.methods.parts import Parts
+from graphreid.methods.persistence import options as options_of
+from graphreid.methods.persistence import parse, save
+from graphreid.models import build, save_embedder
+from graphreid.models.bot import PRESETS, BoT
+from graphreid.models.hrnet import FILE, GRAPHS, OWN, SETTINGS
+from graphreid.models.icg.embedder import ICG
+from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
+from graphreid.training import processes
+from graphreid.training.run_folder import LOG, MODEL, PARTS, Identities, begin, complete, split_identities, taken_back
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
         Parameter(name="--set", negative="", help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]"),
     ] = (),
     on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
-    options: ComputeOptions | None = None,
+    options: ResourceOptions | None = None,
 ) -> None:
     """Train an embedder on a data folder's train split.
 
@@ -90,11 +90,11 @@ def train(
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
     _say(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
-    with taken_back(out, new=processes.first() and not resumed), (options or ComputeOptions()).compute() as compute:
+    with taken_back(out, new=processes.first() and not resumed), (options or ResourceOptions()).resources() as resources:
         embedder.fit(
             manifest.images(rows),
             manifest.labels(rows),
-            compute=compute,
+            resources=resources,
             run=out,
             on_error=on_error,
             beside=graphs and graphs.objective,

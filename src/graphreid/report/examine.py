@@ -7,40 +7,40 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.compute import Compute
-from graphreid.evaluation import Judge, Report, Rule
 from graphreid.gallery import Gallery
-from graphreid.openset import PairCounts, Separation, Verdicts
+from graphreid.metrics.evaluation import RankCounter, Report, Rule
+from graphreid.metrics.open_set import PairCounts, Separation, Verdicts
 from graphreid.protocols import Reranker
 from graphreid.ranking import first, listed
+from graphreid.resources import Resources
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels
 
 TOP = 50
-"""Images of each probe to keep, so that ten that count are among them where many are of the probe's own camera."""
+"""Images of each query to keep, so that ten that count are among them where many are of the query's own camera."""
 ROWS = 64
-"""Probes whose first images are sorted out in one go."""
+"""Queries whose first images are sorted out in one go."""
 MOST_CAMERAS = 40
 """A table of more cameras can't be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class CameraTable:
-    """How well probes of one camera find their identity among the gallery images of one camera.
+    """How well queries of one camera find their identity among the gallery images of one camera.
 
     Attributes:
-        probe: int64 [a], the probes' cameras, ascending (numbers, or codes of text as in `Labels`).
+        query: int64 [a], the queries' cameras, ascending (numbers, or codes of text as in `Labels`).
         gallery: int64 [b], the gallery's.
-        mean_ap: float64 [a, b] in [0, 1], probes of camera a searched among the images of camera b alone; NaN where no probe
+        mean_ap: float64 [a, b] in [0, 1], queries of camera a searched among the images of camera b alone; NaN where no query
             has a right image there (its own camera, where the rule removes it).
-        rank1: float64 [a, b] in [0, 1], the share of these probes whose first image is right.
-        probes: int64 [a, b], how many probes have a right image there.
+        rank1: float64 [a, b] in [0, 1], the share of these queries whose first image is right.
+        queries: int64 [a, b], how many queries have a right image there.
     """
 
-    probe: Int64[np.ndarray, " a"]
+    query: Int64[np.ndarray, " a"]
     gallery: Int64[np.ndarray, " b"]
     mean_ap: Float64[np.ndarray, "a b"]
     rank1: Float64[np.ndarray, "a b"]
-    probes: Int64[np.ndarray, "a b"]
+    queries: Int64[np.ndarray, "a b"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +60,10 @@ class Watch:
     """Gathers `Details` of blocks of distances as they come.
 
     Args:
-        query, gallery: labels of the probes and of the gallery.
-        own: int64 [q], the gallery row that is the probe itself, or -1 (`Gallery.rows_of`).
+        query, gallery: labels of the queries and of the gallery.
+        own: int64 [q], the gallery row that is the query itself, or -1 (`Gallery.rows_of`).
         rule: who counts as right.
-        comparable: whether the method declares its distances comparable between probes.
+        comparable: whether the method declares its distances comparable between queries.
         score: what a distance is called.
     """
 
@@ -74,9 +74,9 @@ class Watch:
         self._listed = rule.listed
         self._cameras: _CameraPairs | None = None
         if query.camera is not None and gallery.camera is not None:
-            probes, images = np.unique(query.camera, return_inverse=True), np.unique(gallery.camera, return_inverse=True)
-            if max(len(probes[0]), len(images[0])) <= MOST_CAMERAS:
-                self._cameras = _CameraPairs(query, gallery, probes, images, own, rule)
+            queries, images = np.unique(query.camera, return_inverse=True), np.unique(gallery.camera, return_inverse=True)
+            if max(len(queries[0]), len(images[0])) <= MOST_CAMERAS:
+                self._cameras = _CameraPairs(query, gallery, queries, images, own, rule)
 
     def add(self, block: DistanceBlock) -> None:
         """Count a block.
@@ -90,7 +90,7 @@ class Watch:
             self._cameras.add(block if self._listed is None else listed(block, self._listed))
 
     def details(self) -> Details:
-        """What was gathered, once every probe was counted."""
+        """What was gathered, once every query was counted."""
         return Details(self._pairs.separation(), None if self._cameras is None else self._cameras.table())
 
 
@@ -106,40 +106,40 @@ def examine(
     name: str | None = None,
     comparable: bool | None = None,
     score: str = "distance",
-    compute: Compute | None = None,
+    resources: Resources | None = None,
 ) -> tuple[Report, Details]:
-    """`evaluate`, which see, with each probe's first images and the details that a page shows.
+    """`evaluate`, which see, with each query's first images and the details that a page shows.
 
     Args:
         method: a re-ranker, fitted if it is one that learns.
-        query: the probes, and `query_labels` theirs.
+        query: the queries, and `query_labels` theirs.
         gallery: the images to be found, and `gallery_labels` theirs.
         rule: who counts as right; the common re-ID rule if None.
-        top: how many of each probe's first images to keep.
+        top: how many of each query's first images to keep.
         name: what to call the method.
-        comparable: whether distances of different probes can be compared with one threshold; if None what the method declares.
+        comparable: whether distances of different queries can be compared with one threshold; if None what the method declares.
         score: what a distance of the method is called.
-        compute: where and with how much.
+        resources: where and with how much.
 
     Raises:
-        ValueError: labels and images differ in number, cameras on one side only, no probe has a positive, or a NaN distance.
+        ValueError: labels and images differ in number, cameras on one side only, no query has a positive, or a NaN distance.
     """
     if len(query) != len(query_labels) or len(gallery) != len(gallery_labels):
         raise ValueError(
-            f"{len(query_labels)} labels for {len(query)} probes and {len(gallery_labels)} for {len(gallery)} gallery images: "
+            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for {len(gallery)} gallery images: "
             "give one each"
         )
     own, rule = gallery.rows_of(query.items), rule or Rule()
-    judge = Judge(query_labels, gallery_labels, own=own, rule=rule)
+    judge = RankCounter(query_labels, gallery_labels, own=own, rule=rule)
     declared = method.comparable if comparable is None else comparable
     watch = Watch(query_labels, gallery_labels, own=own, rule=rule, comparable=declared, score=score)
     orders: list[Int32[np.ndarray, "b top"]] = []
     spent, start = 0.0, time.perf_counter()
-    for block in method.distances(query, gallery, compute=compute or Compute()):
+    for block in method.distances(query, gallery, resources=resources or Resources()):
         spent += time.perf_counter() - start
         judge.add(block)
         watch.add(block)
-        # a few probes at a time: sorting takes three times the room of the distances
+        # a few queries at a time: sorting takes three times the room of the distances
         orders.extend(first(block.distance[begin : begin + ROWS], top) for begin in range(0, len(block.distance), ROWS))
         start = time.perf_counter()
     report = judge.report(name or type(method).__name__, method.setting, spent, np.concatenate(orders))
@@ -154,10 +154,10 @@ class _CameraPairs:
     """A judge for each camera of the gallery, who sees that camera's images alone."""
 
     def __init__(
-        self, query: Labels, gallery: Labels, probes: _Coded, images: _Coded, own: Int64[np.ndarray, " q"], rule: Rule
+        self, query: Labels, gallery: Labels, queries: _Coded, images: _Coded, own: Int64[np.ndarray, " q"], rule: Rule
     ) -> None:
-        (self._probe, self._row), (self._gallery, column) = probes, images
-        self._judges: list[tuple[int, Int64[np.ndarray, " c"], Judge]] = []
+        (self._query, self._row), (self._gallery, column) = queries, images
+        self._judges: list[tuple[int, Int64[np.ndarray, " c"], RankCounter]] = []
         for place, camera in enumerate(self._gallery.tolist()):
             columns = np.flatnonzero(column == place)
             inside = np.full(len(gallery), -1)
@@ -165,24 +165,24 @@ class _CameraPairs:
             here, mine = gallery.take(columns), np.where(own >= 0, inside[own], -1)
             known = ~Verdicts(query, here, own=mine, rule=rule).unknown() & (query.role == NORMAL)
             if rule.camera == "remove":
-                known &= self._probe[self._row] != camera
+                known &= self._query[self._row] != camera
             if known.any():
-                self._judges.append((place, columns, Judge(query, here, own=mine, rule=rule)))
+                self._judges.append((place, columns, RankCounter(query, here, own=mine, rule=rule)))
 
     def add(self, block: DistanceBlock) -> None:
         for _, columns, judge in self._judges:
             judge.add(DistanceBlock(block.start, block.distance[:, columns]))
 
     def table(self) -> CameraTable:
-        shape = len(self._probe), len(self._gallery)
-        mean_ap, rank1, probes = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, np.int64)
+        shape = len(self._query), len(self._gallery)
+        mean_ap, rank1, queries = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, np.int64)
         for place, _, judge in self._judges:
             report = judge.report("", "", 0.0)
             rows = self._row[report.valid]
-            count = np.bincount(rows, minlength=len(self._probe))
+            count = np.bincount(rows, minlength=len(self._query))
             some = count > 0
             for table, value in ((mean_ap, report.ap), (rank1, (report.first_rank == 1).astype(np.float64))):
-                total = np.bincount(rows, value[report.valid], len(self._probe))
+                total = np.bincount(rows, value[report.valid], len(self._query))
                 table[some, place] = total[some] / count[some]
-            probes[:, place] = count
-        return CameraTable(self._probe, self._gallery, mean_ap, rank1, probes)
+            queries[:, place] = count
+        return CameraTable(self._query, self._gallery, mean_ap, rank1, queries)

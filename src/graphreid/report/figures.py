@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from graphreid.evaluation import Report
-from graphreid.openset import Point, Separation
-from graphreid.report import heat
+from graphreid.metrics.evaluation import Report
+from graphreid.metrics.open_set import Point, Separation
+from graphreid.report import heatmaps as heat
 
 SERIES = 9
 """Colours of methods in theme.css, --s0 to --s8; beyond them lines are dashed."""
@@ -47,10 +47,10 @@ def cmc(reports: Sequence[Report]) -> str:
         low = min(low, shares[0])
         axes.plot(ranks, shares, color=_STYLE[colour], linestyle=line, linewidth=1.8, marker="o", markersize=2.6)
     axes.set_xlabel("rank k")
-    axes.set_ylabel("share of probes found by rank k")
+    axes.set_ylabel("share of queries found by rank k")
     axes.set_xticks(reports[0].ranks([1, 5, 10, 15, 20]))
     axes.set_ylim(max(0.0, np.floor(low * 20 - 0.5) / 20), 1.005)
-    return _svg(figure, "CMC curves: share of probes with a right image among the first k")
+    return _svg(figure, "CMC curves: share of queries with a right image among the first k")
 
 
 def roc(separations: Sequence[tuple[int, Separation]]) -> str:
@@ -106,15 +106,15 @@ def distances(number: int, separation: Separation, points: Sequence[tuple[float,
 
 
 def embedding_map(
-    number: int, place: Float64[np.ndarray, "n 2"], identity: Int64[np.ndarray, " n"], probe: Bool[np.ndarray, " n"]
+    number: int, place: Float64[np.ndarray, "n 2"], identity: Int64[np.ndarray, " n"], query: Bool[np.ndarray, " n"]
 ) -> str:
-    """A t-SNE layout, a colour and shape an identity; probes are ringed."""
+    """A t-SNE layout, a colour and shape an identity; queries are ringed."""
     figure, axes = _figure(380, 320)
     for one in range(int(identity.max()) + 1):
         colour = IDENTITY_COLOURS[one % len(IDENTITY_COLOURS)]
         shape = "o" if one < len(IDENTITY_COLOURS) else "^"
         for ringed in (False, True):
-            rows = (identity == one) & (probe == ringed)
+            rows = (identity == one) & (query == ringed)
             axes.plot(
                 place[rows, 0],
                 place[rows, 1],

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphreid.compute import Compute
-from graphreid.evaluation import Report
+from graphreid.atomic_files import whole_file
 from graphreid.extras import require
-from graphreid.files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.openset import Verdicts
+from graphreid.methods.chain import gives_vectors
+from graphreid.metrics.evaluation import Report
+from graphreid.metrics.open_set import Verdicts
 from graphreid.protocols import Hears, Reranker, Transforms
-from graphreid.report import figures, heat, lists, messages, tables
-from graphreid.report import map as maps
+from graphreid.report import contributions as messages
+from graphreid.report import embedding_map as maps
+from graphreid.report import figures, tables
+from graphreid.report import heatmaps as heat
+from graphreid.report import ranked_lists as lists
 from graphreid.report.examine import MOST_CAMERAS, Details
 from graphreid.report.thumbnails import Find, Thumbnails, thumbnails
-from graphreid.rerankers.chain import gives_vectors
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 
 FOLDER = Path(__file__).parent
@@ -51,16 +54,16 @@ def write_report(
     camera_names: Mapping[int, str] | None = None,
     title: str = "Retrieval report",
     facts: Mapping[str, str] | None = None,
-    compute: Compute | None = None,
+    resources: Resources | None = None,
     seed: int = 0,
 ) -> None:
-    """Write a page about methods that were judged on the same probes and gallery, whole or not at all.
+    """Write a page about methods that were judged on the same queries and gallery, whole or not at all.
 
     Args:
         path: the .html file.
         reports: one a method, by the same rule; all are compared with the first. With `order` (`evaluate(..., top=TOP)`) the
             page has ranked lists.
-        query, query_labels: the probes.
+        query, query_labels: the queries.
         gallery, gallery_labels: the gallery as it was searched.
         details: one a method, in the same order (`examine`); without them the page has no histograms, thresholds and cameras.
         methods: the methods by name; the map shows the new vectors of those that give some (`Transforms`).
@@ -69,24 +72,26 @@ def write_report(
         camera_names: the cameras' names by their code in the labels, where they are text.
         title: the page's title.
         facts: more lines for the protocol card, such as the files' names.
-        compute: what the methods ran with, for the card.
-        seed: of the random probes and of the map.
+        resources: what the methods ran with, for the card.
+        seed: of the random queries and of the map.
 
     Raises:
-        ValueError: no report, reports that differ in probes or rule, other numbers of labels or details, packages that
+        ValueError: no report, reports that differ in queries or rule, other numbers of labels or details, packages that
             are not installed, or a path that can't be written.
     """
     require("report", "a report")
-    compute = compute or Compute()
+    resources = resources or Resources()
     subject = _Subject(reports, query, query_labels, gallery, gallery_labels)
     _check(subject, details)
     shown = _Names(names or {}, query.items.tolist(), gallery.features.items.tolist())
     sections = _lists(subject, seed)
     own = gallery.rows_of(query.items)
     verdicts = Verdicts(query_labels, gallery_labels, own=own, rule=reports[0].rule)
-    told = messages.messages(sections, methods or {}, query, gallery, verdicts, compute=compute)
+    told = messages.messages(sections, methods or {}, query, gallery, verdicts, resources=resources)
     pictures = _pictures(sections, told, shown, thumbnails)
-    card = tables.protocol(reports, query, query_labels, gallery, gallery_labels, facts=facts or {}, compute=compute, seed=seed)
+    card = tables.protocol(
+        reports, query, query_labels, gallery, gallery_labels, facts=facts or {}, resources=resources, seed=seed
+    )
     content: dict[str, Any] = {
         "title": title,
         "base": reports[0],
@@ -100,8 +105,8 @@ def write_report(
         "pictures": pictures,
         "shown": lists.SHOWN,
         "card": [*card, *_picture_facts(pictures)],
-        "map": _maps(subject, methods or {}, compute, seed),
-        "heat": _heat(subject, methods or {}, compute),
+        "map": _maps(subject, methods or {}, resources, seed),
+        "heat": _heat(subject, methods or {}, resources),
         **_measured(subject, details, camera_names or {}),
     }
     _render(path, content)
@@ -111,14 +116,16 @@ def _check(subject: _Subject, details: Sequence[Details] | None) -> None:
     if not subject.reports:
         raise ValueError("a page needs at least one method's report")
     for images, labels, side in (
-        (subject.query, subject.query_labels, "probes"),
+        (subject.query, subject.query_labels, "queries"),
         (subject.gallery, subject.gallery_labels, "gallery images"),
     ):
         if len(images) != len(labels):
             raise ValueError(f"{len(labels)} labels for {len(images)} {side}: give one each")
     for report in subject.reports:
         if len(report.identity) != len(subject.query):
-            raise ValueError(f"{report.method} was judged on {len(report.identity)} probes, and {len(subject.query)} are given")
+            raise ValueError(
+                f"{report.method} was judged on {len(report.identity)} queries, and {len(subject.query)} are given"
+            )
         report.difference(subject.reports[0])
     if details is not None and len(details) != len(subject.reports):
         raise ValueError(f"{len(details)} details for {len(subject.reports)} reports: give one each")
@@ -127,11 +134,11 @@ def _check(subject: _Subject, details: Sequence[Details] | None) -> None:
 class _Names:
     """What an item is called on the page, in full and in short."""
 
-    def __init__(self, names: Mapping[str, str], probes: Sequence[str], images: Sequence[str]) -> None:
-        self._names, self._probes, self._images = names, probes, images
+    def __init__(self, names: Mapping[str, str], queries: Sequence[str], images: Sequence[str]) -> None:
+        self._names, self._queries, self._images = names, queries, images
 
-    def probe(self, row: int) -> str:
-        return self._probes[row]
+    def query(self, row: int) -> str:
+        return self._queries[row]
 
     def image(self, row: int) -> str:
         return self._images[row]
@@ -150,7 +157,7 @@ class _Names:
 
 
 def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[lists.Group, ...]]]:
-    """For each method against the first: its name, the first's, and the probes; the first alone where it is the only one."""
+    """For each method against the first: its name, the first's, and the queries; the first alone where it is the only one."""
     with_order = [report for report in subject.reports if report.order is not None]
     base = subject.reports[0]
     if base.order is None or not with_order:
@@ -172,7 +179,7 @@ def _pictures(
     items: list[str] = []
     for _, _, groups in sections:
         for case in (case for group in groups for case in group.cases):
-            items.append(names.probe(case.probe))
+            items.append(names.query(case.query))
             items.extend(names.image(entry.row) for listing in case.listings for entry in listing.entries)
     items.extend(map(names.image, messages.rows(told)))
     return thumbnails(items, find)
@@ -222,23 +229,23 @@ def _cameras(subject: _Subject, details: Sequence[Details], names: Mapping[int, 
     return {"cameras": made, "camera_why": None, "camera_columns": columns}
 
 
-def _maps(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute, seed: int) -> list[tuple[str, str]]:
+def _maps(subject: _Subject, methods: Mapping[str, Reranker], resources: Resources, seed: int) -> list[tuple[str, str]]:
     """(What it shows, drawing) of the embeddings, and of each method's; empty where there are too few identities."""
     sample = maps.sample(subject.query, subject.query_labels, subject.gallery, subject.gallery_labels, seed=seed)
     if sample is None:
         return []
     before = maps.layout(sample.vectors(subject.query, subject.gallery.features), seed=seed)
-    drawn = [("the embeddings", figures.embedding_map(0, before, sample.identity, sample.probe))]
+    drawn = [("the embeddings", figures.embedding_map(0, before, sample.identity, sample.query))]
     for name, method in methods.items():
         if not (isinstance(method, Transforms) and gives_vectors(method)):
             continue
-        probes, images = method.transform(subject.query, subject.gallery, compute=compute)
-        after = maps.layout(sample.vectors(probes, images), seed=seed, start=before)
-        drawn.append((f"after {name}", figures.embedding_map(len(drawn), after, sample.identity, sample.probe)))
+        queries, images = method.transform(subject.query, subject.gallery, resources=resources)
+        after = maps.layout(sample.vectors(queries, images), seed=seed, start=before)
+        drawn.append((f"after {name}", figures.embedding_map(len(drawn), after, sample.identity, sample.query)))
     return drawn
 
 
-def _heat(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute) -> list[tuple[str, str, float]]:
+def _heat(subject: _Subject, methods: Mapping[str, Reranker], resources: Resources) -> list[tuple[str, str, float]]:
     """(What it shows, drawing, `heat.within`) of each graph of the methods that can show theirs."""
     rows = heat.batch(subject.gallery_labels)
     drawn: list[tuple[str, str, float]] = []
@@ -246,7 +253,7 @@ def _heat(subject: _Subject, methods: Mapping[str, Reranker], compute: Compute) 
         if rows is None or not isinstance(method, Hears):
             continue
         identity = subject.gallery_labels.identity[rows]
-        for graph, weights in method.heard(subject.gallery.features.take(rows), compute=compute).items():
+        for graph, weights in method.heard(subject.gallery.features.take(rows), resources=resources).items():
             what = f"{name}: {graph}"
             drawn.append((what, figures.heat_map(len(drawn), what, weights, identity), heat.within(weights, identity)))
     return drawn

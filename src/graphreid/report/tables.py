@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from graphreid.compute import Compute
-from graphreid.evaluation import RESAMPLES, Report
 from graphreid.gallery import Gallery
-from graphreid.openset import Point, Separation
+from graphreid.metrics.evaluation import RESAMPLES, Report
+from graphreid.metrics.open_set import Point, Separation
 from graphreid.report.examine import CameraTable
 from graphreid.report.figures import percent
+from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, JUNK, Features, Labels
 
 RATES = (1e-2, 1e-3, 1e-4)
 """False-match rates at which thresholds are chosen."""
 FEWEST_PAIRS = 10
-"""Wrong pairs (or unknown probes) that must pass at a rate before a threshold for it is shown."""
+"""Wrong pairs (or unknown queries) that must pass at a rate before a threshold for it is shown."""
 SEARCH_RATES = (0.1, 0.01)
 """False positive identification rates at which identification is shown."""
 HASHED = 1 << 40
@@ -61,7 +61,7 @@ class Cell:
 
 
 def results(reports: Sequence[Report]) -> list[Row]:
-    """A row a method; all but the first are compared with it, probe by probe."""
+    """A row a method; all but the first are compared with it, query by query."""
     rows: list[Row] = []
     base = reports[0]
     for number, report in enumerate(reports):
@@ -86,8 +86,8 @@ def operating(separation: Separation, method: str) -> Operating:
     """Thresholds at chosen false-match rates, identification with unknowns, and calibration, or why there is none."""
     if not separation.comparable:
         why = (
-            f"No threshold: {method} neither gives a link probability nor declares its distances comparable between probes, "
-            "so one threshold for all probes has no meaning."
+            f"No threshold: {method} neither gives a link probability nor declares its distances comparable between queries, "
+            "so one threshold for all queries has no meaning."
         )
         return Operating((), (), (why,))
     wrong, right = int(separation.wrong.sum()), int(separation.right.sum())
@@ -112,17 +112,17 @@ def operating(separation: Separation, method: str) -> Operating:
 def cameras(
     table: CameraTable, before: CameraTable | None, names: Mapping[int, str], measure: str = "mAP"
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """The gallery's cameras, and rows of (probe camera, a cell each): mAP (`measure`), or its difference to the first's."""
-    probes, images = _by_name(table.probe, names), _by_name(table.gallery, names)
-    rows = [(label, [_cell(table, before, a, b, measure) for b, _ in images]) for a, label in probes]
+    """The gallery's cameras, and rows of (query camera, a cell each): mAP (`measure`), or its difference to the first's."""
+    queries, images = _by_name(table.query, names), _by_name(table.gallery, names)
+    rows = [(label, [_cell(table, before, a, b, measure) for b, _ in images]) for a, label in queries]
     return [label for _, label in images], rows
 
 
 def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int, measure: str) -> Cell:
     value = float(table.mean_ap[a, b])
     if np.isnan(value):
-        return Cell("", 0.0, "no probe has a right image here")
-    title = f"{int(table.probes[a, b])} probes, {measure} {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
+        return Cell("", 0.0, "no query has a right image here")
+    title = f"{int(table.queries[a, b])} queries, {measure} {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
     if before is None:
         return Cell(f"{value:.3f}", value, title)
     apart = value - float(before.mean_ap[a, b])
@@ -153,7 +153,7 @@ def protocol(
     gallery_labels: Labels,
     *,
     facts: Mapping[str, str],
-    compute: Compute,
+    resources: Resources,
     seed: int,
 ) -> list[tuple[str, str]]:
     """The protocol card: what was measured, on what, by which rule, with which program."""
@@ -162,22 +162,22 @@ def protocol(
         ("Rule", str(base.rule)),
         ("Settings", "; ".join(f"{report.method}: {report.setting}" for report in reports)),
         (
-            "Probes",
+            "Queries",
             f"{len(query):,} of {_identities(query_labels)} identities; {base.queries:,} judged, "
             f"{base.skipped:,} skipped because they have no right image that counts",
         ),
         ("Gallery", _gallery(gallery_labels)),
-        ("In both", f"{int((gallery.rows_of(query.items) >= 0).sum()):,} probes are gallery images too; none finds itself"),
+        ("In both", f"{int((gallery.rows_of(query.items) >= 0).sum()):,} queries are gallery images too; none finds itself"),
         ("Cameras", _cameras(query_labels, gallery_labels)),
         ("Embeddings", f"{query.width} wide, {gallery.metric}"),
         (
             "Intervals",
             f"95 %, percentile bootstrap over identities, {RESAMPLES:,} resamples, seed 0; "
-            "differences are paired, probe by probe",
+            "differences are paired, query by query",
         ),
-        ("Random probes and map", f"seed {seed}"),
+        ("Random queries and map", f"seed {seed}"),
         ("Seconds", "wall time of the method from embeddings to the last distance, evaluation not counted; blank for a file"),
-        ("Threads", f"{compute.threads or torch.get_num_threads()}, device {compute.device}"),
+        ("Threads", f"{resources.threads or torch.get_num_threads()}, device {resources.device}"),
         ("Versions", _versions()),
         *facts.items(),
     ]
@@ -191,13 +191,13 @@ def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, 
     notes: list[str] = []
     if low <= 0 <= high:
         notes.append(
-            f"{report.method}: the interval of its {measure} difference includes 0; these probes do not tell it from "
+            f"{report.method}: the interval of its {measure} difference includes 0; these queries do not tell it from "
             f"{base.method}."
         )
     if rank1 < 0 < apart:
         notes.append(
             f"{report.method} wins {apart:.3f} {measure} and loses {-rank1:.3f} rank-1: the first image became right for {won} "
-            f"probes and wrong for {lost}."
+            f"queries and wrong for {lost}."
         )
     if apart < 0:
         notes.append(f"{report.method} is worse than {base.method}: its {measure} is {-apart:.3f} lower.")
@@ -210,16 +210,16 @@ def _identification(separation: Separation) -> str:
     unknowns = "given" if given * max(SEARCH_RATES) >= 1 else "removed"
     count = given if unknowns == "given" else mated
     whom = (
-        f"{given:,} probes whose identity is not in the gallery"
+        f"{given:,} queries whose identity is not in the gallery"
         if unknowns == "given"
-        else f"no unknown probes here, so the {mated:,} known ones a second time, their right images hidden from the ranking"
+        else f"no unknown queries here, so the {mated:,} known ones a second time, their right images hidden from the ranking"
     )
     parts: list[str] = []
     for rate in SEARCH_RATES:
         if count * rate >= 1:
             point = separation.at_fpir(rate, unknowns=unknowns)
             parts.append(f"{100 * point.true:.1f} % at FPIR {percent(rate)} (threshold {_number(point.threshold)})")
-    found = ", ".join(parts) or "too few probes"
+    found = ", ".join(parts) or "too few queries"
     return f"Identification with unknowns (DIR, rank 1; {whom}): {found}."
 
 
@@ -238,8 +238,8 @@ def _gallery(labels: Labels) -> str:
 
 def _cameras(query: Labels, gallery: Labels) -> str:
     if query.camera is None or gallery.camera is None:
-        return "none: nothing is removed but the probe itself"
-    return f"{len(np.unique(query.camera))} of the probes, {len(np.unique(gallery.camera))} of the gallery"
+        return "none: nothing is removed but the query itself"
+    return f"{len(np.unique(query.camera))} of the queries, {len(np.unique(gallery.camera))} of the gallery"
 
 
 def _versions() -> str:

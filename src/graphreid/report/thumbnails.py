@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from graphreid.data.images import decode
+from graphreid.datasets.images import decode
 
 Find = Callable[[str], Path | None]
 """The image file of an item, or None where there is none."""

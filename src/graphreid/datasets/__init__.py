@@ -1,0 +1,1 @@
+"""Data folders and the sets that can be imported."""

@@ -1,0 +1,181 @@
+"""What is wrong with a data folder, before a network is trained on it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphreid.datasets.images import verify
+from graphreid.datasets.manifest import SPLITS, Manifest
+from graphreid.resources import Resources
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class SplitCount:
+    """What a split holds: images of which role, identities (of normal images), cameras (None where there are none)."""
+
+    split: str
+    images: int
+    identities: int
+    cameras: int | None
+    junk: int
+    distractors: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `check` found; all lists are in manifest order, names are items unless said otherwise.
+
+    Attributes:
+        splits: counts of each split that has images.
+        missing: paths without a file.
+        unreadable: a line for each file that is no image, with its path.
+        leaked: identities that stand both in train and in test.
+        duplicates: groups of images with the same bytes, of one identity and not across train and test.
+        duplicates_across_identities: groups of the same bytes under more than one identity.
+        duplicates_across_parts: groups of the same bytes in train and in test.
+        absent: queries whose identity has no other image in the gallery.
+        same_camera: queries whose identity's gallery images are all from the query's own camera: with the rule that
+            removes those none is left.
+        one_camera: identities that one camera saw only; empty where there are no cameras.
+    """
+
+    splits: tuple[SplitCount, ...]
+    missing: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    leaked: tuple[str, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    duplicates_across_identities: tuple[tuple[str, ...], ...]
+    duplicates_across_parts: tuple[tuple[str, ...], ...]
+    absent: tuple[str, ...]
+    same_camera: tuple[str, ...]
+    one_camera: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be trained and tested on: no file is missing or unreadable, no identity in train and test."""
+        return not (self.missing or self.unreadable or self.leaked)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain lists and numbers."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def check(manifest: Manifest, *, resources: Resources = Resources()) -> Findings:  # noqa: B008  # frozen
+    """Read every file of a data folder to its end, and look at the labels.
+
+    Args:
+        manifest: the folder's manifest.
+        resources: threads and progress.
+    """
+    missing: list[str] = []
+    unreadable: list[str] = []
+    same: dict[bytes, list[int]] = {}
+    for row, result in enumerate(_files(manifest, resources)):
+        if result is None:
+            missing.append(str(manifest.path[row]))
+        elif isinstance(result, str):
+            unreadable.append(result)
+        else:
+            same.setdefault(result, []).append(row)
+    groups = [np.array(rows) for rows in same.values() if len(rows) > 1]
+    train = manifest.split == "train"
+    across_identities = _groups(manifest, groups, lambda rows: len(set(manifest.identity[rows].tolist())) > 1)
+    across_parts = _groups(manifest, groups, lambda rows: len(set(train[rows].tolist())) > 1)
+    plain = set(_groups(manifest, groups, lambda _: True)) - set(across_identities) - set(across_parts)
+    absent, same_camera = _without_positive(manifest)
+    normal = manifest.role == "normal"
+    leaked = set(manifest.identity[train & normal].tolist()) & set(manifest.identity[~train & normal].tolist())
+    return Findings(
+        splits=tuple(_count(manifest, split) for split in SPLITS if (manifest.split == split).any()),
+        missing=tuple(missing),
+        unreadable=tuple(unreadable),
+        leaked=tuple(sorted(leaked)),
+        duplicates=tuple(group for group in _groups(manifest, groups, lambda _: True) if group in plain),
+        duplicates_across_identities=across_identities,
+        duplicates_across_parts=across_parts,
+        absent=tuple(manifest.item[absent].tolist()),
+        same_camera=tuple(manifest.item[same_camera].tolist()),
+        one_camera=_one_camera(manifest),
+    )
+
+
+def _files(manifest: Manifest, resources: Resources) -> Iterator[bytes | str | None]:
+    """For each image the hash of its bytes; or what is wrong with it; or None where there is no file."""
+
+    def look(path: str) -> bytes | str | None:
+        file = manifest.root / path
+        try:
+            data = file.read_bytes()
+            verify(file, data)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{file}: {error.strerror}"
+        except ValueError as error:
+            return str(error)
+        return hashlib.blake2b(data, digest_size=16).digest()
+
+    paths = manifest.path.tolist()
+
+    def results() -> Iterator[bytes | str | None]:
+        with ThreadPoolExecutor(resources.threads or os.cpu_count()) as pool:
+            for start in range(0, len(paths), _BLOCK):
+                yield from pool.map(look, paths[start : start + _BLOCK])
+
+    yield from resources.track("check", results(), len(paths))
+
+
+def _groups(
+    manifest: Manifest, groups: list[NDArray[np.int64]], wanted: Callable[[NDArray[np.int64]], bool]
+) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(manifest.item[rows].tolist()) for rows in groups if wanted(rows))
+
+
+def _without_positive(manifest: Manifest) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of the queries that cannot be found: no other image of the identity, or none from another camera.
+
+    The standard rule: junk and distractors are no positives, nor is the query itself; where there are cameras, gallery
+    images of the query's identity and camera are removed.
+    """
+    normal = manifest.role == "normal"
+    queries = np.flatnonzero(np.isin(manifest.split, ("query", "query+gallery")) & normal)
+    gallery = np.isin(manifest.split, ("gallery", "query+gallery")) & normal
+    identity = np.unique(manifest.identity, return_inverse=True)[1]
+    others = np.bincount(identity[gallery], minlength=len(manifest))[identity[queries]] - gallery[queries]
+    absent = others == 0
+    if manifest.camera is None:
+        return queries[absent], queries[:0]
+    camera = np.unique(manifest.camera, return_inverse=True)[1]
+    pair = np.unique(identity * (camera.max() + 1) + camera, return_inverse=True)[1]
+    near = np.bincount(pair[gallery], minlength=len(manifest))[pair[queries]] - gallery[queries]
+    return queries[absent], queries[~absent & (others == near)]
+
+
+def _one_camera(manifest: Manifest) -> tuple[str, ...]:
+    if manifest.camera is None:
+        return ()
+    normal = manifest.role == "normal"
+    seen = set(zip(manifest.identity[normal].tolist(), manifest.camera[normal].tolist(), strict=True))
+    names, counts = np.unique([identity for identity, _ in sorted(seen)], return_counts=True)
+    return tuple(names[counts == 1].tolist())
+
+
+def _count(manifest: Manifest, split: str) -> SplitCount:
+    rows = manifest.split == split
+    role = manifest.role[rows]
+    return SplitCount(
+        split=split,
+        images=int(rows.sum()),
+        identities=len(set(manifest.identity[rows & (manifest.role == "normal")].tolist())),
+        cameras=None if manifest.camera is None else len(set(manifest.camera[rows].tolist())),
+        junk=int((role == "junk").sum()),
+        distractors=int((role == "distractor").sum()),
+    )

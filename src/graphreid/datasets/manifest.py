@@ -1,0 +1,157 @@
+"""A data folder: DIR/manifest.parquet, a row an image, beside the images it names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from graphreid.atomic_files import whole_file
+from graphreid.datasets.images import Images
+from graphreid.types import ROLES, Labels, Text
+
+NAME = "manifest.parquet"
+SPLITS = ("train", "query", "gallery", "query+gallery")
+"""Of an image in "query+gallery" each query is searched among all the others: sets such as grocery."""
+OPTIONAL = ("view", "time", "track")
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """The images of a data folder, in the order of its file.
+
+    Attributes:
+        root: the folder that `path` starts from.
+        item: text [n], unique.
+        path: text [n], with forward slashes; relative to `root`, or absolute.
+        identity: text [n]; a number is its own spelling.
+        camera: text [n], or None where the set has no cameras.
+        split: text [n], one of SPLITS.
+        role: text [n], "normal", "junk" or "distractor".
+        extra: optional columns by name (view, time, track), n values each.
+
+    Raises:
+        ValueError: a column of another length, an empty value, a repeated item, an unknown split or role.
+    """
+
+    root: Path
+    item: Text
+    path: Text
+    identity: Text
+    camera: Text | None
+    split: Text
+    role: Text
+    extra: Mapping[str, NDArray[np.generic]] = field(default_factory=dict[str, NDArray[np.generic]])
+
+    def __post_init__(self) -> None:
+        n = len(self.item)
+        if n == 0:
+            raise ValueError(f"{self.root}: the manifest has no images")
+        columns = {"path": self.path, "identity": self.identity, "split": self.split, "role": self.role, **self.extra}
+        if self.camera is not None:
+            columns["camera"] = self.camera
+        for name, values in columns.items():
+            if len(values) != n:
+                raise ValueError(f"{self.root}: column {name} has {len(values)} values for {n} images")
+        for name in {"path", "identity", "camera"} & set(columns):
+            empty = np.char.strip(columns[name].astype(str)) == ""
+            if empty.any():
+                raise ValueError(f"{self.root}: {name} is empty in row {int(empty.argmax())}: name it, or leave the row out")
+        for name, allowed in (("split", SPLITS), ("role", ROLES)):
+            bad = ~np.isin(columns[name], allowed)
+            if bad.any():
+                row = int(bad.argmax())
+                raise ValueError(
+                    f"{self.root}: {name} is {str(columns[name][row])!r} in row {row}: one of {', '.join(allowed)}"
+                )
+        names, first, counts = np.unique(self.item, return_index=True, return_counts=True)
+        if len(names) != n:
+            worst = int(counts.argmax())
+            raise ValueError(
+                f"{self.root}: item {str(names[worst])!r} stands {counts[worst]} times, first in row {first[worst]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def rows(self, split: str) -> NDArray[np.intp]:
+        """Rows of a split, "train", "query" or "gallery", in manifest order.
+
+        Raises:
+            ValueError: no such split, or no image in it.
+        """
+        if split not in SPLITS[:3]:
+            raise ValueError(f"split is {split!r}: choose one of {', '.join(SPLITS[:3])}")
+        wanted = (split, "query+gallery") if split != "train" else (split,)
+        rows = np.flatnonzero(np.isin(self.split, wanted))
+        if not len(rows):
+            raise ValueError(f"{self.root}: no image is in split {split!r}")
+        return rows
+
+    def images(self, rows: NDArray[np.intp]) -> Images:
+        """The files of `rows`."""
+        camera = None if self.camera is None else self.camera[rows]
+        return Images([self.root / path for path in self.path[rows].tolist()], self.item[rows], camera)
+
+    def labels(self, rows: NDArray[np.intp]) -> Labels:
+        """The labels of `rows`."""
+        camera = None if self.camera is None else self.camera[rows]
+        return Labels(self.identity[rows], camera, self.role[rows])
+
+
+def read_manifest(root: str | Path) -> Manifest:
+    """The manifest of a data folder. Columns item and role may be missing: then item = path, and all are normal.
+
+    Raises:
+        ValueError: no manifest there, not a Parquet file, or what `Manifest` refuses.
+    """
+    folder = Path(root)
+    file = folder / NAME
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file: make a data folder with 'graphreid data import' or 'data render'")
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: not a readable Parquet file ({error}): import the data again") from None
+    missing = {"path", "identity", "split"} - set(table.column_names)
+    if missing:
+        raise ValueError(f"{file}: column {', '.join(sorted(missing))} is missing")
+    path = _text(table, "path", file)
+    camera = _text(table, "camera", file) if "camera" in table.column_names and table["camera"].null_count < len(path) else None
+    extra = {name: table[name].to_numpy() for name in OPTIONAL if name in table.column_names}
+    return Manifest(
+        root=folder,
+        item=_text(table, "item", file) if "item" in table.column_names else path,
+        path=path,
+        identity=_text(table, "identity", file),
+        camera=camera,
+        split=_text(table, "split", file),
+        role=_text(table, "role", file) if "role" in table.column_names else np.full(len(path), "normal"),
+        extra=extra,
+    )
+
+
+def write_manifest(manifest: Manifest, root: str | Path) -> None:
+    """Write DIR/manifest.parquet, whole or not at all.
+
+    Raises:
+        ValueError: the folder is missing or not writable.
+    """
+    columns = {"item": manifest.item, "path": manifest.path, "identity": manifest.identity}
+    if manifest.camera is not None:
+        columns["camera"] = manifest.camera
+    table = pa.table({**columns, "split": manifest.split, "role": manifest.role, **manifest.extra})
+    with whole_file(Path(root) / NAME) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _text(table: Any, name: str, file: Path) -> Text:
+    column = table[name]
+    if column.null_count:
+        row = column.is_null().to_numpy().argmax()
+        raise ValueError(f"{file}: {name} is missing in row {row}: name it, or leave the row out")
+    return np.asarray(column.cast(pa.string()).to_pylist(), dtype=str)

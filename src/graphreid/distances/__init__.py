@@ -1,0 +1,1 @@
+"""Distance sources: what a re-ranker starts from."""

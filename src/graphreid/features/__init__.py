@@ -1,0 +1,1 @@
+"""Features files, and readers of everybody else's."""

@@ -1,0 +1,1 @@
+"""CAGCN (Ji et al., AAAI 2021)."""

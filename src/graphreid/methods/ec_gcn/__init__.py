@@ -1,0 +1,1 @@
+"""EC-GCN: links between a query and its nearest images."""

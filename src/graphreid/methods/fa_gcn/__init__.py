@@ -1,0 +1,1 @@
+"""FA-GCN: features aggregated over the graph of all images."""

@@ -1,0 +1,1 @@
+"""FFGNN: each image fuses the features of its neighbourhood."""

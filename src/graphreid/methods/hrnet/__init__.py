@@ -1,0 +1,1 @@
+"""HRNet: relations among images and among pairs."""

@@ -1,0 +1,1 @@
+"""SGGNN (Shen et al., ECCV 2018)."""

@@ -1,0 +1,1 @@
+"""Evaluation: who counts as right, metrics and their intervals."""

@@ -1,0 +1,108 @@
+"""The embedders: one method, one file. What is not in EMBEDDERS can't be named on the command line, nor loaded."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from graphreid.atomic_files import whole_file
+from graphreid.models.bot import BoT
+from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.icg.embedder import ICG
+
+EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "icg": ICG, "imported": Imported}
+
+FORMAT = 1
+
+
+@overload
+def build(name: Literal["bot", "icg"], settings: Mapping[str, Any]) -> BoT: ...
+@overload
+def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
+def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
+    """An embedder with these hyper-parameters, the others by default; lists, as JSON has them, become tuples.
+
+    Raises:
+        ValueError: an unknown embedder or hyper-parameter, or a value of another type or outside its range.
+    """
+    if name not in EMBEDDERS:
+        raise ValueError(f"embedder {name!r} is not known: choose one of {', '.join(EMBEDDERS)}")
+    hints = get_type_hints(EMBEDDERS[name])
+    known = {entry.name: hints[entry.name] for entry in dataclasses.fields(EMBEDDERS[name]) if entry.init}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    for key, value in given.items():
+        if key not in known:
+            raise ValueError(f"{name} has no setting {key!r}: it has {', '.join(known)}")
+        if not _fits(value, known[key]):
+            wanted = getattr(known[key], "__name__", None) or str(known[key]).replace("typing.", "")
+            raise ValueError(f"{key} is {value!r}: it must be {wanted}")
+    return EMBEDDERS[name](**given)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in parts
+    if origin in (UnionType, Union):
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(entry, parts[0]) for entry in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
+    """Write what an embedder learned, whole or not at all: tensors, with its fields in the safetensors header.
+
+    Raises:
+        ValueError: not fitted, or the folder is missing or not writable.
+    """
+    name = next(name for name, kind in EMBEDDERS.items() if kind is type(embedder))
+    tensors, facts = embedder.state()
+    header = {
+        "format": str(FORMAT),
+        "embedder": name,
+        "fields": json.dumps(embedder.fields()),
+        "facts": json.dumps(facts),
+    }
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def load_embedder(path: str | Path) -> BoT | Imported:
+    """The embedder that `save_embedder` wrote.
+
+    Raises:
+        ValueError: no such file, not one of ours, or of a newer format.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file: train an embedder with 'graphreid train'")
+    try:
+        with safe_open(file, "pt") as opened:
+            header = opened.metadata() or {}
+            tensors: dict[str, torch.Tensor] = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file}: not a readable safetensors file ({error}): train again") from None
+    if header.get("embedder") not in EMBEDDERS:
+        raise ValueError(f"{file}: not an embedder of this package: write it with 'graphreid train'")
+    if int(header["format"]) > FORMAT:
+        raise ValueError(f"{file}: format {header['format']} is newer than this package reads: update graphreid")
+    embedder = build(header["embedder"], json.loads(header["fields"]))
+    embedder.restore(tensors, json.loads(header["facts"]))
+    return embedder
+
+
+def name_of(file: Path, *, flip: bool) -> str:
+    """Names an embedder by the content of its file, for the vectors that it makes."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return f"{digest} flip={flip}"

@@ -1,0 +1,1 @@
+"""ICG: parts without labels and a graph among them."""

@@ -1,1 +1,0 @@
-"""Networks' parts that methods share: backbones and losses."""

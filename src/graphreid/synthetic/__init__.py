@@ -1,0 +1,1 @@
+"""The synthetic set: rendered toy figures with ground truth."""

@@ -1,0 +1,122 @@
+"""Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what it wears."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int16, UInt8
+from numpy.typing import NDArray
+
+from graphreid.datasets.images import nearest_pixels
+from graphreid.types import Text, places
+
+FOLDER = "truth"
+SHARD = 512
+"""Images a file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Ground truth of `n` images.
+
+    Attributes:
+        item: text [n], the manifest's ids.
+        mask: uint8 [n, height, width], 0 for the background and what stands before the figure, else the part's label:
+            1 head, 2 upper body with the arms, 3 carried object, 4 lower body, 5 shoes (`figures.PARTS`).
+        azimuth: float32 [n], degrees in [0, 360): 0 seen from the front, 90 from its left, 180 from the back.
+        outfit: int16 [n, 8], the design of each of `textures.CHOICES`; -1 for nothing carried.
+    """
+
+    item: Text
+    mask: UInt8[np.ndarray, "n h w"]
+    azimuth: Float32[np.ndarray, " n"]
+    outfit: Int16[np.ndarray, "n choices"]
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def foreground(self) -> Bool[np.ndarray, "n h w"]:
+        """Where the figure is seen."""
+        return self.mask > 0
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Truth":
+        """The images of `rows` (indices, a mask or a slice), in that order."""
+        return Truth(self.item[rows], self.mask[rows], self.azimuth[rows], self.outfit[rows])
+
+
+def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> Truth:
+    """The ground truth of a rendered data folder, of `items` in their order, or of all images in manifest order.
+
+    Raises:
+        ValueError: the folder has no ground truth, a file of it is damaged, or an item is not in it.
+    """
+    files = sorted((Path(root) / FOLDER).glob("*.npz"))
+    if not files:
+        raise ValueError(f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it")
+    wanted = None if items is None else np.asarray(items).astype(str)
+    if wanted is not None and not len(wanted):
+        raise ValueError("items is empty: name at least one image")
+    shards: list[Truth] = []
+    for file in files:
+        try:
+            with np.load(file) as held:
+                item = held["item"]
+                rows = np.arange(len(item)) if wanted is None else np.flatnonzero(np.isin(item, wanted))
+                shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{file}: not a readable file of ground truth ({error}): render the set again") from None
+    whole = Truth(*(np.concatenate([getattr(shard, each.name) for shard in shards]) for each in fields(Truth)))
+    if wanted is None:
+        return whole
+    rows = places(whole.item, wanted)
+    if (rows < 0).any():
+        raise ValueError(
+            f"{Path(root) / FOLDER}: item {str(wanted[rows.argmin()])!r} is not in it: was the set rendered again?"
+        )
+    return whole.take(rows)
+
+
+def overlap(
+    labels: UInt8[np.ndarray, "n h w"], mask: UInt8[np.ndarray, "n H W"], parts: int = 6
+) -> Float64[np.ndarray, " parts"]:
+    """Intersection over union, in all images together: at 0 of the foreground (labels above 0), at k of part k.
+
+    Args:
+        labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
+        mask: `Truth.mask`.
+        parts: labels with the background; one that neither has is NaN.
+
+    Raises:
+        ValueError: a label beyond these.
+    """
+    if labels.max(initial=0) >= parts:
+        raise ValueError(f"labels go up to {labels.max()}, and with {parts} of them no label is above {parts - 1}")
+    rows, columns = (nearest_pixels(n, side) for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True))
+    both = np.zeros((parts, int(mask.max(initial=0)) + 1), np.int64)
+    for start in range(0, len(mask), SHARD):
+        part = slice(start, start + SHARD)
+        found = labels[part][:, rows][:, :, columns]
+        pair = found.astype(np.int64) * both.shape[1] + mask[part]
+        both += np.bincount(pair.reshape(-1), minlength=both.size).reshape(both.shape)
+    ours, theirs = both.sum(1), np.zeros(parts, np.int64)
+    theirs[: both.shape[1]] = both.sum(0)[:parts]
+    same = np.array([both[k, k] if k < both.shape[1] else 0 for k in range(parts)])
+    union = ours + theirs - same
+    ratio = np.divide(same, union, out=np.full(parts, np.nan), where=union > 0)
+    ratio[0] = both[1:, 1:].sum() / max(both.sum() - both[0, 0], 1)
+    return ratio
+
+
+def write_shard(truth: Truth, root: Path, number: int) -> None:
+    """Write file `number` of the ground truth into a data folder."""
+    np.savez_compressed(
+        root / FOLDER / f"{number:05d}.npz",
+        item=truth.item,
+        mask=truth.mask,
+        azimuth=truth.azimuth,
+        outfit=truth.outfit,
+    )

@@ -1,0 +1,234 @@
+"""The synthetic set: toy figures that walk past several cameras, with ground truth.
+
+Made so that the other images of a gallery help to find a match: front and back of one identity differ and its sides show
+half of each; identities share parts; a carried object is seen from one side only. An image is a function of the seed, the
+identity and the image's number in it (for one count of images an identity, one of cameras and one level), not of how many
+identities there are nor of the block that it is rendered in.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+
+from graphreid.atomic_files import whole_folder
+from graphreid.datasets.manifest import Manifest, write_manifest
+from graphreid.resources import Resources
+from graphreid.synthetic import cameras as optics
+from graphreid.synthetic.bodies import Poses, draw
+from graphreid.synthetic.difficulty import LEVELS, Level
+from graphreid.synthetic.ground_truth import FOLDER, SHARD, Truth, write_shard
+from graphreid.synthetic.textures import girths, outfits, pools
+from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
+from graphreid.types import DISTRACTOR, JUNK, NORMAL, ROLES
+
+HEIGHT, WIDTH = 128, 64
+QUALITY = 92
+"""JPEG quality of the images, colour at full resolution."""
+SETTINGS = "synthetic.json"
+_IMAGE_BYTES = 3 << 20  # that rendering one image takes, about
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the set holds.
+
+    Attributes:
+        level: one of LEVELS.
+        identities: training identities.
+        test_identities: identities of query and gallery, none of them in training; None for 9/10 as many.
+        images_per_identity: over all cameras.
+        cameras: how many there are; an identity is seen by at least two thirds of them where its images suffice.
+        distractors: identities that are only in the gallery, with half as many images each; None for 3/10 as many.
+        junk: badly cut images in the gallery; None for one to twenty images of test identities.
+        seed: of everything.
+
+    Raises:
+        ValueError: an unknown level, or a number that is out of range.
+    """
+
+    level: str = "default"
+    identities: int = 200
+    test_identities: int | None = None
+    images_per_identity: int = 20
+    cameras: int = 6
+    distractors: int | None = None
+    junk: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"level is {self.level!r}: choose one of {', '.join(LEVELS)}")
+        test = -(-self.identities * 9 // 10) if self.test_identities is None else self.test_identities
+        distractors = self.identities * 3 // 10 if self.distractors is None else self.distractors
+        junk = test * self.images_per_identity // 20 if self.junk is None else self.junk
+        least = {"identities": 2, "test_identities": 2, "images_per_identity": 4, "cameras": 2, "distractors": 0, "junk": 0}
+        given = {**asdict(self), "test_identities": test, "distractors": distractors, "junk": junk}
+        for name, low in least.items():
+            if given[name] < low:
+                raise ValueError(f"{name} is {given[name]}: it must be at least {low}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}: it must be between 0 and {2**32 - 1}")
+        for name in ("test_identities", "distractors", "junk"):
+            object.__setattr__(self, name, given[name])
+
+
+class Studio:
+    """Everything that the images of one setting are made of.
+
+    Attributes:
+        settings: what was asked for.
+        views, frames: a row an image: training identities, test identities, distractors, junk.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        level, seed = LEVELS[settings.level], settings.seed
+        self.settings, self.level = settings, level
+        self.pool = pools(seed)
+        self.cameras = optics.cameras(seed, settings.cameras, level)
+        self.noise = optics.noise_bank(seed, HEIGHT * WIDTH)
+        self.views = _views(settings, level)
+        self.frames = frame(seed, self.views, level, (HEIGHT, WIDTH))
+        who, first = np.unique(self.views.identity, return_inverse=True)
+        self.outfit: Int64[np.ndarray, "n choices"] = outfits(seed, who, level)[first]
+        self.girth = girths(seed, who)[first]
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def photograph(
+        self, rows: NDArray[np.intp], figures: bool = True
+    ) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]]:
+        """The images of `rows` and their part masks; without `figures`, what the cameras see while nobody is there."""
+        views, frames = self.views, self.frames
+        camera = views.camera[rows]
+        top, height, centre = frames.top[rows], frames.height[rows], frames.centre[rows]
+        slant = np.tan(self.cameras.elevation[camera]).astype(np.float32)
+        column = np.floor(views.column[rows]).astype(np.int64)
+        canvas = optics.backdrop(self.cameras.scenes, camera, frames.row[rows], column, (HEIGHT, WIDTH))
+        mask = np.zeros((len(rows), HEIGHT, WIDTH), np.uint8)
+        if figures:
+            optics.cast_shadow(canvas, centre, top + 0.99 * height, 0.26 * height, slant)
+            poses = Poses(
+                azimuth=views.azimuth[rows].astype(np.float32),
+                stride=views.stride[rows].astype(np.float32),
+                top=top,
+                height=height,
+                centre=centre,
+                slant=slant,
+                light=self.cameras.light[:, camera],
+                diffuse=self.cameras.diffuse[camera],
+            )
+            draw(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.pool)
+        optics.occlude(canvas, mask, frames.things.take(rows))
+        exposure = views.exposure[rows].astype(np.float32)
+        return optics.expose(canvas, self.cameras, camera, exposure, self.noise, frames.noise[rows]), mask
+
+    def manifest(self, root: Path) -> Manifest:
+        """The manifest of all images; queries are one image an identity and camera."""
+        views = self.views
+        train = (views.role == NORMAL) & (views.identity <= self.settings.identities)
+        split = np.where(train, "train", np.where(views.query, "query", "gallery"))
+        names = zip(
+            views.role.tolist(), views.identity.tolist(), (views.camera + 1).tolist(), views.number.tolist(), strict=True
+        )
+        item = np.array([f"junk_c{c}_{k:04d}" if role == JUNK else f"{who:04d}_c{c}_{k:02d}" for role, who, c, k in names])
+        track = [f"{name.rsplit('_', 1)[0]}_t{k + 1}" for name, k in zip(item.tolist(), views.track.tolist(), strict=True)]
+        track = np.where(views.role == JUNK, item, track)
+        sides = np.array(["front", "left", "back", "right"])
+        view = sides[np.floor(views.azimuth / (np.pi / 2) + 0.5).astype(np.int64) % 4]
+        return Manifest(
+            root=root,
+            item=item,
+            path=np.array([f"{part}/{name}.jpg" for part, name in zip(split.tolist(), item.tolist(), strict=True)]),
+            identity=np.where(views.role == JUNK, "-1", views.identity.astype(str)),
+            camera=np.array([f"c{c + 1}" for c in views.camera.tolist()]),
+            split=split,
+            role=np.array(ROLES)[views.role],
+            extra={"view": view, "time": views.time, "track": track},
+        )
+
+
+def render(
+    out: str | Path, settings: Settings | None = None, *, block: int = 32, resources: Resources | None = None
+) -> Manifest:
+    """Render a set into the data folder `out`, which appears whole.
+
+    Beside manifest.parquet and the images: truth/ (`truth.read_truth`) and synthetic.json, the settings.
+
+    Args:
+        out: must not exist yet, or be empty.
+        settings: what the set holds.
+        block: images rendered at once, at most; no byte depends on it.
+        resources: threads (each renders blocks), memory and progress.
+
+    Raises:
+        ValueError: `out` can't be written, or the memory is too small.
+    """
+    settings, resources = settings or Settings(), resources or Resources()
+    if block < 1:
+        raise ValueError(f"block is {block}: it must be at least 1")
+    threads = resources.threads or os.cpu_count() or 1
+    block = resources.rows(threads * _IMAGE_BYTES, most=block, what="rendering one image a thread")
+    studio = Studio(settings)
+    manifest = studio.manifest(Path(out))
+    with whole_folder(out) as folder:
+        for name in (FOLDER, *np.unique(manifest.split).tolist()):
+            (folder / name).mkdir()
+        (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n")
+        _write_truth(studio, manifest, _masks(studio, manifest, folder, block, threads, resources), folder)
+        write_manifest(manifest, folder)
+    return manifest
+
+
+def _masks(
+    studio: Studio, manifest: Manifest, folder: Path, block: int, threads: int, resources: Resources
+) -> Iterator[UInt8[np.ndarray, "b h w"]]:
+    """Render and write the images; the masks, in order."""
+
+    def work(start: int) -> NDArray[np.uint8]:
+        rows = np.arange(start, min(start + block, len(studio)))
+        images, mask = studio.photograph(rows)
+        for row, image in zip(rows.tolist(), images, strict=True):
+            Image.fromarray(image).save(folder / manifest.path[row], quality=QUALITY, subsampling=0)
+        return mask
+
+    starts = range(0, len(studio), block)
+    with ThreadPoolExecutor(threads) as pool:
+        yield from resources.track("render", pool.map(work, starts), len(starts))
+
+
+def _write_truth(studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.uint8]], folder: Path) -> None:
+    azimuth = np.degrees(studio.views.azimuth).astype(np.float32) % 360
+    held = np.empty((0, HEIGHT, WIDTH), np.uint8)
+    for start in range(0, len(studio), SHARD):
+        rows = slice(start, min(start + SHARD, len(studio)))
+        while len(held) < rows.stop - start:
+            held = np.concatenate([held, next(masks)])
+        mask, held = held[: rows.stop - start], held[rows.stop - start :]
+        truth = Truth(manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16))
+        write_shard(truth, folder, start // SHARD)
+    for _ in masks:  # its end, so that progress is told to the end
+        pass
+
+
+def _views(settings: Settings, level: Level) -> Views:
+    images, seed = settings.images_per_identity, settings.seed
+    most = min(settings.cameras, images // 2)
+    among = (min(most, max(2, -(-settings.cameras * 2 // 3))), most)
+    train = np.arange(1, settings.identities + 1)
+    test = train[-1] + np.arange(1, (settings.test_identities or 0) + 1)
+    others = test[-1] + np.arange(1, (settings.distractors or 0) + 1)
+    found = [walk(seed, np.concatenate([train, test]), images, among, settings.cameras, level, NORMAL)]
+    if len(others):
+        found.append(walk(seed, others, images // 2, (1, 2), settings.cameras, level, DISTRACTOR))
+    if settings.junk:
+        found.append(badly_cut(seed, settings.junk, test, settings.cameras))
+    return join(found)

@@ -1,0 +1,261 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.methods.cagcn.method import CAGCN
+from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.resources import Resources
+from graphreid.types import Features, Labels
+from tests.references import cagcn as slow
+from tests.support import all_distances, blobs, labelled, shaken
+
+SMALL: dict[str, Any] = {"k1": 10, "k2": 5, "k": 20, "links": 4, "layers": 3, "width": 8, "attention_width": 4, "epochs": 2}
+
+
+def small(**options: Any) -> CAGCN:
+    return CAGCN(**{**SMALL, **options})
+
+
+def known(**options: Any) -> CAGCN:
+    """A method with random weights and statistics that matter, as if it had been fitted."""
+    method = small(**options)
+    torch.manual_seed(3)
+    network = shaken(method._build(16), 1.5)  # pyright: ignore[reportPrivateUsage]
+    method.state_, method.lam_, method.calibration_ = dict(network.state_dict()), 1.0, [1.0, 0.0]
+    return method
+
+
+def doubles(method: CAGCN) -> dict[str, NDArray[np.float64]]:
+    return {key: value.double().numpy() for key, value in method.state_.items()}
+
+
+@pytest.mark.parametrize("edges", ["hgs", "knn", "full"])
+@pytest.mark.parametrize("edge_weight", ["attention", "binary"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"width": None},
+        {"edge_input": "pair", "sampler": "plain"},
+        {"scale_attention": True, "self_loops": True, "lam": 0.5},
+        {"k": 70, "k1": 30, "k2": 12},
+        {"layers": 1, "width": None},
+    ],
+    ids=lambda more: ",".join(more) or "default",
+)
+def test_equals_the_papers_equations(edges: str, edge_weight: str, more: dict[str, Any]):
+    query, gallery = blobs(0, queries=4, images=40)
+    method = known(edges=edges, edge_weight=edge_weight, **more)
+    options = {each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init}
+    blocks = list(method.distances(query, Gallery(gallery)))
+    distance, probability = blocks[0].distance, blocks[0].probability
+    assert probability is not None
+    for one_query in range(4):
+        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
+        expected, likely = slow.distances(vector, images, doubles(method), options, method.tail)
+        np.testing.assert_allclose(probability[one_query], likely, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(distance[one_query], expected, rtol=1e-4)
+    assert probability.std() > 0.05
+
+
+def test_the_module_on_whole_differences_equals_its_maps_taken_image_by_image():
+    query, gallery = blobs(1, queries=6, images=50)
+    for width in (8, None):
+        method = known(width=width, edge_input="pair" if width else "gallery")
+        retrieval_set = RetrievalSet(query, Gallery(gallery))
+        judging = method.judging(retrieval_set)
+        nodes, logits, weights = judging.judge(slice(0, 6))
+        _, places = judging.graphs.build(judging.candidates)
+        joined, real = judging.graphs.joined(nodes, places)
+        images = torch.from_numpy(retrieval_set.gallery.vectors[nodes] * 4)
+        x = torch.from_numpy(retrieval_set.vectors[:, None] * 4) - images
+        with torch.inference_mode():
+            whole, whole_weights = judging.network(x, images, joined, real)
+        np.testing.assert_allclose(logits[nodes >= 0], whole.numpy()[nodes >= 0], rtol=0, atol=2e-5)
+        np.testing.assert_allclose(weights, whole_weights.numpy(), rtol=0, atol=2e-5)
+
+
+def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
+    query, gallery = blobs(2)
+    method = known()
+    calls: list[int] = []
+    network = method.judging(RetrievalSet(query, Gallery(gallery))).network
+    made = type(network).table
+
+    def counted(self: Any, vectors: Any, device: str) -> Any:
+        calls.append(len(vectors))
+        return made(self, vectors, device)
+
+    half = Gallery(gallery.take(np.arange(30)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(network), "table", counted)
+        all_distances(method, query, half)
+        all_distances(method, query, half)
+        whole = half.add(gallery.take(np.arange(30, 60)))
+        got = all_distances(method, query, whole)
+    assert calls == [30, 12, 12, 30, 12]
+    np.testing.assert_allclose(got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6)
+
+
+def test_lam_0_is_the_original_order():
+    query, gallery = blobs(0)
+    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    np.testing.assert_array_equal(all_distances(known(lam=0.0), query, Gallery(gallery)), plain)
+
+
+def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
+    query, gallery = blobs(0)
+    method = known(lam=0.7)
+    block = next(iter(method.distances(query, Gallery(gallery))))
+    nodes = method.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
+    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    assert block.probability is not None
+    np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal((block.probability > 0).sum(axis=1), (nodes >= 0).sum(axis=1))
+    assert nodes.shape == (12, 20)
+
+
+def test_a_graph_larger_than_the_gallery_changes_nothing():
+    query, gallery = blobs(0, images=30)
+    exact = all_distances(known(k=30, k1=29, sampler="plain"), query, Gallery(gallery))
+    padded = all_distances(known(k=90, k1=90, sampler="plain"), query, Gallery(gallery))
+    np.testing.assert_allclose(padded, exact, rtol=0, atol=1e-6)
+    # two hops give fewer nodes than there is room for: the same queries in a graph with less room
+    few = known(k1=3, k2=2, k=30)
+    nodes = few.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
+    most = int((nodes >= 0).sum(axis=1).max())
+    assert (nodes < 0).any()
+    assert most < 30
+    np.testing.assert_allclose(
+        all_distances(few, query, Gallery(gallery)),
+        all_distances(known(k1=3, k2=2, k=most), query, Gallery(gallery)),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
+    train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
+    held = held[0], Labels(held[1].identity + 50, held[1].camera)
+    method = small(epochs=6, lam="auto", batch=8, width=16, noise=0.0).fit(*train, validation=held)
+    validation = method.record_["validation"]
+    assert validation["mAP"] > validation["input"] + 0.02
+    assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
+    assert method.record_["images"] == 150
+    assert method.record_["identities"] == 10
+    assert max(method.record_["mAP_of_epochs"]) > method.record_["mAP_of_epochs"][0] - 1e-9
+    block = next(iter(method.distances(test[0], Gallery(test[0]))))
+    right = test[1].identity[:, None] == test[1].identity
+    given = block.probability
+    assert given is not None
+    assert given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    save(method, tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    assert isinstance(again, CAGCN)
+    assert again.record_ == method.record_
+    # lam can be changed of a fitted method, what shapes its network can't
+    plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
+    np.testing.assert_array_equal(plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance)
+    with pytest.raises(ValueError, match="fit it again with those options"):
+        all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise: float):
+    _, train = labelled(1, images=60)
+    _, held = labelled(2, images=60)
+    held = held[0], Labels(held[1].identity + 50, held[1].camera)
+    options: dict[str, Any] = {"epochs": 4, "noise": noise, "precision": "fp32"}
+    whole = small(**options).fit(*train, validation=held)
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "cagcn" and done > total * 0.6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        small(**options).fit(*train, validation=held, folder=tmp_path, resources=Resources(progress=interrupt))
+    resumed = small(**options).fit(*train, validation=held, folder=tmp_path)
+    for key, value in whole.state_.items():
+        assert torch.equal(resumed.state_[key], value), key
+    assert resumed.calibration_ == whole.calibration_
+    with pytest.raises(ValueError, match="made with other settings or data"):
+        small(**options, links=3).fit(*train, validation=held, folder=tmp_path)
+
+
+def test_the_query_is_never_in_its_own_graph_in_training():
+    _, train = labelled(1, images=60)
+    method = small()
+    graphs = method._graphs()  # pyright: ignore[reportPrivateUsage]
+    lesson = Lesson(*train, k1=graphs.near, k2=method.k2, noise=0.0, seed=0, resources=Resources())
+    queries = np.concatenate(lesson.batches(0, 60))
+    nodes, _ = graphs.build(lesson.candidates.take(queries))
+    assert not (nodes == queries[:, None]).any()
+
+
+def test_an_explanation_holds_the_numbers_of_the_distances():
+    query, gallery = blobs(4)
+    method, snapshot = known(lam=0.8), Gallery(gallery)
+    distance = all_distances(method, query, snapshot)
+    block = next(iter(method.distances(query, snapshot)))
+    assert isinstance(method, Explains)
+    for one_query in (0, 7):
+        given = method.explain(query.take(np.array([one_query])), snapshot)
+        assert block.probability is not None
+        assert given.probability is not None
+        np.testing.assert_allclose(block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5)
+        assert (block.probability[one_query, np.setdiff1d(np.arange(60), given.nodes)] == 0).all()
+        plain = 1 - snapshot.vectors @ RetrievalSet(query, snapshot).vectors[one_query]
+        for ranks, row in ((given.before, plain), (given.after, distance[one_query])):
+            np.testing.assert_array_equal(ranks, np.argsort(np.argsort(row))[given.nodes] + 1)
+        sums = np.bincount(given.edges[:, 0], given.weights, minlength=len(given.nodes))
+        np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-5)
+        assert not np.array_equal(given.before, given.after)
+    with pytest.raises(ValueError, match="one at a time"):
+        method.explain(query, snapshot)
+
+
+def test_what_it_says_of_itself():
+    assert isinstance(CAGCN(), Learned)
+    assert isinstance(CAGCN(lam=0.4), Rescores)
+    assert CAGCN(lam=0.4).tail == 0.4
+    paper = CAGCN(**CAGCN.presets["paper"])
+    assert (paper.layers, paper.width, paper.k1, paper.k2, paper.k, paper.links) == (9, None, 70, 20, 100, 8)
+    assert (paper.batch, paper.rate, paper.optimizer, paper.epochs) == (4, 0.01, "sgd", 500)
+    with pytest.raises(ValueError, match="not fitted"):
+        all_distances(CAGCN(), blobs(0)[0], Gallery(blobs(0)[1]))
+
+
+def test_an_identity_in_both_sets_and_lam_without_validation_are_refused():
+    _, train = labelled(1)
+    with pytest.raises(ValueError, match="identities are in both train and validation"):
+        small().fit(*train, validation=train)
+    with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):
+        small(lam="auto").fit(*train)
+
+
+def test_vectors_of_another_width_are_refused():
+    wide = Features(np.eye(20, dtype=np.float32))
+    with pytest.raises(ValueError, match="20 wide, and cagcn was fitted on 16"):
+        all_distances(known(), wide, Gallery(wide))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"k": 0}, {"k1": 0}, {"k2": -1}, {"links": 0}, {"layers": 0}, {"lam": -1.0}, {"alpha": 1.0}, {"gamma": -1.0},
+     {"width": 1}, {"noise": -0.1}, {"batch": 0}, {"epochs": 0}, {"rate": -1.0}, {"attention_width": 0}],
+    ids=str,
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        CAGCN(**wrong)

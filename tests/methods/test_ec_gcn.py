@@ -1,0 +1,296 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.graphs import sparse_adjacency as sparse
+from graphreid.graphs.sparse_adjacency import SparseAdjacency
+from graphreid.methods.ec_gcn.method import ECGCN, Connectivity
+from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.resources import Resources
+from graphreid.types import Features, Labels
+from tests.references import ec_gcn as slow
+from tests.support import all_distances, blobs, labelled, shaken
+
+SMALL: dict[str, Any] = {"k1": 8, "k2": 3, "links": 4, "layers": 3, "width": 8, "epochs": 2, "precision": "fp32"}
+
+
+def known(**options: Any) -> ECGCN:
+    """A method with random weights and statistics that matter, as if it had been fitted."""
+    method = ECGCN(**{**SMALL, **options})
+    torch.manual_seed(3)
+    network = shaken(method._build(16), 1.5)  # pyright: ignore[reportPrivateUsage]
+    method.state_, method.lam_, method.calibration_ = dict(network.state_dict()), 0.4, [1.0, 0.0]
+    return method
+
+
+def doubles(method: ECGCN) -> dict[str, NDArray[np.float64]]:
+    return {key: value.double().numpy() for key, value in method.state_.items()}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"self_loops": False}, {"layers": 1}, {"layers": 5, "k1": 3}, {"k1": 30, "k2": 12, "links": 6},
+     {"width": None, "lam": 2.0}],
+    ids=lambda more: ",".join(more) or "default",
+)  # fmt: skip
+def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
+    query, gallery = blobs(0, queries=4, images=40)
+    method = known(**more)
+    block = next(iter(method.distances(query, Gallery(gallery, metric=metric))))
+    assert block.probability is not None
+    options: dict[str, Any] = {"k1": method.k1, "k2": method.k2, "e": method.links, "loops": method.self_loops}
+    for one_query in range(4):
+        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
+        expected, likely = slow.distances(
+            vector, images, doubles(method), lam=method.tail, euclidean=metric == "euclidean", **options
+        )
+        np.testing.assert_allclose(block.probability[one_query], likely, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-4, atol=1e-5)
+    assert block.probability.std() > 0.05
+
+
+def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
+    """F W taken once an image, sparse edges, 1-hop nodes alone judged: against whole differences and dense products."""
+    _, train = labelled(1, images=60)
+    for loss, sampler in (("focal", "rpgs"), ("ce", "hgs")):
+        options: dict[str, Any] = {**SMALL, "loss": loss, "sampler": sampler, "k1": 10}
+        method = ECGCN(**options)
+        lesson = Lesson(*train, k1=15 if sampler == "rpgs" else 10, k2=4, noise=0.0, seed=0, resources=Resources())
+        queries = lesson.batches(0, 5)[0]
+        torch.manual_seed(0)
+        network = method._build(16).train()  # pyright: ignore[reportPrivateUsage]
+        literal = Connectivity(16, 8, 3).train()
+        literal.load_state_dict(network.state_dict())
+        got = method._loss(network, lesson, 0, queries)  # pyright: ignore[reportPrivateUsage]
+        got.backward()
+        expected = literal_loss(method, literal, lesson, queries)
+        expected.backward()
+        assert got.item() == pytest.approx(expected.item(), rel=1e-5)
+        for one, other in zip(network.parameters(), literal.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            np.testing.assert_allclose(one.grad.numpy(), other.grad.numpy(), rtol=0, atol=1e-5)
+
+
+def literal_loss(method: ECGCN, network: Connectivity, lesson: Lesson, queries: NDArray[np.intp]) -> torch.Tensor:
+    """The loss of some queries from Eqs. 8-12 as they stand; batch norm sees the nodes of all graphs."""
+    from graphreid.graphs import samplers as sampling
+    from graphreid.seeding import generator
+
+    candidates, vectors = lesson.candidates.take(queries), lesson.retrieval_set.gallery.vectors
+    near = candidates.near
+    if method.sampler == "rpgs":
+        draws = [generator(0, 0, int(query), 7) for query in queries]
+        near = sampling.random_probability(near, lesson.targets(queries, near) > 0.5, method.k1, draws)
+    graphs, dense = [], []
+    for row, query in enumerate(queries):
+        others = [other for other in range(60) if other != query]
+        among = 1 - vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+        nodes = list(map(int, near[row]))
+        for image in list(nodes):
+            more = slow.nearest(among[image], method.k2, (image, int(query)))
+            nodes += [other for other in more if other not in nodes]
+        nodes = nodes[: method.k1 * method.k2]
+        assert set(nodes) <= set(others)
+        kept = np.array([[among[i, j] if j != query else np.inf for j in range(60)] for i in range(60)])
+        dense.append(torch.from_numpy(slow.adjacency(nodes, kept, method.links, method.self_loops)).float())
+        graphs.append((nodes, torch.from_numpy(vectors[nodes] - vectors[query]) * 4))
+    z = [x for _, x in graphs]
+    for layer in range(method.layers):
+        mixed = torch.cat([network.maps[layer](a @ each) for a, each in zip(dense, z, strict=True)])
+        z = list(torch.relu(network.norms[layer](mixed)).split([len(a) for a in dense]))
+    total: list[torch.Tensor] = []
+    for (nodes, _), query, each in zip(graphs, queries, z, strict=True):
+        p = torch.softmax(network.head(each[: method.k1]), 1)
+        for place in range(method.k1):
+            same = bool(lesson.labels.identity[nodes[place]] == lesson.labels.identity[query])
+            if method.loss == "ce":
+                total.append(-torch.log(p[place, 0 if same else 1]))
+            elif same:
+                total.append(-0.25 * (1 - p[place, 0]) ** 2 * torch.log(p[place, 0]))
+            else:
+                total.append(-0.75 * (1 - p[place, 1]) ** 2 * torch.log(p[place, 1]))
+    return torch.stack(total).mean()
+
+
+def test_layers_are_made_for_nodes_that_matter_alone():
+    query, gallery = blobs(0, queries=3, images=60)
+    method = known(layers=4, k1=4, k2=3)
+    sizes: list[int] = []
+    product = SparseAdjacency.__matmul__
+
+    def counted(self: SparseAdjacency, z: Any) -> Any:
+        sizes.append(len(self.lists))
+        return product(self, z)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SparseAdjacency, "__matmul__", counted)
+        quick = all_distances(method, query, Gallery(gallery))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 3 * 4, "the last layer has the judged images alone"
+    assert sizes[0] > sizes[-1]
+    whole = lambda lists, wanted, layers: [  # noqa: E731  # pyright: ignore
+        *[(np.arange(len(lists)), lists)] * (layers - 1),
+        (wanted, lists[wanted]),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("graphreid.methods.ec_gcn.method.receptive", whole)
+        literal = all_distances(method, query, Gallery(gallery))
+    np.testing.assert_allclose(quick, literal, rtol=0, atol=1e-6)
+    assert sparse.receptive is not whole
+
+
+def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
+    query, gallery = blobs(2)
+    method, half = known(), Gallery(gallery.take(np.arange(30)))
+    calls: list[int] = []
+    made = Connectivity.table
+
+    def counted(self: Any, vectors: Any, device: str) -> Any:
+        calls.append(len(vectors))
+        return made(self, vectors, device)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connectivity, "table", counted)
+        all_distances(method, query, half)
+        all_distances(method, query, half)
+        got = all_distances(method, query, half.add(gallery.take(np.arange(30, 60))))
+    assert calls == [30, 12, 12, 30, 12]
+    np.testing.assert_allclose(got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6)
+
+
+def test_beyond_what_is_judged_a_distance_is_the_base_distance_plus_lam():
+    query, gallery = blobs(0)
+    method = known(lam=0.7)
+    block = next(iter(method.distances(query, Gallery(gallery))))
+    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    assert block.probability is not None
+    np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
+    nearest = np.argsort(plain, axis=1)[:, :8]
+    for one_query in range(12):
+        assert set(np.flatnonzero(block.probability[one_query])) == set(nearest[one_query])
+
+
+def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
+    train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
+    held = held[0], Labels(held[1].identity + 50, held[1].camera)
+    options: dict[str, Any] = {
+        **SMALL,
+        "k1": 20,
+        "epochs": 4,
+        "lam": "auto",
+        "batch": 8,
+        "width": 16,
+        "rate": 3e-3,
+        "layers": 2,
+    }
+    method = ECGCN(**options).fit(*train, validation=held)
+    validation = method.record_["validation"]
+    assert validation["mAP"] > validation["input"] + 0.01
+    assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
+    assert method.record_["images"] == 150
+    block = next(iter(method.distances(test[0], Gallery(test[0]))))
+    right = test[1].identity[:, None] == test[1].identity
+    given = block.probability
+    assert given is not None
+    assert given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    save(method, tmp_path / "m.safetensors")
+    assert isinstance(load(tmp_path / "m.safetensors"), ECGCN)
+    plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
+    np.testing.assert_array_equal(plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance)
+    with pytest.raises(ValueError, match="fit it again with those options"):
+        all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
+
+
+def test_an_epoch_has_so_many_queries():
+    _, train = labelled(1, images=60)
+    lesson = Lesson(*train, k1=12, k2=4, noise=0.0, seed=0, resources=Resources())
+    batches = ECGCN(queries=20, batch=8)._batches(lesson, 3)  # pyright: ignore[reportPrivateUsage]
+    assert [(epoch, len(queries)) for epoch, queries in batches] == [(3, 8)] * 3
+    whole = ECGCN(queries=None, batch=8)._batches(lesson, 0)  # pyright: ignore[reportPrivateUsage]
+    assert sorted(np.concatenate([queries for _, queries in whole])) == list(range(60))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise: float):
+    _, train = labelled(1, images=60)
+    options: dict[str, Any] = {**SMALL, "epochs": 4, "noise": noise}
+    whole = ECGCN(**options).fit(*train)
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "ec-gcn" and done > total * 0.6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        ECGCN(**options).fit(*train, folder=tmp_path, resources=Resources(progress=interrupt))
+    resumed = ECGCN(**options).fit(*train, folder=tmp_path)
+    for key, value in whole.state_.items():
+        assert torch.equal(resumed.state_[key], value), key
+
+
+def test_an_explanation_holds_the_numbers_of_the_distances():
+    query, gallery = blobs(4)
+    method, snapshot = known(lam=0.8), Gallery(gallery)
+    block = next(iter(method.distances(query, snapshot)))
+    assert isinstance(method, Explains)
+    for one_query in (0, 7):
+        given = method.explain(query.take(np.array([one_query])), snapshot)
+        assert block.probability is not None
+        assert given.probability is not None
+        assert len(given.nodes) > method.k1, "neighbours are nodes too"
+        np.testing.assert_allclose(block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(given.after, np.argsort(np.argsort(block.distance[one_query]))[given.nodes] + 1)
+        sums = np.bincount(given.edges[:, 0], given.weights, minlength=len(given.nodes))
+        np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="one at a time"):
+        method.explain(query, snapshot)
+
+
+def test_a_gallery_that_is_the_query_alone():
+    only = Features(np.ones((1, 16), np.float32), ["it"])
+    assert np.isposinf(all_distances(known(), only, Gallery(only))).all()
+
+
+def test_what_it_says_of_itself():
+    assert isinstance(ECGCN(), Learned)
+    assert isinstance(ECGCN(lam=0.3), Rescores)
+    assert ECGCN(lam=0.3).tail == 0.3
+    paper = ECGCN(**ECGCN.presets["paper"])
+    assert (paper.k1, paper.k2, paper.gamma, paper.links, paper.layers, paper.width) == (200, 10, 1.5, 10, 5, 4096)
+    assert (paper.loss, paper.alpha, paper.focus, paper.lam, paper.epochs) == ("focal", 0.25, 2.0, 0.4, 4)
+    assert (paper.optimizer, paper.rate, paper.schedule, paper.batch, paper.queries) == ("sgd", 0.01, "steps", 1, None)
+    factor = paper._schedule()  # pyright: ignore[reportPrivateUsage]
+    assert [round(factor(epoch), 6) for epoch in (0, 0.5, 1, 2, 3.9)] == [1, 1, 0.1, 0.01, 0.001]
+
+
+def test_wrong_use_is_refused():
+    query, gallery = blobs(0)
+    _, train = labelled(1)
+    with pytest.raises(ValueError, match="not fitted"):
+        all_distances(ECGCN(), query, Gallery(gallery))
+    with pytest.raises(ValueError, match="identities are in both train and validation"):
+        ECGCN(**SMALL).fit(*train, validation=train)
+    with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):
+        ECGCN(**SMALL, lam="auto").fit(*train)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"k1": 0}, {"k2": 0}, {"links": 0}, {"layers": 0}, {"gamma": 0.9}, {"lam": -1.0}, {"alpha": 1.0}, {"focus": -1.0},
+     {"width": 1}, {"noise": -0.1}, {"batch": 0}, {"epochs": 0}, {"rate": -1.0}, {"queries": 0}],
+    ids=str,
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ECGCN(**wrong)

@@ -1,0 +1,173 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphreid.gallery import Gallery
+from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import RULES, RankCounter, Report, Rule, evaluate
+from graphreid.types import DistanceBlock, Features, Labels
+from tests.references import evaluation as slow
+from tests.support import labelled
+
+
+def judged(distance: np.ndarray, query: Labels, gallery: Labels, rule: Rule | None = None) -> Report:
+    """In blocks of 7 queries, none of which is in the gallery."""
+    judge = RankCounter(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
+    for i in range(0, len(distance), 7):
+        judge.add(DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])))
+    return judge.report("distances", "unknown", 0.0)
+
+
+def cmc(report: Report) -> list[float]:
+    return [report.cmc(k) for k in range(1, 51)]
+
+
+@pytest.mark.parametrize("reference", ["fastreid", "torchreid", "transreid"])
+@pytest.mark.parametrize("junk", ["dropjunk", "rawjunk"])
+def test_equals_published_evaluators(golden: Path, reference: str, junk: str) -> None:
+    given = np.load(golden / "evaluation_market.npz")
+    roles = None if junk == "dropjunk" else np.zeros(len(given["g_pids"]), np.int8)  # evaluators alone do not know junk
+    report = judged(given["distmat"], Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"], roles))
+    prefix = f"{junk}_{reference}"
+    np.testing.assert_allclose(report.ap, given[f"{prefix}_ap"], atol=1e-12)
+    np.testing.assert_allclose(report.mean_ap(), given[f"{prefix}_map"], atol=1e-12)
+    np.testing.assert_allclose(cmc(report), given[f"{prefix}_cmc"], atol=1e-6)
+    if reference == "fastreid":
+        np.testing.assert_allclose(report.inp, given[f"{prefix}_inp"], atol=1e-12)
+        np.testing.assert_allclose(report.mean_inp(), given[f"{prefix}_minp"], atol=1e-12)
+    np.testing.assert_array_equal(report.valid, given["valid_query"])
+    assert (report.queries, report.skipped) == (58, 2)
+
+
+def test_equals_layumi(golden: Path) -> None:
+    given = np.load(golden / "evaluation_market.npz")
+    query, gallery = Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"])
+    report = judged(given["distmat"], query, gallery, RULES["layumi"])
+    np.testing.assert_allclose(report.mean_ap(), given["layumi_map"], atol=1e-12)
+    np.testing.assert_allclose(report.ap[report.valid], given["layumi_ap"][report.valid], atol=1e-12)
+    np.testing.assert_allclose(cmc(report), given["layumi_cmc"], atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["medium", "distractor"])
+@pytest.mark.parametrize(("matrix", "k1", "k2", "lam"), [("original", 0, 0, 0.0), ("kreciprocal_k20_k6_l03", 20, 6, 0.3)])
+def test_equals_the_numbers_of_whole_runs(golden: Path, case: str, matrix: str, k1: int, k2: int, lam: float) -> None:
+    inputs, given = np.load(golden / f"kreciprocal_{case}.npz"), np.load(golden / f"evaluation_{case}.npz")
+    report = evaluate(
+        KReciprocal(k1, k2, lam) if k1 else Cosine(),
+        Features(inputs["q_emb"]),
+        Gallery(Features(inputs["g_emb"])),
+        Labels(inputs["q_pids"], inputs["q_cams"]),
+        Labels(inputs["g_pids"], inputs["g_cams"]),
+    )
+    np.testing.assert_allclose(report.ap, given[f"{matrix}_ap"], atol=1e-12)
+    np.testing.assert_allclose(report.mean_inp(), given[f"{matrix}_minp"], atol=1e-12)
+    np.testing.assert_allclose(cmc(report), given[f"{matrix}_cmc"], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
+    rng = np.random.default_rng(seed)
+    distance = rng.integers(0, 12, (20, 50)).astype(np.float32)
+    query = Labels(rng.integers(0, 6, 20), rng.integers(0, 3, 20))
+    gallery = Labels(rng.integers(-1, 5, 50), rng.integers(0, 3, 50))
+    assert query.camera is not None
+    assert gallery.camera is not None
+    rule = RULES[name]
+    report = judged(distance, query, gallery, rule)
+    for row in range(20):
+        camera = int(query.camera[row]) if rule.camera == "remove" else None
+        right = slow.query(distance[row], int(query.identity[row]), camera, gallery.identity, gallery.camera)
+        if not right.any():
+            assert np.isnan(report.ap[row])
+            continue
+        assert report.ap[row] == pytest.approx(slow.average_precision(right, rule.ap == "trapezoid"), abs=1e-12)
+        assert report.first_rank[row] == right.argmax() + 1
+        assert report.inp[row] == pytest.approx(right.sum() / (np.flatnonzero(right)[-1] + 1), abs=1e-12)
+
+
+def test_distractors_count_as_wrong_and_match_nobody() -> None:
+    distance = np.array([[0.1, 0.2, 0.3]], np.float32)
+    query, gallery = Labels([0], [1]), [0, 0, 0]
+    plain = judged(distance, query, Labels(gallery, [2, 2, 2], ["distractor", "normal", "normal"]))
+    assert plain.ap[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    with pytest.raises(ValueError, match="no query can be judged"):
+        judged(distance, query, Labels(gallery, [2, 2, 2]), Rule(distractor=0))
+
+
+def test_positives_in_the_queries_own_camera_are_explained() -> None:
+    distance = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match="all 2 are junk or distractors"):
+        judged(distance, Labels([-1, -1], [1, 1]), Labels([1, 2, 2], [2, 2, 2]))
+    with pytest.raises(ValueError, match=r"2 of 2 queries .* own camera.*--rule no-camera"):
+        judged(distance, Labels([1, 2], [1, 1]), Labels([1, 2, 2], [1, 1, 1]))
+    with pytest.raises(ValueError, match="check the identities"):
+        judged(distance, Labels([1, 2], [1, 1]), Labels([3, 4, 5], [1, 1, 1]))
+    with pytest.raises(ValueError, match="the queries have no cameras"):
+        judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]))
+    assert judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]), RULES["no-camera"]).queries == 2
+
+
+def test_without_cameras_only_the_query_itself_is_removed() -> None:
+    (query, labels), _ = labelled(0, queries=30)
+    bare = Labels(labels.identity)
+    features = Features(query.vectors, query.items)
+    report = evaluate(Cosine(), features, Gallery(features), bare, bare)
+    cosine = 1 - query.vectors.astype(np.float64) @ query.vectors.T
+    for row in np.flatnonzero(report.valid):
+        others = np.delete(np.arange(30), row)
+        right = slow.query(cosine[row, others], int(bare.identity[row]), None, bare.identity[others], np.zeros(29, np.int64))
+        assert report.ap[row] == pytest.approx(slow.average_precision(right, False), abs=1e-12)
+
+
+def test_nan_is_refused() -> None:
+    distance = np.zeros((2, 3), np.float32)
+    distance[1, 2] = np.nan
+    with pytest.raises(ValueError, match="query 1 hold NaN"):
+        judged(distance, Labels([1, 2]), Labels([1, 2, 2]))
+
+
+def test_intervals_and_differences_go_over_identities() -> None:
+    (query, query_labels), (images, image_labels) = labelled(1, queries=60, images=200)
+    gallery = Gallery(images)
+    first = evaluate(Cosine(), query, gallery, query_labels, image_labels)
+    second = evaluate(KReciprocal(k1=10, k2=3), query, gallery, query_labels, image_labels)
+    low, high = first.interval()
+    assert low < first.mean_ap() < high
+    # by hand: draw identities, take the mean of all their queries
+    rng = np.random.default_rng(0)
+    names = np.unique(first.identity[first.valid])
+    means = []
+    for _ in range(4000):
+        drawn = rng.choice(names, len(names))
+        means.append(np.concatenate([first.ap[first.valid & (first.identity == name)] for name in drawn]).mean())
+    np.testing.assert_allclose([low, high], np.quantile(means, [0.025, 0.975]), atol=0.01)
+    apart, (least, most) = second.difference(first)
+    assert apart == pytest.approx(second.mean_ap() - first.mean_ap())
+    assert least <= apart <= most
+    assert first.difference(first) == (0, (0, 0))
+    with pytest.raises(ValueError, match="differ in queries or rule"):
+        first.difference(judged(np.zeros((1, 1), np.float32), Labels([1]), Labels([1])))
+
+
+def test_numbers_of_labels_are_checked() -> None:
+    (query, query_labels), (images, image_labels) = labelled(1)
+    with pytest.raises(ValueError, match="give one each"):
+        evaluate(Cosine(), query, Gallery(images), image_labels, query_labels)
+
+
+def test_the_report_keeps_the_first_images_asked_for() -> None:
+    (query, query_labels), (images, image_labels) = labelled(1)
+    report = evaluate(Cosine(), query, Gallery(images), query_labels, image_labels, top=5)
+    assert report.order is not None
+    assert report.order.shape == (len(query), 5)
+    summary = report.summary()
+    assert set(summary) >= {"mAP", "mINP", "cmc", "setting", "queries", "skipped", "seconds"}
+    with pytest.raises(ValueError, match="ranks start at 1"):
+        report.cmc(0)
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    with pytest.raises(ValueError, match="ap is 'median'"):
+        Rule(ap="median")

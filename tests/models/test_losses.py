@@ -1,0 +1,138 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from graphreid.models.losses import batch_hard_triplet, center_loss, focal_loss, identity_loss, supervised_contrastive
+from tests.references import losses as reference
+
+
+def some(seed: int, count: int = 12, width: int = 5, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.standard_normal((count, width))), torch.from_numpy(rng.integers(0, classes, count))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("margin", [0.3, 2.0, None])
+def test_triplet_is_the_equation(seed: int, margin: float | None):
+    features, labels = some(seed)
+    expected = reference.batch_hard_triplet(features.numpy(), labels.numpy(), margin)
+    assert float(batch_hard_triplet(features, labels, margin)) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("prefix", ["raw_", "normalised_"])
+@pytest.mark.parametrize(
+    ("name", "margin", "labels"),
+    [
+        ("bot_margin03", 0.3, "labels"),
+        ("bot_softmargin", None, "labels"),
+        ("pml_mean", 0.3, "labels"),
+        ("unbalanced_pml_mean", 0.3, "labels_unbalanced"),
+    ],
+)
+def test_triplet_is_the_published_codes(golden: Path, prefix: str, name: str, margin: float | None, labels: str):
+    numbers: Any = np.load(golden / "batch_hard_triplet.npz")
+    given = torch.from_numpy(numbers["embeddings"]).requires_grad_()
+    features = given / given.norm(dim=1, keepdim=True) if prefix == "normalised_" else given
+    loss = batch_hard_triplet(features, torch.from_numpy(numbers[labels]), margin)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(numbers[f"{prefix}{name}_loss"]), abs=1e-9)
+    assert given.grad is not None
+    np.testing.assert_allclose(given.grad.numpy(), numbers[f"{prefix}{name}_grad"], atol=1e-9)
+
+
+def test_triplet_without_a_triplet_is_zero_with_a_gradient():
+    features = torch.randn(4, 3, requires_grad=True)
+    for labels in ([0, 0, 0, 0], [0, 1, 2, 3]):
+        loss = batch_hard_triplet(features, torch.tensor(labels))
+        loss.backward()
+        assert loss.item() == 0
+    assert features.grad is not None
+    assert (features.grad == 0).all()
+
+
+def test_triplet_of_equal_images_has_a_finite_gradient():
+    features = torch.zeros(4, 3, requires_grad=True)
+    batch_hard_triplet(features, torch.tensor([0, 0, 1, 1])).backward()
+    assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_identity_loss_is_the_equation(smoothing: float):
+    logits, labels = some(1, width=7)
+    expected = reference.identity_loss(logits.numpy(), labels.numpy(), smoothing)
+    assert float(identity_loss(logits, labels, smoothing)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_center_loss_is_the_equation_and_the_published_code(golden: Path):
+    features, labels = some(2)
+    centers = torch.from_numpy(np.random.default_rng(3).standard_normal((4, 5)))
+    expected = reference.center_loss(features.numpy(), labels.numpy(), centers.numpy())
+    assert float(center_loss(features, labels, centers)) == pytest.approx(expected, abs=1e-12)
+    numbers: Any = np.load(golden / "center.npz")
+    x, c = (torch.from_numpy(numbers[name]).requires_grad_() for name in ("embeddings", "centers"))
+    loss = center_loss(x, torch.from_numpy(numbers["labels"]), c)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(numbers["loss"]), abs=1e-9)
+    assert x.grad is not None
+    assert c.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), numbers["grad_embeddings"], atol=1e-9)
+    np.testing.assert_allclose(c.grad.numpy(), numbers["grad_centers"], atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "alpha", "gamma"), [("a0p25_g2", 0.25, 2.0), ("a0p50_g2", 0.5, 2.0), ("anone_g2", None, 2.0)])
+def test_focal_is_the_published_codes(golden: Path, name: str, alpha: float | None, gamma: float):
+    numbers: Any = np.load(golden / "focal.npz")
+    logits = torch.from_numpy(numbers["logits"]).flatten().requires_grad_()
+    loss = focal_loss(logits, torch.from_numpy(numbers["targets"]).flatten(), alpha, gamma)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(numbers[f"{name}p0_mean"]), abs=1e-10)
+    assert logits.grad is not None
+    np.testing.assert_allclose(logits.grad.numpy(), numbers[f"{name}p0_grad_of_mean"].ravel(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.25, 0.0), (None, 1.5)])
+def test_focal_is_the_equation(alpha: float | None, gamma: float):
+    rng = np.random.default_rng(0)
+    logits, targets = 4 * rng.standard_normal(50), (rng.random(50) < 0.3).astype(np.float64)
+    expected = reference.focal_loss(logits, targets, alpha, gamma)
+    got = focal_loss(torch.from_numpy(logits), torch.from_numpy(targets), alpha, gamma)
+    assert float(got) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("labels", ["balanced", "unbalanced"])
+@pytest.mark.parametrize(("name", "temperature"), [("0p07", 0.07), ("0p10", 0.1), ("0p50", 0.5)])
+@pytest.mark.parametrize("rows", [5, 2048])
+def test_contrastive_is_the_published_codes(golden: Path, labels: str, name: str, temperature: float, rows: int):
+    numbers: Any = np.load(golden / "supcon.npz")
+    given = torch.from_numpy(numbers["embeddings"]).requires_grad_()
+    loss = supervised_contrastive(given, torch.from_numpy(numbers[f"labels_{labels}"]), temperature, rows=rows)
+    loss.backward()
+    assert loss.item() == pytest.approx(float(numbers[f"{labels}_t{name}_loss"]), abs=1e-10)
+    assert given.grad is not None
+    np.testing.assert_allclose(given.grad.numpy(), numbers[f"{labels}_t{name}_grad"], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+@pytest.mark.parametrize("rows", [5, 2048])
+def test_contrastive_is_the_equation(include_self: bool, rows: int):
+    features, labels = some(4, count=20, classes=9)
+    expected = reference.supervised_contrastive(features.numpy(), labels.numpy(), 0.2, include_self)
+
+    def loss(z: torch.Tensor) -> torch.Tensor:
+        return supervised_contrastive(z, labels, 0.2, include_self=include_self, rows=rows)
+
+    assert float(loss(features)) == pytest.approx(expected, abs=1e-12)
+    assert torch.autograd.gradcheck(loss, features.requires_grad_())
+
+
+def test_contrastive_without_partners_is_zero_with_a_gradient():
+    features = torch.randn(4, 3, requires_grad=True)
+    loss = supervised_contrastive(features, torch.arange(4))
+    loss.backward()
+    assert loss.item() == 0
+    assert features.grad is not None
+    assert (features.grad == 0).all()

@@ -1,9 +1,0 @@
-import subprocess
-import sys
-
-
-def test_timm_and_transforms_import_after_the_guard():
-    code = (
-        "from graphreid.nn.torchvision_guard import guard; guard(); guard(); import timm; from torchvision.transforms import v2"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,65 @@
+import numpy as np
+
+from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.textures import BINS, CARRIED, CHOICES, HALF, POOL, ROWS, atlas, girths, outfits, pools
+
+IDENTITIES = np.arange(1, 241)
+
+
+def test_designs_have_their_shapes_and_colours() -> None:
+    pool = pools(0)
+    assert pool.head.shape == (POOL["head"], ROWS["head"], BINS, 3)
+    assert pool.upper.shape == (POOL["upper"], ROWS["upper"], HALF, 3)
+    for textures in (pool.head, pool.upper, pool.sleeve, pool.lower, pool.shoes, pool.carried):
+        assert textures.dtype == np.float32
+        assert textures.min() >= 0
+        assert textures.max() <= 1
+    assert set(pool.kind.tolist()) == set(range(len(CARRIED)))
+    assert 0 < pool.skirt.mean() < 1
+    again = pools(0)
+    np.testing.assert_array_equal(again.upper, pool.upper)
+    assert not np.array_equal(pools(1).upper, pool.upper)
+
+
+def test_an_atlas_stacks_front_and_back() -> None:
+    pool = pools(0)
+    outfit = outfits(0, IDENTITIES[:5], LEVELS["default"])
+    found = atlas(pool, outfit)
+    assert found.shape == (3, 5, sum(ROWS.values()), BINS)
+    upper = found[:, :, ROWS["head"] : ROWS["head"] + ROWS["upper"]]
+    for i in range(5):
+        front, back = outfit[i, CHOICES.index("upper front")], outfit[i, CHOICES.index("upper back")]
+        np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, :HALF], 0, -1), pool.upper[front])
+        np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, HALF:], 0, -1), pool.upper[back])
+
+
+def test_identities_share_parts_but_no_two_are_the_same() -> None:
+    level = LEVELS["default"]
+    outfit = outfits(0, IDENTITIES, level)
+    assert len(np.unique(outfit, axis=0)) == len(IDENTITIES)
+    same = (outfit[:, None] == outfit[None]).sum(2)
+    kin = (IDENTITIES[:, None] // level.family == IDENTITIES // level.family) & ~np.eye(len(IDENTITIES), dtype=bool)
+    strangers = IDENTITIES[:, None] // level.family != IDENTITIES // level.family
+    assert same[kin].mean() > same[strangers].mean() + 0.7
+    # the same trousers, another jacket
+    lower, upper = CHOICES.index("lower front"), CHOICES.index("upper front")
+    assert ((outfit[:, None, lower] == outfit[None, :, lower]) & (outfit[:, None, upper] != outfit[None, :, upper])).sum() > 100
+
+
+def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
+    for name, level in LEVELS.items():
+        outfit = outfits(0, np.arange(1, 1001), level)
+        for part, chance in zip(("head", "upper", "lower"), level.turned, strict=True):
+            differ = outfit[:, CHOICES.index(f"{part} front")] != outfit[:, CHOICES.index(f"{part} back")]
+            if level.shared == 0:
+                assert abs(differ.mean() - chance) < 0.05, (name, part)
+            else:  # a family's front beside an own back differs too
+                assert differ.mean() > chance - 0.05, (name, part)
+        carries = outfit[:, CHOICES.index("carried")] >= 0
+        assert abs(carries.mean() - level.carried) < 0.06, name
+
+
+def test_an_identity_is_the_same_in_any_company() -> None:
+    level = LEVELS["default"]
+    np.testing.assert_array_equal(outfits(0, IDENTITIES, level)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], level))
+    np.testing.assert_array_equal(girths(0, IDENTITIES)[7:9], girths(0, IDENTITIES[7:9]))
