@@ -16,7 +16,9 @@ from graphreid.types import DistanceBlock, Features, Labels
 def labelled(
     seed: int, queries: int = 12, images: int = 60, width: int = 16, cameras: int = 3
 ) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
-    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal distances."""
+    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal
+    distances.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((10, width))
 
@@ -31,7 +33,9 @@ def labelled(
     return some(queries, "query"), some(images, "image")
 
 
-def blobs(seed: int, queries: int = 12, images: int = 60, width: int = 16) -> tuple[Features, Features]:
+def blobs(
+    seed: int, queries: int = 12, images: int = 60, width: int = 16
+) -> tuple[Features, Features]:
     """The same without labels."""
     (query, _), (gallery, _) = labelled(seed, queries, images, width)
     return query, gallery
@@ -66,7 +70,9 @@ def query_and_gallery(queries: int, n: int) -> list[list[int]]:
 
 
 def shaken(network: nn.Module, scale: float = 1.0) -> nn.Module:
-    """The network with statistics and norms that matter, as if it had been fitted, and weights times `scale`."""
+    """The network with statistics and norms that matter, as if it had been fitted, and weights
+    times `scale`.
+    """
     for name, value in network.state_dict().items():
         if name.endswith("running_mean"):
             value.uniform_(-0.5, 0.5)

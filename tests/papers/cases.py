@@ -23,7 +23,9 @@ from graphreid.types import DistanceBlock, Features, Labels
 
 @dataclass
 class Sharpened:
-    """A method that learns: distances of the vectors, with those entries left out that `fit` (its seed) chose."""
+    """A method that learns: distances of the vectors, with those entries left out that `fit` (its
+    seed) chose.
+    """
 
     keep: float = 0.9
     lam: float = 1.0
@@ -58,20 +60,31 @@ class Sharpened:
         self.state_, self.record_ = {"chosen": torch.from_numpy(chosen)}, {"images": len(train)}
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         chosen = self.state_["chosen"].numpy()
         for start, stop in retrieval_set.blocks():
             extra = 1 - (retrieval_set.vectors[start:stop] * chosen) @ gallery.vectors.T
-            yield retrieval_set.answer(start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra)
+            yield retrieval_set.answer(
+                start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra
+            )
 
 
 def write_inputs(folder: Path, *, width: int = 8, seen: bool | None = None, **changes: Any) -> Path:
-    """fit, validation, query and gallery of identities of their own (query's are the gallery's), hard enough for errors."""
+    """fit, validation, query and gallery of identities of their own (query's are the gallery's),
+    hard enough for errors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
     centres = rng.standard_normal((40, width))
-    for name, first, count in (("fit", 0, 60), ("validation", 10, 40), ("query", 20, 24), ("gallery", 20, 90)):
+    for name, first, count in (
+        ("fit", 0, 60),
+        ("validation", 10, 40),
+        ("query", 20, 24),
+        ("gallery", 20, 90),
+    ):
         identity = first + np.arange(count) % 10
         vectors = centres[identity] + 1.1 * rng.standard_normal((count, width))
         columns: dict[str, Any] = {
@@ -81,7 +94,10 @@ def write_inputs(folder: Path, *, width: int = 8, seen: bool | None = None, **ch
         }
         if seen is not None:
             columns["seen"] = np.full(count, seen)
-        np.savez(folder / f"{name}.npz", **({"vectors": vectors.astype(np.float32)} | columns | changes.get(name, {})))
+        np.savez(
+            folder / f"{name}.npz",
+            **({"vectors": vectors.astype(np.float32)} | columns | changes.get(name, {})),
+        )
     return folder
 
 
@@ -139,7 +155,9 @@ LISTS = Recipe(
 )
 
 
-def made(tmp_path: Path, recipe: Recipe, name: str = "toys", **more: Any) -> tuple[Path, dict[str, Any]]:
+def made(
+    tmp_path: Path, recipe: Recipe, name: str = "toys", **more: Any
+) -> tuple[Path, dict[str, Any]]:
     """A recipe's page and its JSON."""
     folder = tmp_path / "in"
     on = bench(folder if folder.exists() else write_inputs(folder), tmp_path / "work", name=name)

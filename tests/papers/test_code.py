@@ -9,7 +9,9 @@ from graphreid.resources import Resources
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package `graphreid` of four files: a imports b, b imports c by way of its folder, d is apart."""
+    """A package `graphreid` of four files: a imports b, b imports c by way of its folder, d is
+    apart.
+    """
     (tmp_path / "inner").mkdir()
     for name, text in {
         "a": '"""A."""\nfrom graphreid.b import f\nimport numpy\n',
@@ -31,7 +33,8 @@ def fresh(*modules: str) -> str:
 def test_the_digest_follows_imports_and_leaves_comments_out(package: Path) -> None:
     before, apart = fresh("graphreid.a"), fresh("graphreid.d")
     (package / "b.py").write_text(
-        "from graphreid.inner import c  # see c\n\n\ndef f():\n    '''Other words.'''\n    return c\n"
+        "from graphreid.inner import c  # see c\n\n\ndef f():\n    '''Other words.'''\n    return "
+        "c\n"
     )
     assert fresh("graphreid.a") == before, "comments and docstrings change no number"
     (package / "d.py").write_text("y = 2\n")
@@ -44,14 +47,18 @@ def test_the_digest_follows_imports_and_leaves_comments_out(package: Path) -> No
 
 def test_methods_depend_on_what_they_use_only() -> None:
     code._source.cache_clear()  # pyright: ignore[reportPrivateUsage]
-    cosine, other = (code.digest([f"graphreid.methods.{name}"]) for name in ("cosine", "k_reciprocal"))
+    cosine, other = (
+        code.digest([f"graphreid.methods.{name}"]) for name in ("cosine", "k_reciprocal")
+    )
     assert cosine != other
     used = code._source("graphreid.methods.cosine")[1]  # pyright: ignore[reportPrivateUsage]
     assert "graphreid.gallery" in used
     assert not any("experiments" in name or "cli" in name for name in used)
 
 
-def test_outside_of_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_a_checkout_there_is_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "experiments").mkdir()
     monkeypatch.setattr(code, "PACKAGE", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -9,7 +9,9 @@ from graphreid.papers.recipe import Claim
 def report(ap: np.ndarray) -> Report:
     q = len(ap)
     count = (~np.isnan(ap)).astype(np.int64)
-    return Report("m", "online", Rule(), np.arange(q) % 5, ap, np.full(q, np.nan), np.ones(q, np.int64), count)
+    return Report(
+        "m", "online", Rule(), np.arange(q) % 5, ap, np.full(q, np.nan), np.ones(q, np.int64), count
+    )
 
 
 def test_error_removed_is_the_share_of_what_was_missing() -> None:
@@ -37,7 +39,11 @@ def record(ap: np.ndarray, first_rank: np.ndarray) -> dict[str, object]:
         "configuration": {"method": "m", "fit": None, "chosen": None},
         "protocol": {"setting": "online", "rule_fields": fields},
         "cost": {"rank_seconds": 1},
-        "queries": {"identity": (np.arange(len(ap)) % 10).tolist(), "ap": ap.tolist(), "first_rank": first_rank.tolist()},
+        "queries": {
+            "identity": (np.arange(len(ap)) % 10).tolist(),
+            "ap": ap.tolist(),
+            "first_rank": first_rank.tolist(),
+        },
     }
 
 
@@ -58,7 +64,9 @@ def test_verdicts() -> None:
     assert verdict(Claim("", "gone", "low"), records).holds == "not run"
     same = Claim("", "high", "low", metric="rank-1")
     assert verdict(same, records).holds == "fails", "no difference is no gain"
-    assert verdict(Claim("", "high", "low", metric="rank-1", strict=False), records).holds == "holds"
+    assert (
+        verdict(Claim("", "high", "low", metric="rank-1", strict=False), records).holds == "holds"
+    )
     centred = rng.normal(0, 0.1, 100)
     near = {"one": [record(low, first)], "other": [record(low + centred - centred.mean(), first)]}
     for strict in (True, False):

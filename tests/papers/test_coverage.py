@@ -46,9 +46,12 @@ def page() -> str:
     lines = [
         "# What of the five papers can be made",
         "",
-        "Written by `python -m tests.papers.test_coverage`. Any data set will do for each; on the paper's own, levels can",
-        "be compared too. *Needs*: what `--data` must be, a folder of embeddings or a data folder with images",
-        "([experiments.md](experiments.md)). Other papers' rows in comparison tables, diagrams and notation are left out.",
+        "Written by `python -m tests.papers.test_coverage`. Any data set will do for each; on the "
+        "paper's own, levels can",
+        "be compared too. *Needs*: what `--data` must be, a folder of embeddings or a data folder "
+        "with images",
+        "([experiments.md](experiments.md)). Other papers' rows in comparison tables, diagrams and "
+        "notation are left out.",
         "",
         "| command | what | needs | the paper's own data | in this version |",
         "| --- | --- | --- | --- | --- |",
@@ -64,7 +67,9 @@ def test_the_page_shows_every_id() -> None:
 
 
 def test_cagcn_is_complete() -> None:
-    assert [f"cagcn/{name}" for name in ALL["cagcn"]] == [name for name in RECIPES if name.startswith("cagcn/")]
+    assert [f"cagcn/{name}" for name in ALL["cagcn"]] == [
+        name for name in RECIPES if name.startswith("cagcn/")
+    ]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -79,7 +84,9 @@ def test_recipes_are_well_formed(name: str) -> None:
         assert {claim.better, claim.worse} <= set(names), claim
     for row in recipe.rows:
         assert (FITTED in row.method) == (row.fit is not None), row.name
-        assert not any(f"{key}=" in row.method for key in row.grid or ()), "a text's own options are not varied"
+        assert not any(f"{key}=" in row.method for key in row.grid or ()), (
+            "a text's own options are not varied"
+        )
         assert "seed=" not in f"{row.fit}{row.method}"
         for numbers in row.paper.values():
             assert set(numbers) <= set(METRICS)
@@ -104,7 +111,10 @@ def test_tables_show_k_reciprocal_as_published_and_tuned_in_both_settings(name: 
         return
     compared = {(row.method, row.grid is not None) for row in rows}
     assert {("k-reciprocal", False), ("k-reciprocal", True)} <= compared
-    assert {("k-reciprocal:setting=online", False), ("k-reciprocal:setting=online", True)} <= compared
+    assert {
+        ("k-reciprocal:setting=online", False),
+        ("k-reciprocal:setting=online", True),
+    } <= compared
 
 
 def test_rows_of_absent_methods_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +127,13 @@ def test_rows_of_absent_methods_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_select(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "cagcn", METHODS["cosine"])
-    assert [recipe.id for recipe in select(("cagcn",))] == [f"cagcn/{name}" for name in ALL["cagcn"]]
-    assert [recipe.id for recipe in select(("cagcn/fig3", "cagcn/table1", "cagcn/fig3"))] == ["cagcn/fig3", "cagcn/table1"]
+    assert [recipe.id for recipe in select(("cagcn",))] == [
+        f"cagcn/{name}" for name in ALL["cagcn"]
+    ]
+    assert [recipe.id for recipe in select(("cagcn/fig3", "cagcn/table1", "cagcn/fig3"))] == [
+        "cagcn/fig3",
+        "cagcn/table1",
+    ]
     assert state("cagcn/table3") == "runs here"
     monkeypatch.delitem(METHODS, "k-reciprocal")
     assert state("cagcn/fig4") == "runs here"
@@ -134,7 +149,10 @@ def test_the_papers_numbers_are_its_own(shared: Path) -> None:
         if recipe.id.startswith("cagcn/") and recipe.kind == "table":
             for row in recipe.rows:
                 for numbers in row.paper.values():
-                    assert all(f"{value:g}" in text for value in numbers.values()), (recipe.id, row.name)
+                    assert all(f"{value:g}" in text for value in numbers.values()), (
+                        recipe.id,
+                        row.name,
+                    )
 
 
 if __name__ == "__main__":

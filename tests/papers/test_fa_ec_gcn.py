@@ -22,7 +22,9 @@ def only(name: str, *rows: str) -> Recipe:
     """A recipe with some of its rows, and with claims that are about them."""
     recipe = RECIPES[name]
     claims = tuple(claim for claim in recipe.claims if {claim.better, claim.worse} <= set(rows))
-    return replace(recipe, rows=tuple(row for row in recipe.rows if row.name in rows), claims=claims)
+    return replace(
+        recipe, rows=tuple(row for row in recipe.rows if row.name in rows), claims=claims
+    )
 
 
 def test_every_table_and_figure_runs_here() -> None:
@@ -54,7 +56,10 @@ def test_both_with_and_without_re_ranking_share_a_fit(tmp_path: Path) -> None:
     recipe = only("fa-ec-gcn/table2", "baseline", both, f"{both}, transductive", f"{both} + RR")
     results = {result.row.name: result.records[0] for result in run(recipe, on, seeds=1, say=print)}
     assert sum(file.suffix == ".json" for file in (tmp_path / "work" / "fitted").iterdir()) == 1
-    settings = [results[name]["protocol"]["setting"] for name in (both, f"{both}, transductive", f"{both} + RR")]
+    settings = [
+        results[name]["protocol"]["setting"]
+        for name in (both, f"{both}, transductive", f"{both} + RR")
+    ]
     assert settings == ["online", "transductive", "transductive"]
     assert len({str(record["queries"]) for record in results.values()}) == 4
 

@@ -29,17 +29,23 @@ def test_lists_are_those_of_the_records(tmp_path: Path) -> None:
     cases = [case for group in table["lists"] for case in group["cases"]]
     assert cases
     before, after = (
-        read_record(tmp_path / "out" / "records" / f"{row['ours']['seeds'][0]['record']}.json") for row in table["rows"]
+        read_record(tmp_path / "out" / "records" / f"{row['ours']['seeds'][0]['record']}.json")
+        for row in table["rows"]
     )
     gains = {
-        f"query{row}": b - a for row, (a, b) in enumerate(zip(before["queries"]["ap"], after["queries"]["ap"], strict=True))
+        f"query{row}": b - a
+        for row, (a, b) in enumerate(
+            zip(before["queries"]["ap"], after["queries"]["ap"], strict=True)
+        )
     }
     assert cases[0]["query"] == max(gains, key=lambda query: gains[query])
     for case in cases:
         for each in case["lists"]:
             right = [item for item, mark, _ in each["entries"] if mark == "right"]
             assert all(
-                int(item.removeprefix("gallery")) % 10 == int(case["query"].removeprefix("query")) % 10 for item in right
+                int(item.removeprefix("gallery")) % 10
+                == int(case["query"].removeprefix("query")) % 10
+                for item in right
             )
     assert (page.parent / "fig2.svg").is_file()
     assert "✓" in page.read_text()

@@ -29,25 +29,50 @@ SMALL = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with results of some recipes."""
     folder = tmp_path_factory.mktemp("icg")
-    settings = Settings(level="easy", identities=8, test_identities=8, images_per_identity=6, cameras=2, distractors=0, junk=0)
+    settings = Settings(
+        level="easy",
+        identities=8,
+        test_identities=8,
+        images_per_identity=6,
+        cameras=2,
+        distractors=0,
+        junk=0,
+    )
     render(folder / "data", settings)
     words = [word for key, value in SMALL.items() for word in ("--train-set", f"{key}={value}")]
-    where = ["--data", str(folder / "data"), "--work", str(folder / "work"), "--out", str(folder / "out"), "--seeds", "1"]
+    where = [
+        "--data",
+        str(folder / "data"),
+        "--work",
+        str(folder / "work"),
+        "--out",
+        str(folder / "out"),
+        "--seeds",
+        "1",
+    ]
     assert main(["reproduce", "icg/table5", "icg/fig10", "icg/fig13", *where, *words]) == 0
     return folder
 
 
 def run_of(made: Path, name: str) -> Path:
-    return next(path for path in (made / "work").glob(f"{name}-*") if (path / "model.safetensors").is_file())
+    return next(
+        path for path in (made / "work").glob(f"{name}-*") if (path / "model.safetensors").is_file()
+    )
 
 
 def test_every_table_and_figure_has_a_recipe() -> None:
-    assert [name for name in COVERAGE if name.startswith("icg")] == [name for name in RECIPES if name.startswith("icg")]
+    assert [name for name in COVERAGE if name.startswith("icg")] == [
+        name for name in RECIPES if name.startswith("icg")
+    ]
     assert all(state(name) == "runs here" for name in RECIPES if name.startswith("icg"))
 
 
 def test_what_is_trained_is_trained_once(made: Path) -> None:
-    runs = {path.name.partition("-")[0] for path in (made / "work").iterdir() if (path / "model.safetensors").is_file()}
+    runs = {
+        path.name.partition("-")[0]
+        for path in (made / "work").iterdir()
+        if (path / "model.safetensors").is_file()
+    }
     assert runs == {"bot", "icg"}
 
 
@@ -58,7 +83,9 @@ def test_the_table_of_overlaps(made: Path) -> None:
     assert all(0 <= value <= 1 for value in ours["measured"].values())
     assert ours["method"].startswith("parts:parts=5,width=8,fixed=3")
     assert [each["seed"] for each in ours["seeds"]] == [0]
-    record = json.loads((made / "out" / "records" / f"{ours['seeds'][0]['record']}.json").read_text())
+    record = json.loads(
+        (made / "out" / "records" / f"{ours['seeds'][0]['record']}.json").read_text()
+    )
     assert record["measured"] == ours["measured"]
     assert record["embeddings"]["embedder"] == "icg"
     page = (made / "out" / "data" / "icg" / "table5.md").read_text()
@@ -78,32 +105,47 @@ def test_cost(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(made: Path, **kinds: str) -> dict[str, Trained]:
     runs = {row: run_of(made, kind) for row, kind in kinds.items()}
-    return {row: Trained(run, made / "data", made / "work" / f"{run.name}-embeddings") for row, run in runs.items()}
+    return {
+        row: Trained(run, made / "data", made / "work" / f"{run.name}-embeddings")
+        for row, run in runs.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["fig7", "fig8", "fig11", "fig12", "fig14"])
 def test_pictures(made: Path, tmp_path: Path, name: str) -> None:
     from PIL import Image
 
-    assert part_figures.draw(RECIPES[f"icg/{name}"], trained(made, ICG="icg"), tmp_path / "x.png") is None
+    assert (
+        part_figures.draw(RECIPES[f"icg/{name}"], trained(made, ICG="icg"), tmp_path / "x.png")
+        is None
+    )
     with Image.open(tmp_path / "x.png") as picture:
         assert min(picture.size) > 100
 
 
-def test_the_map_has_a_panel_of_each(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_has_a_panel_of_each(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def flat(vectors: np.ndarray, **_: object) -> np.ndarray:
         return vectors[:, :2].astype(np.float64)
 
     # a map's layout has tests of its own, and takes its time
     monkeypatch.setattr(figures.tsne, "layout", flat)
     monkeypatch.setattr(figures.tsne, "sample", partial(figures.tsne.sample, identities=5))
-    assert part_figures.draw(RECIPES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg") is None
+    assert (
+        part_figures.draw(
+            RECIPES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg"
+        )
+        is None
+    )
     drawn = (tmp_path / "x.svg").read_text()
     assert ">BoT<" in drawn
     assert ">ICG<" in drawn
 
 
-def test_a_map_of_too_few_identities_is_left_out_and_not_the_rest(made: Path, tmp_path: Path) -> None:
+def test_a_map_of_too_few_identities_is_left_out_and_not_the_rest(
+    made: Path, tmp_path: Path
+) -> None:
     why = part_figures.draw(RECIPES["icg/fig9"], trained(made, ICG="icg"), tmp_path / "x.svg")
     assert (why or "").startswith("There is no map: it takes 20")
     assert not (tmp_path / "x.svg").exists()
@@ -114,19 +156,41 @@ def test_ranked_lists(made: Path) -> None:
     assert json.loads((made / "out" / "data" / "icg" / "fig10.json").read_text())["lists"]
 
 
-def test_embeddings_are_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_embeddings_are_refused(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = next((made / "work").glob("icg-*-embeddings"))
-    assert main(["reproduce", "icg/table5", "--data", str(folder), "--work", str(tmp_path / "w"), "--out", str(tmp_path)]) == 2
+    assert (
+        main(
+            [
+                "reproduce",
+                "icg/table5",
+                "--data",
+                str(folder),
+                "--work",
+                str(tmp_path / "w"),
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 2
+    )
     assert "these rows train their own networks, from images" in capsys.readouterr().err
 
 
 def test_the_page_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of(made, "icg")
     page = tmp_path / "parts.html"
-    assert main(["parts", str(run), "--data", str(made / "data"), "--out", str(page), "--images", "5"]) == 0
+    assert (
+        main(["parts", str(run), "--data", str(made / "data"), "--out", str(page), "--images", "5"])
+        == 0
+    )
     assert "intersection over union of the clusters" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<img") == 5
     assert "Against the truth" in text
-    assert main(["parts", str(run_of(made, "bot")), "--data", str(made / "data"), "--out", str(page)]) == 2
+    assert (
+        main(["parts", str(run_of(made, "bot")), "--data", str(made / "data"), "--out", str(page)])
+        == 2
+    )
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("graphreid: ")

@@ -27,7 +27,9 @@ def test_parts_junk_and_provenance(tmp_path: Path) -> None:
 def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     one = load_inputs(write_inputs(tmp_path / "one"), "toys")
     same = load_inputs(write_inputs(tmp_path / "same"), "toys")
-    other = load_inputs(write_inputs(tmp_path / "other", query={"camera": np.zeros(24, int)}), "toys")
+    other = load_inputs(
+        write_inputs(tmp_path / "other", query={"camera": np.zeros(24, int)}), "toys"
+    )
     assert one.part("query").digest == same.part("query").digest != other.part("query").digest
     assert one.part("gallery").digest == other.part("gallery").digest
 
@@ -56,8 +58,12 @@ def test_refusals(tmp_path: Path) -> None:
         load_inputs(leaking, "toys")
 
 
-@pytest.mark.parametrize(("text", "says"), [("{bad", "not readable as JSON"), ("[1]", "it must be an object")])
-def test_a_provenance_that_is_none_is_refused_before_anything_runs(text: str, says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"), [("{bad", "not readable as JSON"), ("[1]", "it must be an object")]
+)
+def test_a_provenance_that_is_none_is_refused_before_anything_runs(
+    text: str, says: str, tmp_path: Path
+) -> None:
     folder = write_inputs(tmp_path / "in")
     (folder / "provenance.json").write_text(text)
     with pytest.raises(ValueError, match=rf"provenance\.json: {says}"):

@@ -22,12 +22,16 @@ def only(name: str, *rows: str) -> Recipe:
     """A recipe with some of its rows, and with claims that are about them."""
     recipe = RECIPES[name]
     claims = tuple(claim for claim in recipe.claims if {claim.better, claim.worse} <= set(rows))
-    return replace(recipe, rows=tuple(row for row in recipe.rows if row.name in rows), claims=claims)
+    return replace(
+        recipe, rows=tuple(row for row in recipe.rows if row.name in rows), claims=claims
+    )
 
 
 @pytest.mark.parametrize("paper", ["ffgnn", "hrnet"])
 def test_every_table_and_figure_has_a_recipe(paper: str) -> None:
-    assert [name for name in COVERAGE if name.startswith(paper)] == [name for name in RECIPES if name.startswith(paper)]
+    assert [name for name in COVERAGE if name.startswith(paper)] == [
+        name for name in RECIPES if name.startswith(paper)
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith(("ffgnn", "hrnet"))])

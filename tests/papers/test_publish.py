@@ -14,7 +14,9 @@ def sharpened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "sharpened", Sharpened)
 
 
-def test_records_are_published_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_published_and_old_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page, _ = made(tmp_path, TABLE)
     records = tmp_path / "out" / "records"
     before = {file.name for file in records.iterdir()}
@@ -32,7 +34,9 @@ def test_records_are_published_and_old_ones_go(tmp_path: Path, monkeypatch: pyte
     assert not after & before
 
 
-def test_the_index_shows_every_table_and_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_shows_every_table_and_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for recipe in (TABLE, LEARNED):
         monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
     _, table = made(tmp_path, TABLE)
@@ -45,7 +49,9 @@ def test_the_index_shows_every_table_and_claim(tmp_path: Path, monkeypatch: pyte
         assert f"**{claim['holds']}**" in text
 
 
-def test_claims_stand_beside_each_other_for_all_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claims_stand_beside_each_other_for_all_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = replace(TABLE, id="toys/table2")
     for recipe in (TABLE, again):
         monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))

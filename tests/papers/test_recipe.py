@@ -14,12 +14,17 @@ from graphreid.papers.recipe import Recipe, Row, with_options
         ("a+b:k=1", {"k": 7, "m": "x"}, "a+b:k=1,m=x"),
     ],
 )
-def test_options_join_a_method_text_that_has_not_given_them(text: str, options: dict[str, int], expected: str) -> None:
+def test_options_join_a_method_text_that_has_not_given_them(
+    text: str, options: dict[str, int], expected: str
+) -> None:
     assert with_options(text, options) == expected
 
 
 def test_the_papers_sets_stand_in_one_order() -> None:
-    rows = (Row("a", "cosine", paper={"veri-776": {}}), Row("b", "cosine", paper={"market1501": {}, "veri-776": {}}))
+    rows = (
+        Row("a", "cosine", paper={"veri-776": {}}),
+        Row("b", "cosine", paper={"market1501": {}, "veri-776": {}}),
+    )
     assert Recipe("x/table1", "Table 1", "", rows).paper_sets() == ("market1501", "veri-776")
     assert Row("a", fit="cagcn:k=5").texts() == ("cagcn:k=5", "{fitted}")
     assert Row("a", "cosine").texts() == ("cosine",)

@@ -29,16 +29,22 @@ from tests.papers.cases import TABLE, bench, write_inputs
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[records.Record]]:
     folder = tmp_path_factory.mktemp("records")
-    results = run(TABLE, bench(write_inputs(folder / "in"), folder / "work"), seeds=1, say=lambda line: None)
+    results = run(
+        TABLE, bench(write_inputs(folder / "in"), folder / "work"), seeds=1, say=lambda line: None
+    )
     return folder, [record for result in results for record in result.records]
 
 
-def test_a_record_keeps_the_schema_and_each_queries_result(made: tuple[Path, list[records.Record]]) -> None:
+def test_a_record_keeps_the_schema_and_each_queries_result(
+    made: tuple[Path, list[records.Record]],
+) -> None:
     folder, (cosine, *_) = made
     check(cosine, "cosine")
     on = bench(folder / "in", folder / "work")
     query, gallery = on.inputs.part("query"), on.inputs.part("gallery")
-    report = evaluate(parse("cosine"), query.features, Gallery(gallery.features), query.labels, gallery.labels)
+    report = evaluate(
+        parse("cosine"), query.features, Gallery(gallery.features), query.labels, gallery.labels
+    )
     again = report_of(cosine)
     np.testing.assert_allclose(again.ap, report.ap, atol=5e-7)
     assert again.interval() == pytest.approx(report.interval(), abs=1e-6)
@@ -51,12 +57,16 @@ def test_a_record_keeps_the_schema_and_each_queries_result(made: tuple[Path, lis
     assert set(cosine["data"]["parts"]) == {"query", "gallery"}
 
 
-def test_differences_can_be_made_again_from_records(made: tuple[Path, list[records.Record]]) -> None:
+def test_differences_can_be_made_again_from_records(
+    made: tuple[Path, list[records.Record]],
+) -> None:
     folder, (cosine, reranked, _) = made
     on = bench(folder / "in", folder / "work")
     query, gallery = on.inputs.part("query"), on.inputs.part("gallery")
     before, after = (
-        evaluate(parse(text), query.features, Gallery(gallery.features), query.labels, gallery.labels)
+        evaluate(
+            parse(text), query.features, Gallery(gallery.features), query.labels, gallery.labels
+        )
         for text in ("cosine", "k-reciprocal:k1=6,k2=2")
     )
     mine, theirs = report_of(reranked).difference(report_of(cosine)), after.difference(before)
@@ -70,7 +80,9 @@ def test_differences_can_be_made_again_from_records(made: tuple[Path, list[recor
 def test_queries_without_a_positive_are_null_and_stay_out(tmp_path: Path) -> None:
     lonely = {"identity": np.r_[20 + np.arange(23) % 10, 999]}
     folder = write_inputs(tmp_path / "in", query=lonely)
-    record = run(TABLE, bench(folder, tmp_path / "work"), seeds=1, say=lambda line: None)[0].records[0]
+    record = run(TABLE, bench(folder, tmp_path / "work"), seeds=1, say=lambda line: None)[
+        0
+    ].records[0]
     assert record["queries"]["ap"][-1] is None
     assert record["queries"]["first_rank"][-1] == 0
     assert record["protocol"]["skipped"] == 1
@@ -137,7 +149,9 @@ def test_files_that_are_no_records(made: tuple[Path, list[records.Record]], tmp_
     with pytest.raises(ValueError, match="format 99 is newer"):
         read_record(file)
     folder = made[0] / "work" / "records"
-    assert [record["key"] for record in read_records(folder)] == [record["key"] for record in read_records(made[0])]
+    assert [record["key"] for record in read_records(folder)] == [
+        record["key"] for record in read_records(made[0])
+    ]
 
 
 def test_metrics_that_are_none(made: tuple[Path, list[records.Record]]) -> None:
@@ -151,4 +165,7 @@ def test_keys_and_names(made: tuple[Path, list[records.Record]]) -> None:
     assert key_of({"a": 1}) != key_of({"a": 2})
     assert describe(made[1][0]) == "cosine"
     chosen = made[1][2]["configuration"]["chosen"]["options"]
-    assert describe(made[1][2]) == f"k-reciprocal:k2=2,setting=online,k1={chosen['k1']},lam={chosen['lam']}"
+    assert (
+        describe(made[1][2])
+        == f"k-reciprocal:k2=2,setting=online,k1={chosen['k1']},lam={chosen['lam']}"
+    )

@@ -42,18 +42,27 @@ def test_a_fit_is_shared_and_seeds_are_for_headlines(tmp_path: Path) -> None:
     on = bench(write_inputs(tmp_path / "in"), tmp_path / "work")
     results = run(LEARNED, on, seeds=3, say=silent)
     assert Sharpened.fits == [0, 1, 2], "lam does not make another fit"
-    assert [[record["seed"] for record in result.records] for result in results] == [[None], [0], [0], [0, 1, 2]]
+    assert [[record["seed"] for record in result.records] for result in results] == [
+        [None],
+        [0],
+        [0],
+        [0, 1, 2],
+    ]
     base, zero, two, headline = (result.records[0] for result in results)
     assert zero["queries"] == base["queries"]
     assert two["queries"] != base["queries"]
-    assert headline["configuration"]["fit_fields"] == {"Sharpened": {"keep": 0.9, "lam": 1.0, "seed": 0}}
+    assert headline["configuration"]["fit_fields"] == {
+        "Sharpened": {"keep": 0.9, "lam": 1.0, "seed": 0}
+    }
     assert two["configuration"]["fields"] == {"Sharpened": {"keep": 0.9, "lam": 2.0, "seed": 0}}
     assert two["learned"] == {"Sharpened": {"record": {"images": 60}}}
     assert describe(two) == "[sharpened:seed=0]:lam=2"
     assert two["cost"]["fit_seconds"] >= 0
     assert base["cost"]["fit_seconds"] is None
     assert len({record["metrics"]["mAP"] for record in results[3].records}) > 1
-    run(LEARNED, bench(tmp_path / "in", tmp_path / "work", given={"keep": 0.5}), seeds=1, say=silent)
+    run(
+        LEARNED, bench(tmp_path / "in", tmp_path / "work", given={"keep": 0.5}), seeds=1, say=silent
+    )
     assert Sharpened.fits == [0, 1, 2, 0], "other options are another fit"
 
 
@@ -78,10 +87,16 @@ def test_interrupted_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     straight = run(LEARNED, bench(folder, tmp_path / "other"), seeds=1, say=silent)
     for one, other in zip(resumed, straight, strict=True):
         for mine, theirs in zip(one.records, other.records, strict=True):
-            assert (mine["key"], mine["queries"], mine["metrics"]) == (theirs["key"], theirs["queries"], theirs["metrics"])
+            assert (mine["key"], mine["queries"], mine["metrics"]) == (
+                theirs["key"],
+                theirs["queries"],
+                theirs["metrics"],
+            )
 
 
-def test_other_data_options_or_code_are_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_data_options_or_code_are_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def keys(folder: Path, **given: Any) -> list[str]:
         results = run(LEARNED, bench(folder, tmp_path / "work", **given), seeds=1, say=silent)
         return [result.records[0]["key"] for result in results]
@@ -99,7 +114,12 @@ def test_other_data_options_or_code_are_other_runs(tmp_path: Path, monkeypatch: 
 
 def test_seen_identities_are_warned_of(tmp_path: Path) -> None:
     said: list[str] = []
-    run(LEARNED, bench(write_inputs(tmp_path / "in", seen=True), tmp_path / "work"), seeds=1, say=said.append)
+    run(
+        LEARNED,
+        bench(write_inputs(tmp_path / "in", seen=True), tmp_path / "work"),
+        seeds=1,
+        say=said.append,
+    )
     assert "trained on the identities of 100% of the fit images" in said[0]
 
 

@@ -23,14 +23,18 @@ def test_options_are_chosen_on_validation_identities(tmp_path: Path) -> None:
     record = run(TABLE, on, seeds=1, say=silent)[2].records[0]
     chosen = record["configuration"]["chosen"]
     scores = {
-        (k1, lam): on.validate(selection.parse(f"k-reciprocal:k2=2,setting=online,k1={k1},lam={lam}"))
+        (k1, lam): on.validate(
+            selection.parse(f"k-reciprocal:k2=2,setting=online,k1={k1},lam={lam}")
+        )
         for k1 in (3, 6)
         for lam in (0.3, 1.0)
     }
     best = max(scores, key=lambda each: scores[each])
     assert chosen == {"options": {"k1": best[0], "lam": best[1]}, "mAP": scores[best], "tried": 4}
     assert record["validation"] == {"mAP": scores[best], "cosine": on.validation_cosine}
-    assert record["validation"]["cosine"] == pytest.approx(scores[3, 1.0]), "lam = 1 is the original order"
+    assert record["validation"]["cosine"] == pytest.approx(scores[3, 1.0]), (
+        "lam = 1 is the original order"
+    )
     assert set(record["data"]["parts"]) == {"query", "gallery", "validation"}
     assert record["configuration"]["fields"]["KReciprocal"]["k1"] == best[0]
 

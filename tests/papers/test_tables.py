@@ -28,19 +28,26 @@ def test_paper_and_ours_side_by_side(plain: tuple[Path, dict[str, Any]]) -> None
     assert page.parts[-4:] == ("out", "toys", "toys", "table1.md")
     text = page.read_text()
     assert "graphreid reproduce x" in text
-    assert "**The data differ**: the paper's numbers are on Market-1501, VeRi-776, ours on toys" in text
+    assert (
+        "**The data differ**: the paper's numbers are on Market-1501, VeRi-776, ours on toys"
+        in text
+    )
     header = next(line for line in text.splitlines() if line.startswith("| row | paper"))
     assert "paper, Market-1501: mAP / rank-1" in header
     assert "ours, toys: mAP" in header
     base, reranked, tuned, missing = table["rows"]
-    line = next(line for line in text.splitlines() if line.startswith("| k-reciprocal | 91.6 / - |"))
+    line = next(
+        line for line in text.splitlines() if line.startswith("| k-reciprocal | 91.6 / - |")
+    )
     low, high = reranked["ours"]["mAP_interval"]
     assert f"{100 * reranked['ours']['mAP']:.1f} [{100 * low:.1f}, {100 * high:.1f}]" in line
     assert base["ours"]["difference"] is None
     gain, low, high = reranked["ours"]["difference"]
     assert gain == pytest.approx(reranked["ours"]["mAP"] - base["ours"]["mAP"], abs=1e-6)
     assert f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" in line
-    assert reranked["ours"]["error_removed"][0] == pytest.approx(gain / (1 - base["ours"]["mAP"]), abs=1e-5)
+    assert reranked["ours"]["error_removed"][0] == pytest.approx(
+        gain / (1 - base["ours"]["mAP"]), abs=1e-5
+    )
     assert tuned["ours"]["chosen"]["tried"] == 4
     assert missing["ours"] is None
     assert "| nonesuch | - | 79.2 / - | not run |" in text
@@ -59,8 +66,14 @@ def test_the_same_data_set_is_said_to_be_so(tmp_path: Path) -> None:
 
 def test_better_and_worse_rows_are_both_named(plain: tuple[Path, dict[str, Any]]) -> None:
     page, table = plain
-    named = re.findall(r"(Better|Worse) than baseline: ([^.]*)\.|(Undecided): ([^.]*)\.", page.read_text())
-    found = {word: names.split("; ") for one, two, three, four in named for word, names in ((one or three, two or four),)}
+    named = re.findall(
+        r"(Better|Worse) than baseline: ([^.]*)\.|(Undecided): ([^.]*)\.", page.read_text()
+    )
+    found = {
+        word: names.split("; ")
+        for one, two, three, four in named
+        for word, names in ((one or three, two or four),)
+    }
     for row in table["rows"][1:3]:
         _, low, high = row["ours"]["difference"]
         kind = "Better" if low > 0 else "Worse" if high < 0 else "Undecided"
@@ -73,7 +86,10 @@ def test_what_does_not_beat_its_input_on_validation_is_said(tmp_path: Path) -> N
     held = results[1].records[0]["validation"]
     assert held["mAP"] == pytest.approx(held["cosine"]), "lam = 0 is the input's order"
     table = tables.build(LEARNED, results, on.inputs, command="x")
-    assert any("lam = 0 does not beat the embeddings' own order on validation" in note for note in table["notes"])
+    assert any(
+        "lam = 0 does not beat the embeddings' own order on validation" in note
+        for note in table["notes"]
+    )
 
 
 def test_csv_and_latex_hold_the_same_numbers(plain: tuple[Path, dict[str, Any]]) -> None:
@@ -82,7 +98,9 @@ def test_csv_and_latex_hold_the_same_numbers(plain: tuple[Path, dict[str, Any]])
     assert [row["row"] for row in rows] == [row["name"] for row in table["rows"]]
     assert float(rows[1]["mAP"]) == pytest.approx(table["rows"][1]["ours"]["mAP"], abs=1e-6)
     assert rows[1]["paper_percent market1501 mAP"] == "91.6"
-    assert float(rows[1]["difference_low"]) == pytest.approx(table["rows"][1]["ours"]["difference"][1], abs=1e-6)
+    assert float(rows[1]["difference_low"]) == pytest.approx(
+        table["rows"][1]["ours"]["difference"][1], abs=1e-6
+    )
     assert rows[0]["difference"] == ""
     assert rows[3]["mAP"] in ("", None)
     latex = page.with_suffix(".tex").read_text()

@@ -44,10 +44,20 @@ def test_a_page_shows_the_graphs_of_a_method_that_has_some(tmp_path) -> None:  #
     assert isinstance(method, Hears)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, top=20)
     file = tmp_path / "r.html"
-    write_report(file, [report], query, query_labels, Gallery(gallery), gallery_labels, methods={"hrnet": method})
+    write_report(
+        file,
+        [report],
+        query,
+        query_labels,
+        Gallery(gallery),
+        gallery_labels,
+        methods={"hrnet": method},
+    )
     text = file.read_text()
     assert text.count("heat map of hrnet: ") == 2
     assert "A o C, images" in text
     write_report(file, [report], query, query_labels, Gallery(gallery), gallery_labels)
     assert "heat map of" not in file.read_text()
-    assert figures.heat_map(0, "x", np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])).startswith("<svg")
+    assert figures.heat_map(0, "x", np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])).startswith(
+        "<svg"
+    )

@@ -28,12 +28,18 @@ def living(
 def texts(labels: Labels) -> dict[str, list[str | None]]:
     """Identities and cameras as a gallery takes them."""
     assert labels.camera is not None
-    return {"identity": list(map(str, labels.identity.tolist())), "camera": list(map(str, labels.camera.tolist()))}
+    return {
+        "identity": list(map(str, labels.identity.tolist())),
+        "camera": list(map(str, labels.camera.tolist())),
+    }
 
 
 def some(rng: np.random.Generator, count: int, name: str, width: int = WIDTH) -> Features:
     """Images without cameras."""
-    return Features(rng.standard_normal((count, width)).astype(np.float32), np.array([f"{name}{row}" for row in range(count)]))
+    return Features(
+        rng.standard_normal((count, width)).astype(np.float32),
+        np.array([f"{name}{row}" for row in range(count)]),
+    )
 
 
 def same_as_rebuilt(gallery: Gallery, k: int, metric: Metric = "cosine") -> None:

@@ -26,7 +26,9 @@ def test_pad_crop_is_a_window_of_the_padded_image(padding: str):
     pixels, pad = some(), 3
     height, width = pixels.shape[2:]
     cropped = pad_crop(pixels, generator(1), pad, padding)  # type: ignore[arg-type]
-    padded = torch.nn.functional.pad(pixels, (pad,) * 4, mode="constant" if padding == "zeros" else "replicate")
+    padded = torch.nn.functional.pad(
+        pixels, (pad,) * 4, mode="constant" if padding == "zeros" else "replicate"
+    )
     seen: set[tuple[int, int]] = set()
     for image, whole in zip(cropped, padded, strict=True):
         places = [

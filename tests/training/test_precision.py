@@ -7,4 +7,6 @@ def test_precision():
     assert bf16("bf16", "cpu")
     assert not bf16("fp32", "cpu")
     capabilities = torch.cpu.get_capabilities()
-    assert bf16("auto", "cpu") == bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    assert bf16("auto", "cpu") == bool(
+        capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    )

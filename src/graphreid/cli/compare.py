@@ -22,10 +22,14 @@ def compare(
     model: Annotated[Path, Parameter(help="a run's folder")],
     options: ResourceOptions | None = None,
 ) -> None:
-    """Say how similar two images are to a run, and whether they show one identity where the run was calibrated."""
+    """Say how similar two images are to a run, and whether they show one identity where the run was
+    calibrated.
+    """
     read_config(model)
     if not complete(model):
-        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
+        raise ValueError(
+            f"{model}: its training has not ended: go on with the same 'graphreid train' command"
+        )
     threshold = read_threshold(model)
     with (options or ResourceOptions()).resources() as resources:
         features = load_embedder(model / MODEL).embed(
@@ -39,7 +43,9 @@ def compare(
         return
     same = 1 - similarity <= threshold.distance
     print(
-        f"{'one identity' if same else 'two identities'}: the distance is {'at most' if same else 'more than'}"
-        f" {threshold.distance:.4f}, up to which {threshold.false_match_rate:.2%} of {threshold.wrong_pairs:,} wrong pairs"
+        f"{'one identity' if same else 'two identities'}: the distance is "
+        f"{'at most' if same else 'more than'}"
+        f" {threshold.distance:.4f}, up to which {threshold.false_match_rate:.2%} of "
+        f"{threshold.wrong_pairs:,} wrong pairs"
         f" and {threshold.true_match_rate:.1%} of {threshold.right_pairs:,} right ones are"
     )

@@ -39,35 +39,65 @@ IMPORTED = (counting, jaccard, pairs)
 
 
 def reproduce(
-    *ids: Annotated[str, Parameter(help="PAPER/TABLE, such as cagcn/table3; or PAPER for all of its own")],
+    *ids: Annotated[
+        str, Parameter(help="PAPER/TABLE, such as cagcn/table3; or PAPER for all of its own")
+    ],
     list_: Annotated[
-        bool, Parameter(name="--list", negative="", help="show all tables and figures, and what runs here")
+        bool,
+        Parameter(
+            name="--list", negative="", help="show all tables and figures, and what runs here"
+        ),
     ] = False,
     data: Annotated[
         Path | None,
-        Parameter(help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data folder with images"),
+        Parameter(
+            help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data "
+            "folder with images"
+        ),
     ] = None,
-    name: Annotated[str | None, Parameter(help="the data set's name, if not that of --from or the folder's")] = None,
+    name: Annotated[
+        str | None, Parameter(help="the data set's name, if not that of --from or the folder's")
+    ] = None,
     embedding: Embedding | None = None,
     work: Annotated[
-        Path, Parameter(help="the folder for runs, embeddings, fits and records; what is there is not done again")
+        Path,
+        Parameter(
+            help="the folder for runs, embeddings, fits and records; what is there is not done "
+            "again"
+        ),
     ] = Path("runs/reproduce"),
-    out: Annotated[Path, Parameter(help="the folder for tables, figures and their records")] = Path("results"),
-    seeds: Annotated[int, Parameter(help="seeds of the headline rows; the other rows have one")] = 3,
+    out: Annotated[Path, Parameter(help="the folder for tables, figures and their records")] = Path(
+        "results"
+    ),
+    seeds: Annotated[
+        int, Parameter(help="seeds of the headline rows; the other rows have one")
+    ] = 3,
     set_: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="an option of methods that are fitted, where a row has none of its own: KEY=VALUE"),
+        Parameter(
+            name="--set",
+            help="an option of methods that are fitted, where a row has none of its own: KEY=VALUE",
+        ),
     ] = (),
-    preset: Annotated[str | None, Parameter(help="likewise a preset of theirs, such as paper")] = None,
-    rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
+    preset: Annotated[
+        str | None, Parameter(help="likewise a preset of theirs, such as paper")
+    ] = None,
+    rule: Annotated[
+        Literal["market", "no-camera", "layumi"], Parameter(help="which images count")
+    ] = "market",
     pictures: Annotated[
-        bool, Parameter(negative="", help="put the images themselves into ranked lists; not of people who did not agree")
+        bool,
+        Parameter(
+            negative="",
+            help="put the images themselves into ranked lists; not of people who did not agree",
+        ),
     ] = False,
     options: ResourceOptions | None = None,
 ) -> None:
     """Make the papers' tables and figures on your data, their numbers and ours side by side.
 
-    Methods are fitted on the fit identities, settings are chosen on the validation identities, and both are kept away from the
+    Methods are fitted on the fit identities, settings are chosen on the validation identities, and
+    both are kept away from the
     embedder and from the test. Every run is kept: interrupted, the same command goes on.
     """
     if list_ or not ids:
@@ -75,7 +105,10 @@ def reproduce(
         return
     recipes = select(ids)
     if data is None:
-        raise ValueError("--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, or a data folder")
+        raise ValueError(
+            "--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, "
+            "or a data folder"
+        )
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}: it must be at least 1")
     figures.require(recipes)
@@ -94,7 +127,10 @@ def reproduce(
         def bench(where: Path, seed: int | None = None) -> Bench:
             inputs = load_inputs(where, name)
             if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
-                raise ValueError(f"{where}: the features files name no images (column path): leave --pictures out")
+                raise ValueError(
+                    f"{where}: the features files name no images (column path): leave --pictures "
+                    f"out"
+                )
             return Bench(inputs, work, RULES[rule], resources, given, preset, base, seed)
 
         shared = None if folder is None else bench(folder)
@@ -103,7 +139,10 @@ def reproduce(
             shown = _command(recipe, name, seeds, set_, preset, rule, embedding)
             page = publish(recipe, results, on, out, command=shown, pictures=pictures, draw=draw)
             print(f"{recipe.id}: {page}", flush=True)
-    print(f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for next time: {work}")
+    print(
+        f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for "
+        f"next time: {work}"
+    )
 
 
 def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
@@ -116,9 +155,14 @@ def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
     for recipe in recipes:
         lacking = ""
         if recipe.trains and not (data / NAME).is_file():
-            lacking = f"these rows train their own networks, from images, and {data} is no data folder ({NAME})"
+            lacking = (
+                f"these rows train their own networks, from images, and {data} is no data "
+                f"folder ({NAME})"
+            )
         elif COVERAGE[recipe.id].needs == MASKS and not (data / TRUTH).is_dir():
-            lacking = f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
+            lacking = (
+                f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
+            )
         if not lacking:
             possible.append(recipe)
         elif len(recipes) == 1:
@@ -126,11 +170,16 @@ def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
         else:
             print(f"{recipe.id} is left out: {lacking}", flush=True)
     if not possible:
-        raise ValueError(f"{data}: too little for any of these tables: see 'needs' in 'graphreid reproduce --list'")
+        raise ValueError(
+            f"{data}: too little for any of these tables: see 'needs' in 'graphreid reproduce "
+            f"--list'"
+        )
     return possible
 
 
-def _refuse_idle(recipes: Sequence[Recipe], data: Path, embedding: Embedding, *, given: bool) -> None:
+def _refuse_idle(
+    recipes: Sequence[Recipe], data: Path, embedding: Embedding, *, given: bool
+) -> None:
     """Refuse options that would do nothing."""
     own = any(recipe.trains for recipe in recipes)
     shared = not all(recipe.trains for recipe in recipes) and not is_embeddings(data)
@@ -140,16 +189,28 @@ def _refuse_idle(recipes: Sequence[Recipe], data: Path, embedding: Embedding, *,
 
 
 def _folder(
-    recipes: Sequence[Recipe], data: Path, work: Path, embedding: Embedding, *, name: str, options: ResourceOptions | None
+    recipes: Sequence[Recipe],
+    data: Path,
+    work: Path,
+    embedding: Embedding,
+    *,
+    name: str,
+    options: ResourceOptions | None,
 ) -> Path | None:
     """The folder with the embeddings that rows share; None where every row trains its own."""
     if all(recipe.trains for recipe in recipes):
         return None
-    return data if is_embeddings(data) else embedded(data, work, embedding, name=name, options=options)
+    return (
+        data if is_embeddings(data) else embedded(data, work, embedding, name=name, options=options)
+    )
 
 
 def _run(
-    recipe: Recipe, shared: Bench | None, training: Training, bench: Callable[[Path, int | None], Bench], seeds: int
+    recipe: Recipe,
+    shared: Bench | None,
+    training: Training,
+    bench: Callable[[Path, int | None], Bench],
+    seeds: int,
 ) -> tuple[list[Result], Bench, Callable[[Path], str | None] | None]:
     """The results of a recipe, what it ran on, and what draws its pictures."""
     say = partial(print, flush=True)
@@ -164,12 +225,32 @@ def _run(
 
 
 def _command(
-    recipe: Recipe, name: str, seeds: int, set_: tuple[str, ...], preset: str | None, rule: str, embedding: Embedding
+    recipe: Recipe,
+    name: str,
+    seeds: int,
+    set_: tuple[str, ...],
+    preset: str | None,
+    rule: str,
+    embedding: Embedding,
 ) -> str:
-    """What makes a page again. Embeddings that rows share say in their provenance how they were made."""
-    words = ["graphreid", "reproduce", recipe.id, "--data", "DIR", "--name", name, "--seeds", str(seeds)]
+    """What makes a page again. Embeddings that rows share say in their provenance how they were
+    made.
+    """
+    words = [
+        "graphreid",
+        "reproduce",
+        recipe.id,
+        "--data",
+        "DIR",
+        "--name",
+        name,
+        "--seeds",
+        str(seeds),
+    ]
     if recipe.trains:
-        words += [] if embedding.train_preset == "small" else ["--train-preset", embedding.train_preset]
+        words += (
+            [] if embedding.train_preset == "small" else ["--train-preset", embedding.train_preset]
+        )
         words += [word for pair in embedding.train_set for word in ("--train-set", pair)]
         words += [] if embedding.weights is None else ["--weights", embedding.weights.name]
         words += [] if embedding.flip else ["--no-flip"]
@@ -199,7 +280,9 @@ def _imported(source: Path, set_: str, work: Path) -> Path:
 
 def _list() -> None:
     table = Table(
-        box=SIMPLE_HEAD, pad_edge=False, caption=f"{len(COVERAGE)} tables and figures; any data set will do for each."
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption=f"{len(COVERAGE)} tables and figures; any data set will do for each.",
     )
     for column in ("id", "what", "needs", "the paper's own data", "in this version"):
         table.add_column(column, no_wrap=column == "id", overflow="fold")

@@ -15,12 +15,16 @@ from graphreid.papers.records import Record, describe, read_records, report_of, 
 
 
 def runs(
-    folder: Annotated[Path, Parameter(help="where the records are: a folder of 'reproduce --out', or one with them")] = Path(
-        "results"
-    ),
+    folder: Annotated[
+        Path,
+        Parameter(help="where the records are: a folder of 'reproduce --out', or one with them"),
+    ] = Path("results"),
     *,
     compare: Annotated[
-        tuple[str, str] | None, Parameter(help="two keys, or their beginnings: the second less the first, by pairs of queries")
+        tuple[str, str] | None,
+        Parameter(
+            help="two keys, or their beginnings: the second less the first, by pairs of queries"
+        ),
     ] = None,
 ) -> None:
     """List run records, oldest first, or compare two."""
@@ -36,7 +40,9 @@ def runs(
 
 
 def _table(records: list[Record]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption="Intervals: 95 %, bootstrap over identities.")
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, caption="Intervals: 95 %, bootstrap over identities."
+    )
     table.add_column("key", no_wrap=True)
     for column in ("method", "data"):
         table.add_column(column, overflow="fold")
@@ -54,27 +60,43 @@ def _table(records: list[Record]) -> Table:
             fit,
             f"{cost['rank_seconds']:.2f}",
         )
-        row = (record["key"], describe(record), record["data"]["name"], record["protocol"]["setting"], *numbers, _code(record))
+        row = (
+            record["key"],
+            describe(record),
+            record["data"]["name"],
+            record["protocol"]["setting"],
+            *numbers,
+            _code(record),
+        )
         table.add_row(*map(escape, row))
     return table
 
 
 def _code(record: Record) -> str:
     code = record["code"]
-    return code["version"] if code["commit"] is None else code["commit"][:8] + ("+" if code["dirty"] else "")
+    return (
+        code["version"]
+        if code["commit"] is None
+        else code["commit"][:8] + ("+" if code["dirty"] else "")
+    )
 
 
 def _find(records: list[Record], key: str, folder: Path) -> Record:
     found = [record for record in records if record["key"].startswith(key)]
     if len(found) != 1:
         keys = ", ".join(record["key"] for record in found) if found else "none"
-        raise ValueError(f"{folder}: {key!r} begins the keys of {len(found)} records ({keys}): give one that is there once")
+        raise ValueError(
+            f"{folder}: {key!r} begins the keys of {len(found)} records ({keys}): give one that is "
+            f"there once"
+        )
     return found[0]
 
 
 def _differences(first: Record, second: Record) -> Table:
     """What differs in how the two were made."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption="What differs between the two, less numbers.")
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, caption="What differs between the two, less numbers."
+    )
     for column in ("", first["key"], second["key"]):
         table.add_column(column, overflow="fold")
     one, other = (_flat({**record["configuration"], **_made(record)}) for record in (first, second))
@@ -86,7 +108,11 @@ def _differences(first: Record, second: Record) -> Table:
 
 def _made(record: Record) -> dict[str, Any]:
     parts = {name: part["digest"] for name, part in record["data"]["parts"].items()}
-    return {"data": {"name": record["data"]["name"], **parts}, "seed": record["seed"], **{key: record[key] for key in _ALSO}}
+    return {
+        "data": {"name": record["data"]["name"], **parts},
+        "seed": record["seed"],
+        **{key: record[key] for key in _ALSO},
+    }
 
 
 _ALSO = ("code", "environment", "protocol", "validation", "cost")
@@ -95,12 +121,17 @@ _ALSO = ("code", "environment", "protocol", "validation", "cost")
 def _flat(content: dict[str, Any], before: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}  # pyright: ignore[reportUnknownArgumentType]
+        flat |= (
+            _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+        )  # pyright: ignore[reportUnknownArgumentType]
     return flat
 
 
 def _compared(first: Record, second: Record) -> list[str]:
-    lines = [f"{record['key']}: {describe(record)}, mAP {record['metrics']['mAP']:.3f}" for record in (first, second)]
+    lines = [
+        f"{record['key']}: {describe(record)}, mAP {record['metrics']['mAP']:.3f}"
+        for record in (first, second)
+    ]
     if not same_queries(first, second):
         return [*lines, "They judged other queries, or by another rule: no paired difference."]
     for metric in ("mAP", "rank-1", "rank-5", "rank-10"):

@@ -1,4 +1,6 @@
-"""The re-rankers: one method, one file. What is not in METHODS can't be named on the command line, nor loaded."""
+"""The re-rankers: one method, one file. What is not in METHODS can't be named on the command line,
+nor loaded.
+"""
 
 from graphreid.methods.aqe import AQE
 from graphreid.methods.ca_jaccard import CAJaccard

@@ -1,7 +1,9 @@
 """`A+B`: one re-ranker after another.
 
-Where A gives new vectors, B runs on them. Where A gives distances, every image, query or gallery, is A's query once, and B
-starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances are one, from that.
+Where A gives new vectors, B runs on them. Where A gives distances, every image, query or gallery,
+is A's query once, and B
+starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances
+are one, from that.
 """
 
 from collections.abc import Iterator
@@ -30,8 +32,10 @@ class Chain:
     """One re-ranker after another.
 
     Attributes:
-        first: A. It either has `transform` (new vectors) or a `tail` (new distances for the nearest images).
-        second: B. After distances it must be one that any distances will do for (`needs` is "affinity").
+        first: A. It either has `transform` (new vectors) or a `tail` (new distances for the nearest
+            images).
+        second: B. After distances it must be one that any distances will do for (`needs` is
+            "affinity").
 
     Raises:
         ValueError: the two don't fit.
@@ -50,7 +54,10 @@ class Chain:
             return
         _rescoring(self.first)
         if self.second.needs != "affinity" or not isinstance(self.second, FromAffinity):
-            raise ValueError(f"{one}+{other}: {other} needs vectors, and {one} gives distances; aqe and dba give vectors")
+            raise ValueError(
+                f"{one}+{other}: {other} needs vectors, and {one} gives distances; aqe and dba "
+                f"give vectors"
+            )
 
     @property
     def setting(self) -> str:
@@ -91,7 +98,9 @@ class Chain:
         self.second.fit(train, labels, validation=validation, resources=resources)
         return self
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
         """The second's new vectors, made from the first's.
 
         Raises:
@@ -104,7 +113,9 @@ class Chain:
         queries, images = self._transformed(self.first, query, gallery, resources)
         return self.second.transform(queries, images, resources=resources)
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         resources = resources or Resources()
         if isinstance(self.first, Transforms) and gives_vectors(self.first):
@@ -126,9 +137,12 @@ class Chain:
         if images is gallery.features:
             return queries, gallery
         make = lambda: Gallery(images, metric=getattr(method, "metric", gallery.metric))  # noqa: E731
-        # an online method's new gallery is the gallery's own, and so are its lists: they stay with it
+        # an online method's new gallery is the gallery's own, and so are its lists: they stay with
+        # it
         online = self.first.setting == ONLINE
-        return queries, gallery.derived((fingerprint(method), "gallery"), make) if online else make()
+        return queries, gallery.derived(
+            (fingerprint(method), "gallery"), make
+        ) if online else make()
 
 
 def chained(first: Reranker, second: Reranker) -> Reranker:
@@ -137,7 +151,8 @@ def chained(first: Reranker, second: Reranker) -> Reranker:
     Raises:
         ValueError: the two don't fit.
     """
-    # whether a chain uses cameras is no fact of its class, as the protocol has it, but of what it is made of
+    # whether a chain uses cameras is no fact of its class, as the protocol has it, but of what it
+    # is made of
     return cast("Reranker", Chain(first, second))
 
 
@@ -150,7 +165,10 @@ def gives_vectors(method: Reranker) -> bool:
 
 def _rescoring(method: Reranker) -> Rescores:
     if not isinstance(method, Rescores):
-        raise ValueError(f"{_name(method)} gives neither vectors nor a tail: it can't stand before another method")
+        raise ValueError(
+            f"{_name(method)} gives neither vectors nor a tail: it can't stand before another "
+            f"method"
+        )
     return method
 
 

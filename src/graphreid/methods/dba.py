@@ -1,6 +1,8 @@
-"""Database augmentation: every gallery image becomes the weighted mean of itself and its nearest others.
+"""Database augmentation: every gallery image becomes the weighted mean of itself and its nearest
+others.
 
-Turcot, Lowe: Better Matching with Fewer Features, ICCV Workshops 2009; with the weights of alpha query expansion (Radenovic,
+Turcot, Lowe: Better Matching with Fewer Features, ICCV Workshops 2009; with the weights of alpha
+query expansion (Radenovic,
 Tolias, Chum, TPAMI 2019), as Gordo et al., IJCV 2017, combine the two.
 """
 
@@ -21,10 +23,12 @@ from graphreid.types import DistanceBlock, Features, Labels
 
 @dataclass
 class DBA:
-    """Database augmentation, g' = g + sum over its n nearest others of max(0, cosine)^alpha, scaled to unit length.
+    """Database augmentation, g' = g + sum over its n nearest others of max(0, cosine)^alpha, scaled
+    to unit length.
 
-    Queries stay as they are (`aqe` is the counterpart), but one that is in the gallery has its vector there. A distance is
-    1 - cosine of the query and g'. The new vectors are the gallery's own: they are made once, and kept with it.
+    Queries stay as they are (`aqe` is the counterpart), but one that is in the gallery has its
+    vector there. A distance is 1 - cosine of the query and g'. The new vectors are the gallery's
+    own: they are made once, and kept with it.
 
     Attributes:
         n: other gallery images that join an image.
@@ -64,7 +68,9 @@ class DBA:
         del train, labels, validation, resources
         return self
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
         """The queries as they are, and the augmented gallery."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         augmented = self._augmented(retrieval_set)
@@ -75,14 +81,19 @@ class DBA:
             Features(augmented, images.items, images.camera, "keep"),
         )
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         augmented = self._augmented(retrieval_set)
         queries = self._queries(retrieval_set, augmented)
-        for start, stop in retrieval_set.blocks(fixed_bytes=augmented.nbytes, what="database augmentation distances"):
+        for start, stop in retrieval_set.blocks(
+            fixed_bytes=augmented.nbytes, what="database augmentation distances"
+        ):
             yield retrieval_set.answer(
-                start, block_distances(queries[start:stop], augmented, "cosine", retrieval_set.resources)
+                start,
+                block_distances(queries[start:stop], augmented, "cosine", retrieval_set.resources),
             )
 
     def _augmented(self, retrieval_set: RetrievalSet) -> Float32[np.ndarray, "g d"]:
@@ -91,11 +102,15 @@ class DBA:
 
         def make() -> Float32[np.ndarray, "g d"]:
             near = retrieval_set.gallery_neighbors(self.n)
-            return normalise(expanded(vectors, vectors, near, self.alpha, resources=retrieval_set.resources))
+            return normalise(
+                expanded(vectors, vectors, near, self.alpha, resources=retrieval_set.resources)
+            )
 
         return retrieval_set.derived((self.name, self.n, self.alpha), make)
 
-    def _queries(self, retrieval_set: RetrievalSet, augmented: Float32[np.ndarray, "g d"]) -> Float32[np.ndarray, "q d"]:
+    def _queries(
+        self, retrieval_set: RetrievalSet, augmented: Float32[np.ndarray, "g d"]
+    ) -> Float32[np.ndarray, "q d"]:
         there = retrieval_set.own >= 0
         if not there.any():
             return retrieval_set.vectors

@@ -1,7 +1,9 @@
-"""Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021: its tables and figures.
+"""Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021: its
+tables and figures.
 
-Other papers' rows are left out. The baseline is the embeddings' own ranking; k-reciprocal re-ranking stands beside it in every
-table, as published and tuned, because the paper compares with it and a reader should see both.
+Other papers' rows are left out. The baseline is the embeddings' own ranking; k-reciprocal
+re-ranking stands beside it in every table, as published and tuned, because the paper compares with
+it and a reader should see both.
 """
 
 from graphreid.gallery import Gallery, RetrievalSet
@@ -36,15 +38,22 @@ def _market(map_: float, rank1: float, rank5: float, rank10: float) -> dict[str,
     return {MARKET: {"mAP": map_, "rank-1": rank1, "rank-5": rank5, "rank-10": rank10}}
 
 
-def sampler_recall(method: Reranker, query: tuple[Features, Labels], gallery: tuple[Features, Labels]) -> float:
-    """The share of a query's images of its identity that its graph has, in the mean: the paper's reason for Table 3."""
+def sampler_recall(
+    method: Reranker, query: tuple[Features, Labels], gallery: tuple[Features, Labels]
+) -> float:
+    """The share of a query's images of its identity that its graph has, in the mean: the paper's
+    reason for Table 3.
+    """
     sampler, k1, k2, k = (getattr(method, name) for name in ("sampler", "k1", "k2", "k"))
     retrieval_set = RetrievalSet(query[0], Gallery(gallery[0]))
     k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
         nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
     else:
-        near, lists = retrieval_set.query_neighbors(k1).index, retrieval_set.gallery_neighbors(k2 + 1).index
+        near, lists = (
+            retrieval_set.query_neighbors(k1).index,
+            retrieval_set.gallery_neighbors(k2 + 1).index,
+        )
         nodes = sampling.hard(near, lists, retrieval_set.own, k2=k2, k=k)
     return sampling.recall(nodes, query[1].identity, gallery[1].identity, retrieval_set.own)
 
@@ -79,7 +88,9 @@ _RECIPES = (
             *COMPARED,
         ),
         claims=(
-            Claim("CAGCN ranks better than the embeddings that it starts from", "CAGCN", "baseline"),
+            Claim(
+                "CAGCN ranks better than the embeddings that it starts from", "CAGCN", "baseline"
+            ),
             Claim("CAGCN keeps rank-1", "CAGCN", "baseline", metric="rank-1", strict=False),
             Claim("re-ranking adds to CAGCN", "CAGCN+RR", "CAGCN"),
             Claim("CAGCN adds to re-ranking (not in the paper)", "CAGCN+RR", "k-reciprocal"),
@@ -96,10 +107,19 @@ _RECIPES = (
         columns=("mAP", "rank-1", "rank-5"),
         rows=(
             Row("baseline", "cosine", paper={VERI: {"mAP": 74.1, "rank-1": 93.9}}),
-            Row("CAGCN", fit="cagcn", headline=True, paper={VERI: {"mAP": 79.6, "rank-1": 95.8, "rank-5": 98.7}}),
+            Row(
+                "CAGCN",
+                fit="cagcn",
+                headline=True,
+                paper={VERI: {"mAP": 79.6, "rank-1": 95.8, "rank-5": 98.7}},
+            ),
             *COMPARED,
         ),
-        claims=(Claim("CAGCN ranks better than the embeddings that it starts from", "CAGCN", "baseline"),),
+        claims=(
+            Claim(
+                "CAGCN ranks better than the embeddings that it starts from", "CAGCN", "baseline"
+            ),
+        ),
         notes=("The baseline's numbers are those of the paper's Table 3.",),
     ),
     Recipe(
@@ -144,11 +164,31 @@ _RECIPES = (
         title="the number of graph nodes k, with k1 = 0.7 k",
         rows=(
             BASELINE,
-            Row("50 nodes", fit="cagcn:k1=35,k=50", measure=sampler_recall, paper=_market(87.1, 94.4, 98.2, 98.9)),
-            Row("80 nodes", fit="cagcn:k1=56,k=80", measure=sampler_recall, paper=_market(88.3, 94.4, 98.3, 98.9)),
-            Row("100 nodes", fit="cagcn:k1=70,k=100", measure=sampler_recall, paper=_market(91.6, 95.0, 98.0, 98.7)),
+            Row(
+                "50 nodes",
+                fit="cagcn:k1=35,k=50",
+                measure=sampler_recall,
+                paper=_market(87.1, 94.4, 98.2, 98.9),
+            ),
+            Row(
+                "80 nodes",
+                fit="cagcn:k1=56,k=80",
+                measure=sampler_recall,
+                paper=_market(88.3, 94.4, 98.3, 98.9),
+            ),
+            Row(
+                "100 nodes",
+                fit="cagcn:k1=70,k=100",
+                measure=sampler_recall,
+                paper=_market(91.6, 95.0, 98.0, 98.7),
+            ),
             Row("200 nodes", fit="cagcn:k1=140,k=200", measure=sampler_recall),
-            Row("500 nodes", fit="cagcn:k1=350,k=500", measure=sampler_recall, paper=_market(91.7, 95.9, 98.2, 98.8)),
+            Row(
+                "500 nodes",
+                fit="cagcn:k1=350,k=500",
+                measure=sampler_recall,
+                paper=_market(91.7, 95.9, 98.2, 98.8),
+            ),
             *COMPARED,
         ),
         claims=(
@@ -163,9 +203,15 @@ _RECIPES = (
         title="the number of graph layers, with 100 nodes",
         rows=(
             BASELINE,
-            Row("3 layers", fit="cagcn:k1=70,k=100,layers=3", paper=_market(88.4, 94.1, 98.0, 98.8)),
-            Row("6 layers", fit="cagcn:k1=70,k=100,layers=6", paper=_market(89.0, 94.5, 98.2, 98.9)),
-            Row("9 layers", fit="cagcn:k1=70,k=100,layers=9", paper=_market(91.6, 95.0, 98.0, 98.7)),
+            Row(
+                "3 layers", fit="cagcn:k1=70,k=100,layers=3", paper=_market(88.4, 94.1, 98.0, 98.8)
+            ),
+            Row(
+                "6 layers", fit="cagcn:k1=70,k=100,layers=6", paper=_market(89.0, 94.5, 98.2, 98.9)
+            ),
+            Row(
+                "9 layers", fit="cagcn:k1=70,k=100,layers=9", paper=_market(91.6, 95.0, 98.0, 98.7)
+            ),
             *COMPARED,
         ),
         claims=(
@@ -210,9 +256,14 @@ _RECIPES = (
         ),
         claims=(
             Claim("the learned distance adds to the original one", "lam = 1", "lam = 0"),
-            Claim("rank-1 is kept as lam grows", "lam = 1", "lam = 0", metric="rank-1", strict=False),
+            Claim(
+                "rank-1 is kept as lam grows", "lam = 1", "lam = 0", metric="rank-1", strict=False
+            ),
         ),
-        notes=('The figure has no printed numbers; its text says that mAP stays "around 0.92" from lam = 1 on.',),
+        notes=(
+            'The figure has no printed numbers; its text says that mAP stays "around 0.92" from '
+            "lam = 1 on.",
+        ),
     ),
     Recipe(
         id="cagcn/fig4",
@@ -221,7 +272,10 @@ _RECIPES = (
         kind="lists",
         columns=("mAP", "rank-1"),
         rows=(Row("baseline", "cosine"), Row("CAGCN", fit="cagcn")),
-        notes=("The paper shows three queries of its choice; here the most improved and the most worsened ones are shown.",),
+        notes=(
+            "The paper shows three queries of its choice; here the most improved and the most "
+            "worsened ones are shown.",
+        ),
     ),
 )
 RECIPES = {recipe.id: recipe for recipe in _RECIPES}

@@ -1,4 +1,6 @@
-"""Which code made a number: version, commit, a digest of the sources that it depends on; and on which machine."""
+"""Which code made a number: version, commit, a digest of the sources that it depends on; and on
+which machine.
+"""
 
 import ast
 import hashlib
@@ -20,7 +22,8 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def digest(modules: Iterable[str]) -> str:
-    """A digest of these modules and of all of the package that they import, directly or not, less comments and docstrings.
+    """A digest of these modules and of all of the package that they import, directly or not, less
+    comments and docstrings.
 
     Args:
         modules: full names, such as "graphreid.methods.cosine".
@@ -42,12 +45,17 @@ def _source(name: str) -> tuple[str, tuple[str, ...]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {
-                f"{node.module}.{alias.name}" if _is_module(f"{node.module}.{alias.name}") else node.module
+                f"{node.module}.{alias.name}"
+                if _is_module(f"{node.module}.{alias.name}")
+                else node.module
                 for alias in node.names
             }
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
+        elif (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     # not the package itself: it names everything there is
     imported = sorted(name for name in names if name.startswith("graphreid.") and _is_module(name))
@@ -64,9 +72,16 @@ def _is_module(name: str) -> bool:
 
 
 def code(modules: Iterable[str]) -> dict[str, Any]:
-    """The package's version, the digest of the sources used, and in a checkout the commit and whether sources differ."""
+    """The package's version, the digest of the sources used, and in a checkout the commit and
+    whether sources differ.
+    """
     commit, dirty = _checkout()
-    return {"version": version("graphreid"), "sources": digest(modules), "commit": commit, "dirty": dirty}
+    return {
+        "version": version("graphreid"),
+        "sources": digest(modules),
+        "commit": commit,
+        "dirty": dirty,
+    }
 
 
 @cache
@@ -80,7 +95,13 @@ def _checkout() -> tuple[str | None, bool | None]:
 
 def _git(*words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=PACKAGE / "papers", capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(  # noqa: S603
+            ["git", *words],  # noqa: S607
+            cwd=PACKAGE / "papers",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -96,11 +117,16 @@ def environment(resources: Resources) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
         "threads": resources.threads or torch.get_num_threads(),
-        "device": resources.device if resources.device == "cpu" else torch.cuda.get_device_name(resources.device),
+        "device": resources.device
+        if resources.device == "cpu"
+        else torch.cuda.get_device_name(resources.device),
     }
 
 
 def _processor() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )

@@ -1,4 +1,6 @@
-"""Every table and figure of the five papers that can be made, as a literal list; diagrams and notation are left out."""
+"""Every table and figure of the five papers that can be made, as a literal list; diagrams and
+notation are left out.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +30,11 @@ class Entry:
     methods: tuple[str, ...]
 
 
-_MARKET, _BOTH, _FOUR = "Market-1501", "Market-1501, DukeMTMC-reID", "Market-1501, DukeMTMC-reID, CUHK03-NP, MSMT17"
+_MARKET, _BOTH, _FOUR = (
+    "Market-1501",
+    "Market-1501, DukeMTMC-reID",
+    "Market-1501, DukeMTMC-reID, CUHK03-NP, MSMT17",
+)
 _VERI, _THREE = "VeRi-776", "Market-1501, DukeMTMC-reID, VeRi-776"
 _CAGCN, _FA, _BOTH_GCN, _FAEC, _FF, _HR, _ICG = (
     ("cagcn",),
@@ -49,7 +55,9 @@ COVERAGE: dict[str, Entry] = {
     "cagcn/table6": Entry("neighbours k' of a node", _MARKET, "embeddings", _CAGCN),
     "cagcn/fig3": Entry("curve of lam", _MARKET, "embeddings", _CAGCN),
     "cagcn/fig4": Entry("ranked lists", _MARKET, "embeddings", _CAGCN),
-    "fa-ec-gcn/table2": Entry("FA-GCN, EC-GCN, both, with k-reciprocal; two backbones", _BOTH, "embeddings", _FAEC),
+    "fa-ec-gcn/table2": Entry(
+        "FA-GCN, EC-GCN, both, with k-reciprocal; two backbones", _BOTH, "embeddings", _FAEC
+    ),
     "fa-ec-gcn/table3": Entry("FA-GCN, EC-GCN and both on vehicles", _VERI, "embeddings", _FAEC),
     "fa-ec-gcn/table4": Entry("k1 of the random sampler", _BOTH, "embeddings", _BOTH_GCN),
     "fa-ec-gcn/table5": Entry("gamma of the random sampler", _BOTH, "embeddings", _BOTH_GCN),
@@ -60,7 +68,9 @@ COVERAGE: dict[str, Entry] = {
     "fa-ec-gcn/fig7": Entry("ranked lists", _BOTH, "embeddings", _FAEC),
     "ffgnn/table1": Entry("components", _BOTH, "embeddings", _FF),
     "ffgnn/table2": Entry("FFGNN, and with ECN after it", _MARKET, "embeddings", (*_FF, "ecn")),
-    "ffgnn/table3": Entry("FFGNN, and with ECN after it", "DukeMTMC-reID", "embeddings", (*_FF, "ecn")),
+    "ffgnn/table3": Entry(
+        "FFGNN, and with ECN after it", "DukeMTMC-reID", "embeddings", (*_FF, "ecn")
+    ),
     "ffgnn/table4": Entry("FFGNN, and with ECN after it", "CUHK03-NP", "embeddings", (*_FF, "ecn")),
     "ffgnn/table5": Entry(
         "beside random walk, SGGNN, k-reciprocal and ECN",
@@ -90,7 +100,13 @@ COVERAGE: dict[str, Entry] = {
     "icg/fig14": Entry("clustering, step by step", _MARKET, "images", _ICG),
 }
 
-RECIPES: dict[str, Recipe] = {**cagcn.RECIPES, **fa_ec_gcn.RECIPES, **ffgnn.RECIPES, **hrnet.RECIPES, **icg.RECIPES}
+RECIPES: dict[str, Recipe] = {
+    **cagcn.RECIPES,
+    **fa_ec_gcn.RECIPES,
+    **ffgnn.RECIPES,
+    **hrnet.RECIPES,
+    **icg.RECIPES,
+}
 """What can be made in this version: each paper's file adds its own."""
 
 
@@ -116,9 +132,14 @@ def select(names: tuple[str, ...]) -> list[Recipe]:
     for name in names:
         ids = [key for key in COVERAGE if key == name or key.partition("/")[0] == name]
         if not ids:
-            raise ValueError(f"{name!r} is no table or figure: 'graphreid reproduce --list' shows all {len(COVERAGE)}")
+            raise ValueError(
+                f"{name!r} is no table or figure: 'graphreid reproduce --list' shows all "
+                f"{len(COVERAGE)}"
+            )
         able = [key for key in ids if state(key).startswith("runs here")]
         if not able:
-            raise ValueError(f"{name} can't be made here: {state(ids[0])} (graphreid reproduce --list)")
+            raise ValueError(
+                f"{name} can't be made here: {state(ids[0])} (graphreid reproduce --list)"
+            )
         chosen |= {key: RECIPES[key] for key in able}
     return list(chosen.values())

@@ -1,7 +1,7 @@
 """FA-GCN and EC-GCN for object re-identification: the tables and figures of their paper.
 
-Other papers' rows are left out. The baseline is the embeddings' own ranking; k-reciprocal re-ranking (RR) stands beside it as
-published, which is what the paper compares with, and tuned.
+Other papers' rows are left out. The baseline is the embeddings' own ranking; k-reciprocal
+re-ranking (RR) stands beside it as published, which is what the paper compares with, and tuned.
 """
 
 from graphreid.papers.cagcn import COMPARED
@@ -17,10 +17,16 @@ def _three(*numbers: float) -> dict[str, float]:
     return dict(zip(COLUMNS, numbers, strict=True))
 
 
-def _two(market: tuple[float, float], duke: tuple[float, float] | None = None) -> dict[str, dict[str, float]]:
+def _two(
+    market: tuple[float, float], duke: tuple[float, float] | None = None
+) -> dict[str, dict[str, float]]:
     """mAP and rank-1 on the two sets."""
     given = ((MARKET, market), (DUKE, duke))
-    return {name: dict(zip(COLUMNS[:2], numbers, strict=True)) for name, numbers in given if numbers is not None}
+    return {
+        name: dict(zip(COLUMNS[:2], numbers, strict=True))
+        for name, numbers in given
+        if numbers is not None
+    }
 
 
 BASELINE = Row("baseline", "cosine", paper=_two((85.9, 94.5), (76.4, 86.5)))
@@ -32,7 +38,11 @@ _RECIPES = (
         title="FA-GCN, EC-GCN and both, with and without k-reciprocal re-ranking (RR)",
         columns=COLUMNS,
         rows=(
-            Row("baseline", "cosine", paper={MARKET: _three(85.9, 94.5, 98.2), DUKE: _three(76.4, 86.5, 93.9)}),
+            Row(
+                "baseline",
+                "cosine",
+                paper={MARKET: _three(85.9, 94.5, 98.2), DUKE: _three(76.4, 86.5, 93.9)},
+            ),
             Row(
                 "FA-GCN",
                 fit="fa-gcn",
@@ -53,7 +63,11 @@ _RECIPES = (
             ),
             Row("FA-GCN, transductive", f"{FITTED}:setting=transductive", fit="fa-gcn"),
             Row(f"{BOTH}, transductive", f"{FITTED}:setting=transductive", fit="fa-ec-gcn"),
-            Row("RR", "k-reciprocal", paper={MARKET: _three(94.2, 95.3, 97.9), DUKE: _three(89.1, 90.2, 94.7)}),
+            Row(
+                "RR",
+                "k-reciprocal",
+                paper={MARKET: _three(94.2, 95.3, 97.9), DUKE: _three(89.1, 90.2, 94.7)},
+            ),
             Row(
                 f"{BOTH} + RR",
                 f"{FITTED}+k-reciprocal",
@@ -64,20 +78,35 @@ _RECIPES = (
             *COMPARED[1:],
         ),
         claims=(
-            Claim("FA-GCN ranks better than the embeddings that it starts from", "FA-GCN", "baseline"),
-            Claim("EC-GCN ranks better than the embeddings that it starts from", "EC-GCN", "baseline"),
+            Claim(
+                "FA-GCN ranks better than the embeddings that it starts from", "FA-GCN", "baseline"
+            ),
+            Claim(
+                "EC-GCN ranks better than the embeddings that it starts from", "EC-GCN", "baseline"
+            ),
             Claim("both together beat FA-GCN", BOTH, "FA-GCN"),
             Claim("both together beat EC-GCN", BOTH, "EC-GCN"),
-            Claim("both together have a higher rank-1 than re-ranking", BOTH, "RR", metric="rank-1"),
-            Claim("both together have a higher rank-1 than the baseline", BOTH, "baseline", metric="rank-1"),
+            Claim(
+                "both together have a higher rank-1 than re-ranking", BOTH, "RR", metric="rank-1"
+            ),
+            Claim(
+                "both together have a higher rank-1 than the baseline",
+                BOTH,
+                "baseline",
+                metric="rank-1",
+            ),
             Claim("re-ranking adds to both", f"{BOTH} + RR", BOTH),
             Claim("both add to re-ranking", f"{BOTH} + RR", "RR"),
         ),
         notes=(
-            "The paper's second backbone, ResNet50-IBN, is a folder of embeddings of its own. With it the paper has (mAP,"
-            " rank-1, rank-5) on Market-1501: baseline 88.1, 95.1, 97.9; FA-GCN 93.2, 96.2, 98.6; EC-GCN 93.9, 95.5, 98.3;"
-            " both 94.5, 96.5, 98.5; on DukeMTMC-reID: 79.2, 89.0, 94.6; 88.1, 92.2, 95.7; 88.9, 91.3, 95.3; 89.4, 92.5, 95.7.",
-            "The text gives 94.2 as the method's mAP with re-ranking, which is Table 2's row \"baseline + RR\".",
+            "The paper's second backbone, ResNet50-IBN, is a folder of embeddings of its own. With "
+            "it the paper has (mAP,"
+            " rank-1, rank-5) on Market-1501: baseline 88.1, 95.1, 97.9; FA-GCN 93.2, 96.2, 98.6; "
+            "EC-GCN 93.9, 95.5, 98.3;"
+            " both 94.5, 96.5, 98.5; on DukeMTMC-reID: 79.2, 89.0, 94.6; 88.1, 92.2, 95.7; 88.9, "
+            "91.3, 95.3; 89.4, 92.5, 95.7.",
+            "The text gives 94.2 as the method's mAP with re-ranking, which is Table 2's row "
+            '"baseline + RR".',
             "Rows marked transductive are ours: the paper's text has one query beside the gallery.",
         ),
     ),
@@ -151,10 +180,30 @@ _RECIPES = (
         columns=COLUMNS[:2],
         rows=(
             BASELINE,
-            Row("HGS, CE", fit="fa-ec-gcn:sampler=hgs,loss=ce", headline=True, paper=_two((93.3, 96.5))),
-            Row("RPGS, CE", fit="fa-ec-gcn:sampler=rpgs,loss=ce", headline=True, paper=_two((93.5, 96.7))),
-            Row("HGS, focal", fit="fa-ec-gcn:sampler=hgs,loss=focal", headline=True, paper=_two((93.9, 96.6))),
-            Row("RPGS, focal", fit="fa-ec-gcn:sampler=rpgs,loss=focal", headline=True, paper=_two((94.1, 96.8))),
+            Row(
+                "HGS, CE",
+                fit="fa-ec-gcn:sampler=hgs,loss=ce",
+                headline=True,
+                paper=_two((93.3, 96.5)),
+            ),
+            Row(
+                "RPGS, CE",
+                fit="fa-ec-gcn:sampler=rpgs,loss=ce",
+                headline=True,
+                paper=_two((93.5, 96.7)),
+            ),
+            Row(
+                "HGS, focal",
+                fit="fa-ec-gcn:sampler=hgs,loss=focal",
+                headline=True,
+                paper=_two((93.9, 96.6)),
+            ),
+            Row(
+                "RPGS, focal",
+                fit="fa-ec-gcn:sampler=rpgs,loss=focal",
+                headline=True,
+                paper=_two((94.1, 96.8)),
+            ),
             *COMPARED,
         ),
         claims=(
@@ -163,7 +212,8 @@ _RECIPES = (
             Claim("both beat neither", "RPGS, focal", "HGS, CE"),
         ),
         notes=(
-            "The marks of the table are lost in the paper's text. Cases (b) and (c) are read by its sentences, which call (b) a"
+            "The marks of the table are lost in the paper's text. Cases (b) and (c) are read by "
+            "its sentences, which call (b) a"
             " test of the random sampler and (c) one of the focal loss.",
         ),
     ),
@@ -193,7 +243,9 @@ _RECIPES = (
             Claim("beyond 0.4 mAP is stable", "lam = 1", "lam = 0.4", strict=False),
             Claim("rank-1 is kept", "lam = 0.4", "lam = 0", metric="rank-1", strict=False),
         ),
-        notes=("The figure has no printed numbers; those at 0.4 are Table 2's. The range is ours.",),
+        notes=(
+            "The figure has no printed numbers; those at 0.4 are Table 2's. The range is ours.",
+        ),
     ),
     Recipe(
         id="fa-ec-gcn/fig5",
@@ -202,13 +254,18 @@ _RECIPES = (
         kind="curve",
         axis="k",
         columns=COLUMNS[:2],
-        rows=(BASELINE, *(Row(f"k = {k}", fit=f"fa-gcn:k={k}", at=k) for k in (2, 3, 5, 8, 10, 15, 20)), *COMPARED),
+        rows=(
+            BASELINE,
+            *(Row(f"k = {k}", fit=f"fa-gcn:k={k}", at=k) for k in (2, 3, 5, 8, 10, 15, 20)),
+            *COMPARED,
+        ),
         claims=(
             Claim("few neighbours beat the baseline", "k = 2", "baseline"),
             Claim("and so do many", "k = 20", "baseline"),
         ),
         notes=(
-            "The figure has no printed numbers; its text has 2 to 20, all above the baseline, and chooses 3 on Market-1501.",
+            "The figure has no printed numbers; its text has 2 to 20, all above the baseline, and "
+            "chooses 3 on Market-1501.",
         ),
     ),
     Recipe(
@@ -218,7 +275,10 @@ _RECIPES = (
         kind="map",
         columns=COLUMNS[:2],
         rows=(Row("baseline", "cosine"), Row("FA-GCN", fit="fa-gcn")),
-        notes=("The identities are drawn at random, of those with three images or more. A star is a query.",),
+        notes=(
+            "The identities are drawn at random, of those with three images or more. A star is a "
+            "query.",
+        ),
     ),
     Recipe(
         id="fa-ec-gcn/fig7",
@@ -226,9 +286,15 @@ _RECIPES = (
         title="the first ten images of some queries, by the baseline and by FA-GCN + EC-GCN",
         kind="lists",
         columns=COLUMNS[:2],
-        rows=(Row("baseline", "cosine"), Row("FA-GCN", fit="fa-gcn"), Row("EC-GCN", fit="ec-gcn"), Row(BOTH, fit="fa-ec-gcn")),
+        rows=(
+            Row("baseline", "cosine"),
+            Row("FA-GCN", fit="fa-gcn"),
+            Row("EC-GCN", fit="ec-gcn"),
+            Row(BOTH, fit="fa-ec-gcn"),
+        ),
         notes=(
-            "The paper shows two queries of its choice by four methods; here the most improved and the most worsened ones are"
+            "The paper shows two queries of its choice by four methods; here the most improved and "
+            "the most worsened ones are"
             " shown, by the first and the last of them.",
         ),
     ),

@@ -1,6 +1,8 @@
-"""The tables and figures of the paper on FFGNN, the Feature-Fusing Graph Neural Network for person re-identification.
+"""The tables and figures of the paper on FFGNN, the Feature-Fusing Graph Neural Network for person
+re-identification.
 
-Other papers' rows are left out, but for those that its Table 5 compares with. The baseline is the embeddings' own ranking.
+Other papers' rows are left out, but for those that its Table 5 compares with. The baseline is the
+embeddings' own ranking.
 """
 
 from graphreid.papers.cagcn import COMPARED
@@ -24,7 +26,12 @@ def _one(name: str, *numbers: float) -> dict[str, dict[str, float]]:
 
 
 def _results(
-    number: int, name: str, where: str, baseline: tuple[float, ...], alone: tuple[float, ...], ecn: tuple[float, ...]
+    number: int,
+    name: str,
+    where: str,
+    baseline: tuple[float, ...],
+    alone: tuple[float, ...],
+    ecn: tuple[float, ...],
 ) -> Recipe:
     """Tables 2-4: a set each."""
     return Recipe(
@@ -62,9 +69,21 @@ _RECIPES = (
             Row(BASELINE, "cosine", paper=_STRONG[BASELINE]),
             Row("cosine edges", fit="ffgnn:edges=cosine", paper=_both((94.6, 89.4), (86.5, 82.7))),
             Row("no mask", fit="ffgnn:mask=false", paper=_both((94.0, 88.7), (85.6, 81.9))),
-            Row("random graphs", fit="ffgnn:sampling=random", paper=_both((94.2, 87.6), (86.3, 80.2))),
-            Row("softmax loss", fit="ffgnn:triplet=false,verification=false", paper=_both((94.5, 88.2), (86.2, 82.3))),
-            Row("softmax + triplet loss", fit="ffgnn:verification=false", paper=_both((95.2, 91.4), (87.1, 83.6))),
+            Row(
+                "random graphs",
+                fit="ffgnn:sampling=random",
+                paper=_both((94.2, 87.6), (86.3, 80.2)),
+            ),
+            Row(
+                "softmax loss",
+                fit="ffgnn:triplet=false,verification=false",
+                paper=_both((94.5, 88.2), (86.2, 82.3)),
+            ),
+            Row(
+                "softmax + triplet loss",
+                fit="ffgnn:verification=false",
+                paper=_both((95.2, 91.4), (87.1, 83.6)),
+            ),
             Row(FFGNN, fit="ffgnn", headline=True, paper=_STRONG[FFGNN]),
             *COMPARED,
         ),
@@ -72,13 +91,31 @@ _RECIPES = (
             Claim("Jaccard and cosine together beat cosine alone as edges", FFGNN, "cosine edges"),
             Claim("the mask helps", FFGNN, "no mask"),
             Claim("training graphs that are retrieved beat random ones", FFGNN, "random graphs"),
-            Claim("the triplet loss adds to the softmax loss", "softmax + triplet loss", "softmax loss"),
+            Claim(
+                "the triplet loss adds to the softmax loss",
+                "softmax + triplet loss",
+                "softmax loss",
+            ),
             Claim("the verification loss adds to both", FFGNN, "softmax + triplet loss"),
             Claim("FFGNN keeps rank-1", FFGNN, BASELINE, metric="rank-1", strict=False),
         ),
     ),
-    _results(2, MARKET, "Market-1501", (94.5, 98.2, 99.0, 85.2), (95.6, 98.0, 98.9, 92.7), (95.4, 98.1, 98.7, 94.6)),
-    _results(3, DUKE, "DukeMTMC-reID", (86.1, 93.7, 95.1, 75.3), (87.6, 93.9, 94.9, 85.3), (89.6, 94.1, 95.3, 88.6)),
+    _results(
+        2,
+        MARKET,
+        "Market-1501",
+        (94.5, 98.2, 99.0, 85.2),
+        (95.6, 98.0, 98.9, 92.7),
+        (95.4, 98.1, 98.7, 94.6),
+    ),
+    _results(
+        3,
+        DUKE,
+        "DukeMTMC-reID",
+        (86.1, 93.7, 95.1, 75.3),
+        (87.6, 93.9, 94.9, 85.3),
+        (89.6, 94.1, 95.3, 88.6),
+    ),
     _results(4, CUHK, "CUHK03", (65.6, 64.3), (68.2, 71.6), (68.7, 73.1)),
     Recipe(
         id="ffgnn/table5",
@@ -100,7 +137,13 @@ _RECIPES = (
                 headline=True,
                 paper=_both((95.2, 94.3), (89.9, 88.2)),
             ),
-            Row("FFGNN+ECN", f"{FITTED}+ecn", fit="ffgnn", headline=True, paper=_both((95.4, 94.6), (89.6, 88.9))),
+            Row(
+                "FFGNN+ECN",
+                f"{FITTED}+ecn",
+                fit="ffgnn",
+                headline=True,
+                paper=_both((95.4, 94.6), (89.6, 88.9)),
+            ),
         ),
         claims=(
             Claim("FFGNN beats the random walk", FFGNN, "random walk"),
@@ -109,8 +152,10 @@ _RECIPES = (
             Claim("FFGNN adds to ECN", "FFGNN+ECN", "ECN"),
         ),
         notes=(
-            "The paper's random walk and SGGNN stand on a weaker network (L-Basel, 76.4 mAP on Market-1501 and 61.8 on"
-            " DukeMTMC-reID, where FFGNN has 85.2 and 69.8); here all rows stand on the same embeddings.",
+            "The paper's random walk and SGGNN stand on a weaker network (L-Basel, 76.4 mAP on "
+            "Market-1501 and 61.8 on"
+            " DukeMTMC-reID, where FFGNN has 85.2 and 69.8); here all rows stand on the same "
+            "embeddings.",
             "On DukeMTMC-reID the paper prints 88.9 for FFGNN+ECN here, and 88.6 in its Table 3.",
         ),
     ),
@@ -127,12 +172,19 @@ _RECIPES = (
                     fit=f"ffgnn:k={k}",
                     at=k,
                     axis="K",
-                    paper={MARKET: {"mAP": given}} if (given := {20: 87.4, 150: 92.6}.get(k)) else {},
+                    paper={MARKET: {"mAP": given}}
+                    if (given := {20: 87.4, 150: 92.6}.get(k))
+                    else {},
                 )
                 for k in (20, 50, 100, 150, 200)
             ),
             *(
-                Row(f"alpha = {tenths / 10:g}", fit=f"ffgnn:alpha={tenths / 10:g}", at=tenths / 10, axis="alpha")
+                Row(
+                    f"alpha = {tenths / 10:g}",
+                    fit=f"ffgnn:alpha={tenths / 10:g}",
+                    at=tenths / 10,
+                    axis="alpha",
+                )
                 for tenths in (1, 2, 3, 5, 7, 9)
             ),
             *COMPARED,
@@ -143,7 +195,8 @@ _RECIPES = (
             Claim("a moderate alpha beats a large one", "alpha = 0.3", "alpha = 0.9"),
         ),
         notes=(
-            "The text prints two of the figure's numbers, 87.4 and 92.6 (Table 1 has 92.7); those of alpha it does not print.",
+            "The text prints two of the figure's numbers, 87.4 and 92.6 (Table 1 has 92.7); those "
+            "of alpha it does not print.",
         ),
     ),
     Recipe(
@@ -153,7 +206,10 @@ _RECIPES = (
         kind="lists",
         columns=("mAP", "rank-1"),
         rows=(Row(BASELINE, "cosine"), Row(FFGNN, fit="ffgnn")),
-        notes=("The paper shows two queries of its choice; here the most improved and the most worsened ones are shown.",),
+        notes=(
+            "The paper shows two queries of its choice; here the most improved and the most "
+            "worsened ones are shown.",
+        ),
     ),
 )
 RECIPES = {recipe.id: recipe for recipe in _RECIPES}

@@ -1,4 +1,6 @@
-"""What an experiment runs on: a folder with the embeddings of fit, validation, query and gallery."""
+"""What an experiment runs on: a folder with the embeddings of fit, validation, query and
+gallery.
+"""
 
 import hashlib
 import json
@@ -13,9 +15,16 @@ from numpy.typing import NDArray
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.types import JUNK, NORMAL, Features, Labels, drop_junk
 
-PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = ("fit", "validation", "query", "gallery")
+PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = (
+    "fit",
+    "validation",
+    "query",
+    "gallery",
+)
 PROVENANCE = "provenance.json"
-"""What made the embeddings, where it is known: an object of its own choosing, copied into every record."""
+"""What made the embeddings, where it is known: an object of its own choosing, copied into every
+record.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +35,8 @@ class Part:
         features, labels: the images.
         digest: of vectors, items, identities, cameras and roles.
         junk: images left out.
-        seen: the share of them whose identity the embedder was trained on, or None where the file does not say.
+        seen: the share of them whose identity the embedder was trained on, or None where the file
+            does not say.
         paths: text [n], the image files, or None.
     """
 
@@ -72,14 +82,17 @@ class Inputs:
         """
         if name not in self.parts:
             raise ValueError(
-                f"{self.folder}: no {name}.npz, which this table needs: fit.npz to fit methods, validation.npz to choose their"
+                f"{self.folder}: no {name}.npz, which this table needs: fit.npz to fit methods, "
+                f"validation.npz to choose their"
                 " settings, both of other identities than query and gallery"
             )
         return self.parts[name]
 
 
 def is_embeddings(folder: Path) -> bool:
-    """Whether a folder holds embeddings (query.npz at least); otherwise it should be a data folder."""
+    """Whether a folder holds embeddings (query.npz at least); otherwise it should be a data
+    folder.
+    """
     return _file(folder, "query") is not None
 
 
@@ -87,14 +100,15 @@ def load_inputs(folder: Path, name: str) -> Inputs:
     """The embeddings in a folder: x.npz or a features folder x, for each part x.
 
     Raises:
-        ValueError: no query or gallery, a file that `load_features` refuses, an identity that is in two of fit, validation
-            and query, or a provenance.json that is no object.
+        ValueError: no query or gallery, a file that `load_features` refuses, an identity that is in
+            two of fit, validation and query, or a provenance.json that is no object.
     """
     files = {part: file for part in PARTS if (file := _file(folder, part)) is not None}
     for part in ("query", "gallery"):
         if part not in files:
             raise ValueError(
-                f"{folder}: no {part}.npz: give a folder with fit, validation, query and gallery, or a data folder"
+                f"{folder}: no {part}.npz: give a folder with fit, validation, query and gallery, "
+                f"or a data folder"
             )
     parts = {part: _part(file, keep_junk=part == "query") for part, file in files.items()}
     _check_apart(folder, parts)
@@ -102,7 +116,9 @@ def load_inputs(folder: Path, name: str) -> Inputs:
 
 
 def _file(folder: Path, part: str) -> Path | None:
-    found = (path for path in (folder / f"{part}.npz", folder / part / "vectors.npy") if path.is_file())
+    found = (
+        path for path in (folder / f"{part}.npz", folder / part / "vectors.npy") if path.is_file()
+    )
     file = next(found, None)
     return file.parent if file is not None and file.name == "vectors.npy" else file
 
@@ -113,9 +129,13 @@ def _provenance(file: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(file.read_text())
     except ValueError as error:
-        raise ValueError(f"{file}: not readable as JSON ({error}): correct it, or remove it") from None
+        raise ValueError(
+            f"{file}: not readable as JSON ({error}): correct it, or remove it"
+        ) from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every record")
+        raise ValueError(
+            f"{file}: it must be an object, {{...}}, which is copied into every record"
+        )
     return cast(dict[str, Any], content)
 
 
@@ -128,10 +148,14 @@ def _part(file: Path, *, keep_junk: bool) -> Part:
         labels=kept_labels,
         digest=_digest(features, labels),
         junk=len(features) - len(kept),
-        seen=float(np.mean(np.isin(np.char.lower(columns["seen"].astype(str)), ("true", "1", "1.0"))))
+        seen=float(
+            np.mean(np.isin(np.char.lower(columns["seen"].astype(str)), ("true", "1", "1.0")))
+        )
         if "seen" in columns
         else None,
-        paths=columns["path"][np.ones(len(labels), bool) if keep_junk else labels.role != JUNK] if "path" in columns else None,
+        paths=columns["path"][np.ones(len(labels), bool) if keep_junk else labels.role != JUNK]
+        if "path" in columns
+        else None,
     )
 
 
@@ -148,10 +172,15 @@ def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
     names = [name for name in ("fit", "validation", "query") if name in parts]
     for place, one in enumerate(names):
         for other in names[place + 1 :]:
-            mine, theirs = (part.labels.identity[part.labels.role == NORMAL] for part in (parts[one], parts[other]))
+            mine, theirs = (
+                part.labels.identity[part.labels.role == NORMAL]
+                for part in (parts[one], parts[other])
+            )
             both = np.intersect1d(mine, theirs)
             if len(both):
                 raise ValueError(
-                    f"{folder}: {len(both)} identities are in both {one} and {other} ({int(both[0])} is one): a method must"
-                    " not be fitted or chosen on those it is judged with; where only the numbers are alike, rename them"
+                    f"{folder}: {len(both)} identities are in both {one} and {other} "
+                    f"({int(both[0])} is one): a method must"
+                    " not be fitted or chosen on those it is judged with; where only the numbers "
+                    "are alike, rename them"
                 )

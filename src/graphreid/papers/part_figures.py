@@ -29,9 +29,13 @@ SECONDS = 2
 
 
 def cost(run: Path, _: Path) -> dict[str, float]:
-    """Parameters that vectors take (so without classifiers), multiplications with additions, and images a second."""
+    """Parameters that vectors take (so without classifiers), multiplications with additions, and
+    images a second.
+    """
     network, (height, width) = load_embedder(run / MODEL).fitted()
-    size = sum(each.numel() for name, each in network.named_parameters() if "classifier" not in name)
+    size = sum(
+        each.numel() for name, each in network.named_parameters() if "classifier" not in name
+    )
     pixels = torch.rand(BATCH, 3, height, width)
     counted = [0]
 
@@ -40,7 +44,9 @@ def cost(run: Path, _: Path) -> dict[str, float]:
         counted[0] += made[0].numel() * inner
 
     kinds = (torch.nn.Conv2d, torch.nn.Linear)
-    hooks = [each.register_forward_hook(count) for each in network.modules() if isinstance(each, kinds)]
+    hooks = [
+        each.register_forward_hook(count) for each in network.modules() if isinstance(each, kinds)
+    ]
     with torch.inference_mode():
         network.eval()(pixels)
         for hook in hooks:
@@ -54,7 +60,8 @@ def cost(run: Path, _: Path) -> dict[str, float]:
 
 
 def overlaps(run: Path, data: Path) -> dict[str, float]:
-    """Intersection over union with the truth: of the last clusters in the training images, and of the parts in the queries.
+    """Intersection over union with the truth: of the last clusters in the training images, and of
+    the parts in the queries.
 
     Raises:
         ValueError: the data folder has no part masks, or the run no parts.
@@ -63,10 +70,17 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
     labels, items = found[max(found)]
     train = overlap(labels, read_truth(data, items).mask)
     rows = manifest.rows("query")
-    views = [pictures.look(embedder, manifest.images(part)).labels for part in np.array_split(rows, max(1, len(rows) // 256))]
+    views = [
+        pictures.look(embedder, manifest.images(part)).labels
+        for part in np.array_split(rows, max(1, len(rows) // 256))
+    ]
     test = overlap(np.concatenate(views), read_truth(data, manifest.item[rows]).mask)
-    named = {f"clusters, {name}": float(value) for name, value in zip(pictures.NAMES, train, strict=True)}
-    return named | {f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)}
+    named = {
+        f"clusters, {name}": float(value) for name, value in zip(pictures.NAMES, train, strict=True)
+    }
+    return named | {
+        f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)
+    }
 
 
 def draw(recipe: Recipe, trained: Mapping[str, Trained], file: Path) -> str | None:
@@ -105,10 +119,14 @@ def _queries(trained: Mapping[str, Trained]) -> pictures.Views:
     embedder, manifest, _ = _last(trained)
     rows = manifest.rows("query")
     rows = rows[manifest.role[rows] == "normal"]
-    return pictures.look(embedder, manifest.images(rows[pictures.few(manifest.identity[rows], SHOWN)]))
+    return pictures.look(
+        embedder, manifest.images(rows[pictures.few(manifest.identity[rows], SHOWN)])
+    )
 
 
-def _clusters(trained: Mapping[str, Trained], identities: int, each: int) -> tuple[pictures.Views, dict[int, Any]]:
+def _clusters(
+    trained: Mapping[str, Trained], identities: int, each: int
+) -> tuple[pictures.Views, dict[int, Any]]:
     """Some training images of the last row, and their pseudo-labels by epoch."""
     embedder, manifest, made = _last(trained)
     rows, labels = pictures.some(pictures.development(made.run), manifest, identities, each)
@@ -131,7 +149,12 @@ def _by_parts(trained: Mapping[str, Trained]) -> Any:
     for name, made in trained.items():
         views = _queries({name: made})
         lines = lines or [("image", list(views.pixels))]
-        lines.append((name, [pictures.painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)]))
+        lines.append(
+            (
+                name,
+                [pictures.painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)],
+            )
+        )
     return pictures.grid(lines)
 
 
@@ -139,9 +162,14 @@ def _maps(trained: Mapping[str, Trained], file: Path) -> str | None:
     """T-SNE of twenty identities by the first and by the last row's vectors."""
     names = list(trained)
     parts = ("query", "gallery")
-    read = {name: [load_features(trained[name].embeddings / f"{part}.npz") for part in parts] for name in (names[0], names[-1])}
+    read = {
+        name: [load_features(trained[name].embeddings / f"{part}.npz") for part in parts]
+        for name in (names[0], names[-1])
+    }
     labels = [labels for _, labels in read[names[0]]]
-    return figures.draw_maps({name: [features for features, _ in pair] for name, pair in read.items()}, labels, file)
+    return figures.draw_maps(
+        {name: [features for features, _ in pair] for name, pair in read.items()}, labels, file
+    )
 
 
 _DRAWN: dict[str, Callable[[Mapping[str, Trained]], Any]] = {

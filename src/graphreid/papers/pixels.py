@@ -1,4 +1,6 @@
-"""Rows that train an embedder of their own, from images: each is trained, embeds, and is judged on its own vectors."""
+"""Rows that train an embedder of their own, from images: each is trained, embeds, and is judged on
+its own vectors.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,7 +43,8 @@ def run_trained(
     """Every row of a recipe whose rows train; headlines with every seed, the others with seed 0.
 
     Returns:
-        The results; the embedder of each row's first seed, by the row's name; and the first row's bench.
+        The results; the embedder of each row's first seed, by the row's name; and the first row's
+        bench.
     """
     results: list[Result] = []
     trained: dict[str, Trained] = {}
@@ -53,7 +56,9 @@ def run_trained(
             trained.setdefault(row.name, made)
             on = bench(made, seed)
             first = first or on
-            lists = replace(recipe, rows=(replace(row, method=_with_widths(row.method, made)),), claims=())
+            lists = replace(
+                recipe, rows=(replace(row, method=_with_widths(row.method, made)),), claims=()
+            )
             [result] = run(lists, on, seeds=1, say=say)
             for record in result.records:
                 if row.look is not None and not record["measured"]:

@@ -1,5 +1,5 @@
-"""Where results go: OUT/<data set>/<id>.{md,csv,json,tex} with its figure, OUT/records/<key>.json, an index of each set, and
-OUT/claims.md, the papers' claims in all of them.
+"""Where results go: OUT/<data set>/<id>.{md,csv,json,tex} with its figure, OUT/records/<key>.json,
+an index of each set, and OUT/claims.md, the papers' claims in all of them.
 """
 
 import json
@@ -26,7 +26,8 @@ def publish(
     pictures: bool = False,
     draw: Callable[[Path], str | None] | None = None,
 ) -> Path:
-    """Write a table with its figure and its records, the index of its data set, and the claims in all sets.
+    """Write a table with its figure and its records, the index of its data set, and the claims in
+    all sets.
 
     Records that an earlier version of the table had, and no table has now, are removed.
 
@@ -45,7 +46,9 @@ def publish(
     base.parent.mkdir(parents=True, exist_ok=True)
     (out / RECORDS).mkdir(exist_ok=True)
     table = tables.build(recipe, results, bench.inputs, command=command)
-    if recipe.kind == "curve" and any(row["ours"] and row["at"] is not None for row in table["rows"]):
+    if recipe.kind == "curve" and any(
+        row["ours"] and row["at"] is not None for row in table["rows"]
+    ):
         table["figure"] = f"{base.name}.svg"
         figures.curve(table, base.with_suffix(".svg"))
     if recipe.kind == "lists" and results[-1].records:
@@ -57,7 +60,8 @@ def publish(
         table["figure"] = f"{base.name}.svg"
         shares = figures.heatmaps(results, bench, base.with_suffix(".svg"))
         table["notes"] += [
-            f"{name}: two images of one identity weigh {share:.1f} times as much as any two." for name, share in shares.items()
+            f"{name}: two images of one identity weigh {share:.1f} times as much as any two."
+            for name, share in shares.items()
         ]
     if recipe.kind in ("map", "pictures") and results[-1].records:
         figure = base.with_suffix(".svg" if recipe.kind == "map" else ".png")
@@ -67,7 +71,11 @@ def publish(
     for key in _keys_of(table):
         with whole_file(out / RECORDS / f"{key}.json") as temporary:
             shutil.copyfile(bench.work / RECORDS / f"{key}.json", temporary)
-    written = {".md": tables.markdown(table), ".csv": tables.csv_text(table), ".tex": tables.latex(table)}
+    written = {
+        ".md": tables.markdown(table),
+        ".csv": tables.csv_text(table),
+        ".tex": tables.latex(table),
+    }
     written[".json"] = json.dumps(table, indent=1, allow_nan=False) + "\n"
     for suffix, text in written.items():
         with whole_file(base.with_suffix(suffix)) as temporary:
@@ -85,7 +93,12 @@ def _pictures(bench: Bench) -> dict[str, Path]:
     for name in ("query", "gallery"):
         part = bench.inputs.part(name)
         if part.paths is not None:
-            found |= {item: Path(path) for item, path in zip(part.features.items.tolist(), part.paths.tolist(), strict=True)}
+            found |= {
+                item: Path(path)
+                for item, path in zip(
+                    part.features.items.tolist(), part.paths.tolist(), strict=True
+                )
+            }
     return found
 
 
@@ -107,14 +120,21 @@ def _made(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _index(folder: Path) -> None:
-    """Write FOLDER/README.md: every table made on this set, and whether the papers' claims hold in it."""
+    """Write FOLDER/README.md: every table made on this set, and whether the papers' claims hold in
+    it.
+    """
     content = _made(folder)
-    links = [f"- [{name}]({name}.md): {table['source']}, {table['title']}" for name, table in content.items()]
+    links = [
+        f"- [{name}]({name}.md): {table['source']}, {table['title']}"
+        for name, table in content.items()
+    ]
     lines = ["| claim | where | difference | here |", "| --- | --- | --- | --- |"]
     for name, table in content.items():
         for claim in table["claims"]:
             cells = tables.claim_cells(claim)
-            lines.append(f"| {cells[0]} ({cells[1]}) | [{name}]({name}.md) | {cells[2]} | {cells[3]} |")
+            lines.append(
+                f"| {cells[0]} ({cells[1]}) | [{name}]({name}.md) | {cells[2]} | {cells[3]} |"
+            )
     text = f"# Results on {folder.name}\n\nWritten by `graphreid reproduce`.\n\n" + "\n".join(links)
     text += "\n\n## Which of the papers' claims hold here\n\n" + "\n".join(lines) + "\n"
     with whole_file(folder / "README.md") as temporary:
@@ -123,7 +143,11 @@ def _index(folder: Path) -> None:
 
 def _claims(out: Path) -> None:
     """Write OUT/claims.md: a line a claim, a column a data set."""
-    sets = {folder.name: made for folder in sorted(out.iterdir()) if folder.is_dir() and (made := _made(folder))}
+    sets = {
+        folder.name: made
+        for folder in sorted(out.iterdir())
+        if folder.is_dir() and (made := _made(folder))
+    }
     found: dict[tuple[str, str], dict[str, str]] = {}
     for name, made in sets.items():
         for key, table in made.items():
@@ -135,6 +159,9 @@ def _claims(out: Path) -> None:
     lines = [f"| where | claim | {' | '.join(sets)} |", "| --- " * (2 + len(sets)) + "|"]
     for (key, text), cells in sorted(found.items(), key=lambda pair: order.index(pair[0][0])):
         lines.append(f"| {key} | {text} | {' | '.join(cells.get(name, '-') for name in sets)} |")
-    head = "# The papers' claims in all sets\n\nWritten by `graphreid reproduce`: percent, 95 % intervals, and"
+    head = (
+        "# The papers' claims in all sets\n\nWritten by `graphreid reproduce`: percent, 95 % "
+        "intervals, and"
+    )
     with whole_file(out / "claims.md") as temporary:
         temporary.write_text(f"{head} what holds.\n\n" + "\n".join(lines) + "\n")

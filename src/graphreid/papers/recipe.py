@@ -1,4 +1,6 @@
-"""What a recipe is: a paper's table or figure as literal data, its own numbers beside the METHOD texts that make ours."""
+"""What a recipe is: a paper's table or figure as literal data, its own numbers beside the METHOD
+texts that make ours.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +12,19 @@ from graphreid.protocols import Reranker
 from graphreid.types import Features, Labels
 
 Numbers = Mapping[str, Mapping[str, float]]
-"""From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in percent."""
+"""From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in
+percent.
+"""
 Value = int | float | str
 Grid = Mapping[str, tuple[Value, ...]]
 Measure = Callable[[Reranker, tuple[Features, Labels], tuple[Features, Labels]], float]
-"""From a method, the queries and the gallery to a number of its own, such as the recall of a sampler."""
+"""From a method, the queries and the gallery to a number of its own, such as the recall of a
+sampler.
+"""
 Look = Callable[[Path, Path], Mapping[str, float]]
-"""From the folder of an embedder's run and the data folder to numbers of its own, by the names of their columns."""
+"""From the folder of an embedder's run and the data folder to numbers of its own, by the names of
+their columns.
+"""
 
 FITTED = "{fitted}"
 METRICS = ("mAP", "rank-1", "rank-5", "rank-10", "mINP")
@@ -39,14 +47,17 @@ class Row:
 
     Attributes:
         name: as the table shows it.
-        method: a METHOD text; "{fitted}" stands for the file that `fit` gives, so that its options can be changed afterwards.
+        method: a METHOD text; "{fitted}" stands for the file that `fit` gives, so that its options
+            can be changed afterwards.
         fit: the METHOD text that is fitted, or None where nothing is learned.
         grid: options of `method` that are chosen on validation identities, each with its values.
         headline: fitted with every seed; the others with one.
-        at: the place on a curve's axis. axis: that axis; rows of another axis make a curve of their own.
+        at: the place on a curve's axis. axis: that axis; rows of another axis make a curve of their
+            own.
         measure: what to measure of the method beside its ranking; its name is the column's.
-        train: the embedder that is trained for the row, MODEL[:key=value,...]; None where all rows share given embeddings. With
-            it, the method "parts" gets the widths of the network's blocks.
+        train: the embedder that is trained for the row, MODEL[:key=value,...]; None where all rows
+            share given embeddings. With it, the method "parts" gets the widths of the network's
+            blocks.
         look: what to measure of that embedder.
         paper: what the paper prints.
     """
@@ -95,9 +106,10 @@ class Recipe:
         source: where it stands in the paper.
         title: what it shows.
         rows: the first is what all others are compared with.
-        kind: "table", "curve" (rows have `at`), "lists" (the first images of some queries, by the first and the last row),
-            "heatmaps" (what images and pairs hear in the last row's graphs), "map" (t-SNE of twenty identities, by the first
-            row's vectors and by the last row's) or "pictures" (what trained embedders see, see `part_figures`).
+        kind: "table", "curve" (rows have `at`), "lists" (the first images of some queries, by the
+            first and the last row), "heatmaps" (what images and pairs hear in the last row's
+            graphs), "map" (t-SNE of twenty identities, by the first row's vectors and by the last
+            row's) or "pictures" (what trained embedders see, see `part_figures`).
         columns: metrics to show.
         claims: what the paper says of it.
         axis: name of a curve's axis, where its rows name none.
@@ -138,4 +150,11 @@ def with_options(text: str, options: Mapping[str, Value]) -> str:
 def absent(row: Row) -> str | None:
     """Why this version can't run a row, or None where it can."""
     names = (part.partition(":")[0] for text in row.texts() for part in text.split("+"))
-    return next((f"{name} is not in this version" for name in names if name != FITTED and name not in METHODS), None)
+    return next(
+        (
+            f"{name} is not in this version"
+            for name in names
+            if name != FITTED and name not in METHODS
+        ),
+        None,
+    )

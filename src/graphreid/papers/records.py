@@ -1,7 +1,10 @@
-"""Run records: one JSON file a run, with all that is needed to judge its numbers, and each query's result to compute others.
+"""Run records: one JSON file a run, with all that is needed to judge its numbers, and each query's
+result to compute others.
 
-A record is named by its "key", a hash of what determines it: configuration, data and the sources of the code used. The queries'
-APs are rounded to 1e-6. Every number that a table shows is made from records, so it does not matter when they were made.
+A record is named by its "key", a hash of what determines it: configuration, data and the sources of
+the code used. The queries'
+APs are rounded to 1e-6. Every number that a table shows is made from records, so it does not matter
+when they were made.
 """
 
 import hashlib
@@ -36,7 +39,10 @@ SCHEMA: dict[str, Any] = {
         "chosen": (dict, None),
     },
     "code": {"version": str, "sources": str, "commit": (str, None), "dirty": (bool, None)},
-    "data": {"name": str, "parts": {"query": _PART, "gallery": _PART, "fit?": _PART, "validation?": _PART}},
+    "data": {
+        "name": str,
+        "parts": {"query": _PART, "gallery": _PART, "fit?": _PART, "validation?": _PART},
+    },
     "embeddings": (dict, None),
     "environment": {
         "python": str,
@@ -66,15 +72,23 @@ SCHEMA: dict[str, Any] = {
     "measured": dict,
     "validation": ({"mAP": _NUMBER, "cosine": _NUMBER}, None),
     "learned": dict,
-    "cost": {"fit_seconds": _OPTIONAL_NUMBER, "fit_peak_mb": _OPTIONAL_NUMBER, "rank_seconds": _NUMBER, "peak_mb": _NUMBER},
+    "cost": {
+        "fit_seconds": _OPTIONAL_NUMBER,
+        "fit_peak_mb": _OPTIONAL_NUMBER,
+        "rank_seconds": _NUMBER,
+        "peak_mb": _NUMBER,
+    },
     "queries": {"identity": list, "ap": list, "first_rank": list},
 }
-"""What a record holds: types by key; "?" ends a key that may be missing, and a tuple lists what is allowed.
+"""What a record holds: types by key; "?" ends a key that may be missing, and a tuple lists what is
+allowed.
 
-Under "queries" stands a value a query, in the order of the query file: `identity` numbers the identities from 0 in the order of
-their codes, `ap` is in [0, 1] and null without a positive, `first_rank` is the 1-based rank of the first positive, or 0.
-Metrics are shares in [0, 1]. `learned` are the facts (no tensors) that a fitted method keeps, `chosen` the options chosen on
-validation identities, and `validation` the mAP there of the method as it was judged, beside cosine's.
+Under "queries" stands a value a query, in the order of the query file: `identity` numbers the
+identities from 0 in the order of their codes, `ap` is in [0, 1] and null without a positive,
+`first_rank` is the 1-based rank of the first positive, or 0. Metrics are shares in [0, 1].
+`learned` are the facts (no tensors) that a fitted method keeps, `chosen` the options chosen on
+validation identities, and `validation` the mAP there of the method as it was judged, beside
+cosine's.
 """
 
 
@@ -97,7 +111,9 @@ def check(content: Any, where: str, schema: Any = SCHEMA) -> None:
         needed = {key for key in schema if not key.endswith("?")}  # pyright: ignore[reportUnknownVariableType]
         given = set(content)  # pyright: ignore[reportUnknownVariableType]
         for name in sorted(needed - given) + sorted(given - set(known)):
-            raise ValueError(f"{where}: not a record: {name} is {'missing' if name in known else 'not known'}")
+            raise ValueError(
+                f"{where}: not a record: {name} is {'missing' if name in known else 'not known'}"
+            )
         for name, value in content.items():  # pyright: ignore[reportUnknownVariableType]
             check(value, f"{where}: {name}", known[name])
         return
@@ -108,7 +124,11 @@ def check(content: Any, where: str, schema: Any = SCHEMA) -> None:
         if isinstance(kind, dict) and isinstance(content, dict):
             check(content, where, kind)
             return
-        if isinstance(kind, type) and isinstance(content, kind) and not (isinstance(content, bool) and kind is not bool):
+        if (
+            isinstance(kind, type)
+            and isinstance(content, kind)
+            and not (isinstance(content, bool) and kind is not bool)
+        ):
             return
     raise ValueError(f"{where}: not a record: {content!r:.40} is of the wrong type")
 
@@ -116,7 +136,11 @@ def check(content: Any, where: str, schema: Any = SCHEMA) -> None:
 def describe(record: Record) -> str:
     """The METHOD text of a record, with what was fitted and chosen in it."""
     given = record["configuration"]
-    text = given["method"] if given["fit"] is None else given["method"].replace(FITTED, f"[{given['fit']}]")
+    text = (
+        given["method"]
+        if given["fit"] is None
+        else given["method"].replace(FITTED, f"[{given['fit']}]")
+    )
     return text if given["chosen"] is None else with_options(text, given["chosen"]["options"])
 
 
@@ -124,7 +148,11 @@ def queries(report: Report) -> dict[str, list[Any]]:
     """Each query's results, compact."""
     _, identity = np.unique(report.identity, return_inverse=True)
     ap = [None if math.isnan(value) else round(value, 6) for value in report.ap.tolist()]
-    return {"identity": identity.reshape(-1).tolist(), "ap": ap, "first_rank": report.first_rank.tolist()}
+    return {
+        "identity": identity.reshape(-1).tolist(),
+        "ap": ap,
+        "first_rank": report.first_rank.tolist(),
+    }
 
 
 def report_of(record: Record, metric: str = "mAP") -> Report:
@@ -132,8 +160,8 @@ def report_of(record: Record, metric: str = "mAP") -> Report:
 
     Args:
         record: the record.
-        metric: "mAP"; or "rank-k": then each query's AP is replaced by whether its first positive is among the first k, so
-            that `mean_ap`, `interval` and `difference` speak of rank-k.
+        metric: "mAP"; or "rank-k": then each query's AP is replaced by whether its first positive
+            is among the first k, so that `mean_ap`, `interval` and `difference` speak of rank-k.
 
     Raises:
         ValueError: another metric.
@@ -177,9 +205,12 @@ def averaged(records: Sequence[Record], metric: str = "mAP") -> Report:
 
 
 def same_queries(one: Record, other: Record) -> bool:
-    """Whether two records judged the same queries on the same gallery by the same rule, and so can be compared by pairs."""
+    """Whether two records judged the same queries on the same gallery by the same rule, and so can
+    be compared by pairs.
+    """
     return all(
-        one["data"]["parts"][part]["digest"] == other["data"]["parts"][part]["digest"] for part in ("query", "gallery")
+        one["data"]["parts"][part]["digest"] == other["data"]["parts"][part]["digest"]
+        for part in ("query", "gallery")
     ) and (one["protocol"]["rule_fields"] == other["protocol"]["rule_fields"])
 
 
@@ -191,7 +222,10 @@ def write_record(folder: Path, record: Record) -> Path:
     """
     check(record, record.get("key", "record"))
     head = {name: value for name, value in record.items() if name != "queries"}
-    lines = [f'  "{name}": {json.dumps(values, separators=(",", ":"))}' for name, values in record["queries"].items()]
+    lines = [
+        f'  "{name}": {json.dumps(values, separators=(",", ":"))}'
+        for name, values in record["queries"].items()
+    ]
     text = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
     file = folder / f"{record['key']}.json"
     with whole_file(file) as temporary:
@@ -211,8 +245,16 @@ def read_record(file: Path) -> Record:
         raise ValueError(f"{file}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not a record ({error})") from None
-    if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
-        raise ValueError(f"{file}: format {content['format']} is newer than this package reads: update graphreid")
+    if (
+        isinstance(content, dict)
+        and isinstance(content.get("format"), int)
+        and content["format"] > FORMAT
+    ):
+        raise ValueError(
+            f"{file}: format {content['format']} is newer than this package reads: update graphreid"
+        )
+    if isinstance(content, dict) and "probes" in content:  # files of before
+        content["queries"] = content.pop("probes")
     check(content, str(file))
     return content
 
@@ -223,7 +265,13 @@ def read_records(folder: Path) -> list[Record]:
     Raises:
         ValueError: no folder, or none in it.
     """
-    files = sorted(folder.glob("*.json")) if folder.name == "records" else sorted(folder.rglob("records/*.json"))
+    files = (
+        sorted(folder.glob("*.json"))
+        if folder.name == "records"
+        else sorted(folder.rglob("records/*.json"))
+    )
     if not files:
-        raise ValueError(f"{folder}: no run records: 'graphreid reproduce' writes them to OUT/records")
+        raise ValueError(
+            f"{folder}: no run records: 'graphreid reproduce' writes them to OUT/records"
+        )
     return sorted(map(read_record, files), key=lambda record: (record["made"], record["key"]))

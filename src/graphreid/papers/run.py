@@ -1,4 +1,6 @@
-"""`run`: the rows of a recipe as records that are kept: a stopped run goes on, and rows that tables share run once."""
+"""`run`: the rows of a recipe as records that are kept: a stopped run goes on, and rows that tables
+share run once.
+"""
 
 import datetime
 import json
@@ -52,7 +54,11 @@ class _Task:
 
     def kind(self, bench: Bench, fitted: set[str]) -> str:
         """What it will spend its time on; `fitted` are the fits that will be there."""
-        if self.fit is not None and self.fit not in fitted and not selection.is_fitted(bench, self.fit):
+        if (
+            self.fit is not None
+            and self.fit not in fitted
+            and not selection.is_fitted(bench, self.fit)
+        ):
             return "fit"
         return "choose" if self.row.grid else "rank"
 
@@ -60,8 +66,8 @@ class _Task:
 def run(recipe: Recipe, bench: Bench, *, seeds: int, say: Say) -> list[Result]:
     """Every row of a recipe.
 
-    Methods are fitted on "fit"; options are chosen, and what was learned is validated, on "validation"; query and gallery are
-    read by the run that is recorded, once.
+    Methods are fitted on "fit"; options are chosen, and what was learned is validated, on
+    "validation"; query and gallery are read by the run that is recorded, once.
 
     Args:
         recipe: what to run.
@@ -77,9 +83,14 @@ def run(recipe: Recipe, bench: Bench, *, seeds: int, say: Say) -> list[Result]:
         say(f"{recipe.id}: {name} is left out: {reason}")
     _warn(recipe, bench, say)
     tasks = [
-        task for row in recipe.rows if row.name not in missing for task in _tasks(row, bench, seeds, recipe.kind == "lists")
+        task
+        for row in recipe.rows
+        if row.name not in missing
+        for task in _tasks(row, bench, seeds, recipe.kind == "lists")
     ]
-    made: dict[str, Record] = {task.key: read_record(_file(bench, task)) for task in tasks if _done(bench, task)}
+    made: dict[str, Record] = {
+        task.key: read_record(_file(bench, task)) for task in tasks if _done(bench, task)
+    }
     waiting = list({task.key: task for task in tasks if task.key not in made}.values())
     if made:
         say(f"{recipe.id}: {len(made)} of {len(made) + len(waiting)} runs are there already")
@@ -90,9 +101,15 @@ def run(recipe: Recipe, bench: Bench, *, seeds: int, say: Say) -> list[Result]:
         seconds = time.perf_counter() - start
         spent.setdefault(kind, []).append(seconds)
         left = _left(spent, bench, waiting[place + 1 :])
-        say(f"{recipe.id} {place + 1}/{len(waiting)}: {task.row.name}{_line(made[task.key])}, {_time(seconds)}{left}")
+        say(
+            f"{recipe.id} {place + 1}/{len(waiting)}: {task.row.name}{_line(made[task.key])}, "
+            f"{_time(seconds)}{left}"
+        )
     return [
-        Result(row, tuple(made[task.key] for task in tasks if task.row is row), missing.get(row.name)) for row in recipe.rows
+        Result(
+            row, tuple(made[task.key] for task in tasks if task.row is row), missing.get(row.name)
+        )
+        for row in recipe.rows
     ]
 
 
@@ -106,22 +123,33 @@ def _tasks(row: Row, bench: Bench, seeds: int, lists: bool) -> Iterator[_Task]:
     fits: list[tuple[int | None, str | None]] = [(bench.seed, None)]
     if row.fit is not None:
         text = selection.fit_text(bench, row.fit)
-        numbered = [(seed, selection.seeded_text(text, seed)) for seed in range(seeds if row.headline else 1)]
+        numbered = [
+            (seed, selection.seeded_text(text, seed))
+            for seed in range(seeds if row.headline else 1)
+        ]
         fits = [(seed, each) for seed, each in numbered if each is not None] or [(None, text)]
     for seed, fit in fits:
-        used = ("query", "gallery", *(("fit", "validation") if fit is not None else ("validation",) if row.grid else ()))
+        used = (
+            "query",
+            "gallery",
+            *(("fit", "validation") if fit is not None else ("validation",) if row.grid else ()),
+        )
         meant = row.method if fit is None else row.method.replace(FITTED, fit.partition(":")[0])
         plan = {
             "format": FORMAT,
             "method": row.method,
             "fields": selection.fields(meant),
             "fit": None if fit is None else selection.fields(fit),
-            "grid": None if row.grid is None else {name: list(values) for name, values in row.grid.items()},
+            "grid": None
+            if row.grid is None
+            else {name: list(values) for name, values in row.grid.items()},
             "rule": vars(bench.rule),
             "data": bench.data(*used),
             "code": code.digest(selection.modules(meant)),
             "lists": lists,
-            "measure": next((each.__name__ for each in (row.measure, row.look) if each is not None), None),
+            "measure": next(
+                (each.__name__ for each in (row.measure, row.look) if each is not None), None
+            ),
         }
         yield _Task(row, seed, fit, LONGEST if lists else 0, plan, key_of(plan))
 
@@ -131,7 +159,9 @@ def _file(bench: Bench, task: _Task) -> Path:
 
 
 def _done(bench: Bench, task: _Task) -> bool:
-    return _file(bench, task).is_file() and (not task.top or (bench.work / ORDERS / f"{task.key}.npz").is_file())
+    return _file(bench, task).is_file() and (
+        not task.top or (bench.work / ORDERS / f"{task.key}.npz").is_file()
+    )
 
 
 def _perform(bench: Bench, task: _Task) -> Record:
@@ -143,7 +173,8 @@ def _perform(bench: Bench, task: _Task) -> Record:
         text = text.replace(FITTED, str(fit.file))
     chosen = None
     if row.grid is not None:
-        # the fitted file's name is a hash of its options, data and code: with it the text says what it means
+        # the fitted file's name is a hash of its options, data and code: with it the text says what
+        # it means
         chosen = selection.choose(bench, text, row.grid, fixed=text.replace(str(bench.work), ""))
         text = with_options(text, chosen["options"])
     method = parse(text)
@@ -167,7 +198,9 @@ def _perform(bench: Bench, task: _Task) -> Record:
     measured = {}
     if row.measure is not None:
         name = row.measure.__name__.replace("_", " ")
-        measured[name] = row.measure(method, (query.features, query.labels), (gallery.features, gallery.labels))
+        measured[name] = row.measure(
+            method, (query.features, query.labels), (gallery.features, gallery.labels)
+        )
     if report.order is not None:
         np.savez(bench.work / ORDERS / f"{task.key}.npz", order=report.order)
     summary = report.summary()
@@ -184,7 +217,10 @@ def _perform(bench: Bench, task: _Task) -> Record:
             "chosen": chosen,
         },
         "code": code.code(selection.modules(text)),
-        "data": {"name": bench.inputs.name, "parts": {name: bench.inputs.part(name).facts() for name in task.plan["data"]}},
+        "data": {
+            "name": bench.inputs.name,
+            "parts": {name: bench.inputs.part(name).facts() for name in task.plan["data"]},
+        },
         "embeddings": bench.inputs.provenance,
         "environment": code.environment(bench.resources),
         "protocol": _protocol(bench, report),
@@ -209,7 +245,11 @@ def _protocol(bench: Bench, report: Report) -> dict[str, Any]:
     return {
         "rule": str(report.rule),
         # rankings are whole here, and of images
-        "rule_fields": {key: value for key, value in vars(report.rule).items() if key not in ("listed", "tracks")},
+        "rule_fields": {
+            key: value
+            for key, value in vars(report.rule).items()
+            if key not in ("listed", "tracks")
+        },
         "setting": report.setting,
         "queries": report.queries,
         "skipped": report.skipped,
@@ -222,7 +262,8 @@ def _warn(recipe: Recipe, bench: Bench, say: Say) -> None:
         seen = bench.inputs.part("fit").seen
         if seen:
             say(
-                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit images, which are closer"
+                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit "
+                f"images, which are closer"
                 " together than new ones' (train with --holdout-identities 0.25)"
             )
 
@@ -230,7 +271,10 @@ def _warn(recipe: Recipe, bench: Bench, say: Say) -> None:
 def _line(record: Record) -> str:
     low, high = record["metrics"]["mAP_interval"]
     seed = "" if record["seed"] is None else f" (seed {record['seed']})"
-    return f"{seed}: mAP {record['metrics']['mAP']:.3f} [{low:.3f}, {high:.3f}], rank-1 {record['metrics']['cmc']['1']:.3f}"
+    return (
+        f"{seed}: mAP {record['metrics']['mAP']:.3f} [{low:.3f}, {high:.3f}], rank-1 "
+        f"{record['metrics']['cmc']['1']:.3f}"
+    )
 
 
 def _left(spent: Mapping[str, list[float]], bench: Bench, waiting: Sequence[_Task]) -> str:
@@ -246,4 +290,10 @@ def _left(spent: Mapping[str, list[float]], bench: Bench, waiting: Sequence[_Tas
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 60
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

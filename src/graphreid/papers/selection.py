@@ -1,4 +1,6 @@
-"""What happens before the test identities are looked at: methods are fitted, and options chosen on validation identities."""
+"""What happens before the test identities are looked at: methods are fitted, and options chosen on
+validation identities.
+"""
 
 import itertools
 import json
@@ -35,7 +37,8 @@ class Bench:
         work: the folder for what is kept between runs.
         rule: who counts as right.
         resources: where and with how much.
-        given: options of every method that is fitted, such as fewer epochs, where a row has none of its own.
+        given: options of every method that is fitted, such as fewer epochs, where a row has none of
+            its own.
         preset: likewise, a preset of theirs; `given` comes before it.
         resident: bytes that were resident before anything was loaded; memory is counted from there.
         seed: of the embedder, where rows train their own; their records name it.
@@ -55,7 +58,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         if set(str(self.work)) & set(":+,"):
-            raise ValueError(f"{self.work}: the work folder's name may not have ':', '+' or ',' in it: choose another --work")
+            raise ValueError(
+                f"{self.work}: the work folder's name may not have ':', '+' or ',' in it: choose "
+                f"another --work"
+            )
         for name in (FITTED, CHOSEN, RECORDS, ORDERS):
             (self.work / name).mkdir(parents=True, exist_ok=True)
 
@@ -68,10 +74,18 @@ class Bench:
         return round((memory.peak() - self.resident) / 2**20, 1)
 
     def validate(self, method: Reranker) -> float:
-        """The mAP on validation identities: each image in turn is the query, the others are its gallery."""
+        """The mAP on validation identities: each image in turn is the query, the others are its
+        gallery.
+        """
         part = self.inputs.part("validation")
         report = evaluate(
-            method, part.features, Gallery(part.features), part.labels, part.labels, rule=self.rule, resources=self.resources
+            method,
+            part.features,
+            Gallery(part.features),
+            part.labels,
+            part.labels,
+            rule=self.rule,
+            resources=self.resources,
         )
         return report.mean_ap()
 
@@ -101,8 +115,14 @@ def fit_text(bench: Bench, text: str) -> str:
     method = parse(text)
     presets = method.presets if isinstance(method, Learned) else {}
     if bench.preset not in presets:
-        raise ValueError(f"{text.partition(':')[0]} has no preset {bench.preset!r}: it has {', '.join(presets) or 'none'}")
-    return with_options(text, {key: "none" if value is None else value for key, value in presets[bench.preset].items()})
+        raise ValueError(
+            f"{text.partition(':')[0]} has no preset {bench.preset!r}: it has "
+            f"{', '.join(presets) or 'none'}"
+        )
+    return with_options(
+        text,
+        {key: "none" if value is None else value for key, value in presets[bench.preset].items()},
+    )
 
 
 def seeded_text(text: str, seed: int) -> str | None:
@@ -118,7 +138,10 @@ def parts(text: str) -> list[Reranker]:
 def fields(text: str) -> dict[str, Any]:
     """All hyper-parameters of the methods in a METHOD text, by class."""
     return {
-        type(method).__name__: {name: _plain(getattr(method, name)) for name in options(type(method))} for method in parts(text)
+        type(method).__name__: {
+            name: _plain(getattr(method, name)) for name in options(type(method))
+        }
+        for method in parts(text)
     }
 
 
@@ -141,15 +164,29 @@ def _plain(value: Any) -> Any:
 
 
 def modules(text: str) -> list[str]:
-    """The modules that the answers of a METHOD text come from: the methods' and the evaluation's."""
+    """The modules that the answers of a METHOD text come from: the methods' and the
+    evaluation's.
+    """
     chain = ["graphreid.methods.chain"] if "+" in text else []
     names = {type(method).__module__ for method in parts(text)}
-    return sorted({"graphreid.metrics.evaluation", *chain, *(name for name in names if name.startswith("graphreid."))})
+    return sorted(
+        {
+            "graphreid.metrics.evaluation",
+            *chain,
+            *(name for name in names if name.startswith("graphreid.")),
+        }
+    )
 
 
 def fit_key(bench: Bench, text: str) -> str:
     """The name of a fit: options, data and code."""
-    return key_of({"fields": fields(text), "data": bench.data("fit", "validation"), "code": code.digest(modules(text))})
+    return key_of(
+        {
+            "fields": fields(text),
+            "data": bench.data("fit", "validation"),
+            "code": code.digest(modules(text)),
+        }
+    )
 
 
 def is_fitted(bench: Bench, text: str) -> bool:
@@ -164,7 +201,9 @@ def fitted(bench: Bench, text: str) -> Fitted:
     if not known.is_file():
         fit, validation = bench.inputs.part("fit"), bench.inputs.part("validation")
         method = parse(text)
-        partial = bench.work / FITTED / f"{key}.partial"  # its checkpoint, to go on after an interruption
+        partial = (
+            bench.work / FITTED / f"{key}.partial"
+        )  # its checkpoint, to go on after an interruption
         more: dict[str, Any] = {"folder": partial} if isinstance(method, Learned) else {}
         memory.reset_peak()
         start = time.perf_counter()
@@ -190,7 +229,11 @@ def choose(bench: Bench, text: str, grid: Grid, *, fixed: str) -> dict[str, Any]
     Returns:
         {"options": the best, "mAP": theirs, "tried": how many}.
     """
-    plan = {"method": fixed, "grid": {name: list(values) for name, values in grid.items()}, "rule": str(bench.rule)}
+    plan = {
+        "method": fixed,
+        "grid": {name: list(values) for name, values in grid.items()},
+        "rule": str(bench.rule),
+    }
     key = key_of({**plan, "data": bench.data("validation"), "code": code.digest(modules(text))})
     file = bench.work / CHOSEN / f"{key}.json"
     if not file.is_file():
@@ -201,7 +244,10 @@ def choose(bench: Bench, text: str, grid: Grid, *, fixed: str) -> dict[str, Any]
         ]
         best = max(range(len(tried)), key=scores.__getitem__)
         with whole_file(file) as temporary:
-            temporary.write_text(json.dumps({"options": tried[best], "mAP": scores[best], "tried": len(tried)}) + "\n")
+            temporary.write_text(
+                json.dumps({"options": tried[best], "mAP": scores[best], "tried": len(tried)})
+                + "\n"
+            )
     return json.loads(file.read_text())
 
 

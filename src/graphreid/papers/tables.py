@@ -1,6 +1,7 @@
 """A recipe's results as one table, paper and ours side by side, and its Markdown, CSV and LaTeX.
 
-A table is a plain object, which is also its JSON: ours are shares in [0, 1], the paper's are percent as printed.
+A table is a plain object, which is also its JSON: ours are shares in [0, 1], the paper's are
+percent as printed.
 """
 
 import csv
@@ -40,7 +41,9 @@ def build(recipe: Recipe, results: Sequence[Result], inputs: Inputs, *, command:
         "axis": recipe.axis,
         "command": command,
         "columns": list(recipe.columns),
-        "measured": sorted({name for row in rows for name in (row["ours"] or {}).get("measured", {})}),
+        "measured": sorted(
+            {name for row in rows for name in (row["ours"] or {}).get("measured", {})}
+        ),
         "data": inputs.name,
         "paper_sets": list(recipe.paper_sets()),
         "same_data": inputs.name in recipe.paper_sets(),
@@ -75,8 +78,14 @@ def _row(recipe: Recipe, result: Result, first: Sequence[Record]) -> Table:
         "mAP_interval": [low, high],
         "difference": None,
         "error_removed": None,
-        "seeds": [{"seed": each["seed"], "mAP": each["metrics"]["mAP"], "record": each["key"]} for each in records],
-        "measured": {name: float(np.mean([each["measured"][name] for each in records])) for name in records[0]["measured"]},
+        "seeds": [
+            {"seed": each["seed"], "mAP": each["metrics"]["mAP"], "record": each["key"]}
+            for each in records
+        ],
+        "measured": {
+            name: float(np.mean([each["measured"][name] for each in records]))
+            for name in records[0]["measured"]
+        },
         "chosen": records[0]["configuration"]["chosen"],
         "validation": records[0]["validation"],
         "cost": records[0]["cost"],
@@ -89,7 +98,9 @@ def _row(recipe: Recipe, result: Result, first: Sequence[Record]) -> Table:
 
 def _mean(records: Sequence[Record], column: str) -> float:
     if column.startswith("rank-"):
-        return float(np.mean([record["metrics"]["cmc"][column.removeprefix("rank-")] for record in records]))
+        return float(
+            np.mean([record["metrics"]["cmc"][column.removeprefix("rank-")] for record in records])
+        )
     return float(np.mean([record["metrics"][column] for record in records]))
 
 
@@ -98,28 +109,43 @@ def _flat(value: tuple[float, tuple[float, float]]) -> list[float | None]:
 
 
 def _notes(results: Sequence[Result], inputs: Inputs) -> list[str]:
-    notes = [f"{result.row.name} was not run: {result.absent}." for result in results if not result.records]
+    notes = [
+        f"{result.row.name} was not run: {result.absent}."
+        for result in results
+        if not result.records
+    ]
     for result in results:
         for record in result.records:
             held = record["validation"]
             if held is not None and held["mAP"] <= held["cosine"]:
                 seed = "" if len(result.records) == 1 else f" (seed {record['seed']})"
                 notes.append(
-                    f"**{result.row.name}{seed} does not beat the embeddings' own order on validation identities**"
+                    f"**{result.row.name}{seed} does not beat the embeddings' own order on "
+                    f"validation identities**"
                     f" ({_percent(held['mAP'])} against {_percent(held['cosine'])} mAP)."
                 )
-            if any(facts.get("record", {}).get("validation", {}).get("best_lam") == 0 for facts in record["learned"].values()):
-                notes.append(f"{result.row.name}: on validation identities lam = 0, its input's own order, is the best weight.")
+            if any(
+                facts.get("record", {}).get("validation", {}).get("best_lam") == 0
+                for facts in record["learned"].values()
+            ):
+                notes.append(
+                    f"{result.row.name}: on validation identities lam = 0, its input's own order, "
+                    f"is the best weight."
+                )
         chosen = result.records[0]["configuration"]["chosen"] if result.records else None
         if chosen:
             options = ", ".join(f"{name}={value}" for name, value in chosen["options"].items())
             notes.append(
-                f"{result.row.name}: {options}, the best of {chosen['tried']} on validation identities"
+                f"{result.row.name}: {options}, the best of {chosen['tried']} on validation "
+                f"identities"
                 f" ({_percent(chosen['mAP'])} mAP)."
             )
     seen = inputs.parts["fit"].seen if "fit" in inputs.parts else None
     if seen and any(result.row.fit for result in results):
-        notes.append(f"The embedder was trained on the identities of {seen:.0%} of the images that methods were fitted on.")
+        notes.append(
+            f"The embedder was trained on the identities of {seen:.0%} of the images that methods "
+            f"were fitted on."
+        )
     return notes
 
 
@@ -134,7 +160,10 @@ def markdown(table: Table) -> str:
     parts.append(_legend(table))
     if table["claims"]:
         shown = [claim_cells(claim) for claim in table["claims"]]
-        parts.append("## Does the paper's claim hold here?\n\n" + _grid(["claim", "compared", "difference", "here"], shown))
+        parts.append(
+            "## Does the paper's claim hold here?\n\n"
+            + _grid(["claim", "compared", "difference", "here"], shown)
+        )
     if table["lists"]:
         parts.append(_lists(table["lists"]))
     if table["notes"]:
@@ -161,7 +190,12 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
         [
-            *("row", "method", "setting", *(f"paper_percent {name} {column}" for name, column in paper)),
+            *(
+                "row",
+                "method",
+                "setting",
+                *(f"paper_percent {name} {column}" for name, column in paper),
+            ),
             *(*table["columns"], *extra, *removed, *table["measured"], "seeds", "records"),
         ]
     )
@@ -184,16 +218,32 @@ def csv_text(table: Table) -> str:
 def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
     """Heading and lines of the table of numbers, in percent."""
     header = [table["axis"] or "row"]
-    header += [f"paper, {SETS[name]}: {' / '.join(table['columns'])}" for name in table["paper_sets"]]
-    header += [f"ours, {table['data']}: mAP", *(column for column in table["columns"] if column != "mAP")]
-    header += [*table["measured"], f"mAP less {table['rows'][0]['name']}", "error removed", "setting", "seeds' mAP"]
+    header += [
+        f"paper, {SETS[name]}: {' / '.join(table['columns'])}" for name in table["paper_sets"]
+    ]
+    header += [
+        f"ours, {table['data']}: mAP",
+        *(column for column in table["columns"] if column != "mAP"),
+    ]
+    header += [
+        *table["measured"],
+        f"mAP less {table['rows'][0]['name']}",
+        "error removed",
+        "setting",
+        "seeds' mAP",
+    ]
     lines: list[list[str]] = []
     for row in table["rows"]:
         line = [row["name"]]
         for name in table["paper_sets"]:
             given = row["paper_percent"].get(name, {})
             line.append(
-                " / ".join(f"{given[column]:.1f}" if column in given else "-" for column in table["columns"]) if given else "-"
+                " / ".join(
+                    f"{given[column]:.1f}" if column in given else "-"
+                    for column in table["columns"]
+                )
+                if given
+                else "-"
             )
         ours = row["ours"]
         if ours is None:
@@ -201,7 +251,10 @@ def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
             continue
         line.append(f"{_percent(ours['mAP'])} {_bounds(*ours['mAP_interval'])}")
         line += [_percent(ours[column]) for column in table["columns"] if column != "mAP"]
-        line += [f"{ours['measured'][name]:.3f}" if name in ours["measured"] else "-" for name in table["measured"]]
+        line += [
+            f"{ours['measured'][name]:.3f}" if name in ours["measured"] else "-"
+            for name in table["measured"]
+        ]
         line += [_signed(ours["difference"]), _signed(ours["error_removed"]), ours["setting"]]
         several = len(ours["seeds"]) > 1
         line.append(", ".join(_percent(each["mAP"]) for each in ours["seeds"]) if several else "-")
@@ -211,35 +264,48 @@ def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
 
 def _data_line(table: Table) -> str:
     protocol = table["protocol"]
-    judged = f"{protocol['queries']} queries judged, {protocol['skipped']} skipped, {protocol['gallery']} gallery images;"
+    judged = (
+        f"{protocol['queries']} queries judged, {protocol['skipped']} skipped, "
+        f"{protocol['gallery']} gallery images;"
+    )
     judged += f" {protocol['rule']}."
     paper = ", ".join(SETS[name] for name in table["paper_sets"])
     if table["same_data"]:
-        return f"Ours and the paper's {SETS[table['data']]} numbers are on the same data set. {judged}"
+        return (
+            f"Ours and the paper's {SETS[table['data']]} numbers are on the same data set. {judged}"
+        )
     if not paper:
         return f"Ours are on {table['data']}; the paper prints no numbers here. {judged}"
     return (
-        f"**The data differ**: the paper's numbers are on {paper}, ours on {table['data']}. Compare the differences between"
+        f"**The data differ**: the paper's numbers are on {paper}, ours on {table['data']}. "
+        f"Compare the differences between"
         f" rows, not their levels. {judged}"
     )
 
 
 def _legend(table: Table) -> str:
     first = table["rows"][0]["name"]
-    compared = [(row["name"], row["ours"]["difference"]) for row in table["rows"] if row["ours"] and row["ours"]["difference"]]
+    compared = [
+        (row["name"], row["ours"]["difference"])
+        for row in table["rows"]
+        if row["ours"] and row["ours"]["difference"]
+    ]
     kinds = {
         "Better": [name for name, (_, low, _) in compared if low > 0],
         "Worse": [name for name, (_, _, high) in compared if high < 0],
         "Undecided": [name for name, (_, low, high) in compared if low <= 0 <= high],
     }
     lines = [
-        f"{kind} than {first}: {'; '.join(names)}." if kind != "Undecided" else f"Undecided: {'; '.join(names)}."
+        f"{kind} than {first}: {'; '.join(names)}."
+        if kind != "Undecided"
+        else f"Undecided: {'; '.join(names)}."
         for kind, names in kinds.items()
         if names
     ]
     return (
         " ".join(lines)
-        + " In percent; in brackets 95 % bootstrap intervals over identities, of differences paired by query. The error is"
+        + " In percent; in brackets 95 % bootstrap intervals over identities, of differences "
+        "paired by query. The error is"
         " 1 - mAP. Where a row has several seeds its numbers are their mean."
     ).strip()
 
@@ -247,8 +313,17 @@ def _legend(table: Table) -> str:
 def claim_cells(claim: Mapping[str, Any]) -> list[str]:
     """A claim, what was compared for it, the difference in percent, and whether it holds."""
     sign = ">" if claim["strict"] else "not below"
-    difference = "-" if claim["difference"] is None else _signed([claim["difference"][0], *claim["difference"][1]])
-    return [claim["text"], f"{claim['better']} {sign} {claim['worse']}, {claim['metric']}", difference, f"**{claim['holds']}**"]
+    difference = (
+        "-"
+        if claim["difference"] is None
+        else _signed([claim["difference"][0], *claim["difference"][1]])
+    )
+    return [
+        claim["text"],
+        f"{claim['better']} {sign} {claim['worse']}, {claim['metric']}",
+        difference,
+        f"**{claim['holds']}**",
+    ]
 
 
 def _lists(groups: Sequence[Mapping[str, Any]]) -> str:
@@ -266,7 +341,9 @@ def _lists(groups: Sequence[Mapping[str, Any]]) -> str:
         for each in case["lists"]
     ]
     legend = "✓ shows the query's identity, ✗ another, · does not count (same identity and camera)."
-    return f"## The first images\n\n{legend}\n\n" + _grid(["query is", "query", "by", "AP", "list"], lines)
+    return f"## The first images\n\n{legend}\n\n" + _grid(
+        ["query is", "query", "by", "AP", "list"], lines
+    )
 
 
 def _runs(table: Table) -> str:
@@ -276,19 +353,32 @@ def _runs(table: Table) -> str:
             continue
         cost = row["ours"]["cost"]
         fit = "-" if cost["fit_seconds"] is None else f"{cost['fit_seconds']:.1f}"
-        keys = ", ".join(f"[{each['record']}](../../records/{each['record']}.json)" for each in row["ours"]["seeds"])
+        keys = ", ".join(
+            f"[{each['record']}](../../records/{each['record']}.json)"
+            for each in row["ours"]["seeds"]
+        )
         lines.append(
-            [row["name"], f"`{row['ours']['method']}`", fit, f"{cost['rank_seconds']:.2f}", f"{cost['peak_mb']:.0f}", keys]
+            [
+                row["name"],
+                f"`{row['ours']['method']}`",
+                fit,
+                f"{cost['rank_seconds']:.2f}",
+                f"{cost['peak_mb']:.0f}",
+                keys,
+            ]
         )
     note = (
-        "In [ ] what was fitted, on the fit images. Seconds and memory are of the first seed; memory is the peak while ranking."
+        "In [ ] what was fitted, on the fit images. Seconds and memory are of the first seed; "
+        "memory is the peak while ranking."
     )
     return f"{note}\n\n" + _grid(["row", "METHOD", "fit, s", "rank, s", "MB", "records"], lines)
 
 
 def _grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     cells = [[cell.replace("|", "\\|") for cell in line] for line in (header, *lines)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (cells[0], ["---"] * len(header), *cells[1:]))
+    return "\n".join(
+        "| " + " | ".join(line) + " |" for line in (cells[0], ["---"] * len(header), *cells[1:])
+    )
 
 
 def _percent(value: float) -> str:

@@ -1,4 +1,6 @@
-"""A gallery on disk that grows while it is searched: a LanceDB table, and neighbour lists that are kept beside it."""
+"""A gallery on disk that grows while it is searched: a LanceDB table, and neighbour lists that are
+kept beside it.
+"""
 
 from graphreid.store.explain import Edge, Graph, Node, why
 from graphreid.store.persistent_gallery import PersistentGallery, Snapshot

@@ -14,5 +14,7 @@ def bf16(precision: Precision, device: str) -> bool:
         return precision == "bf16"
     if torch.device(device).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities: Mapping[str, Any] = (
+        torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    )
     return any(capabilities.get(name) is True for name in ("amx_bf16", "avx512_bf16"))

@@ -30,9 +30,14 @@ def test_a_settled_answer_is_no_worse_than_where_it_began():
     points = some(1)
 
     def inertia(label: torch.Tensor) -> float:
-        return sum(float((points[label == k] - points[label == k].mean(0)).square().sum()) for k in range(4))
+        return sum(
+            float((points[label == k] - points[label == k].mean(0)).square().sum())
+            for k in range(4)
+        )
 
-    assert inertia(kmeans(points, points[:4]).label) < inertia(kmeans(points, points[:4], steps=1).label)
+    assert inertia(kmeans(points, points[:4]).label) < inertia(
+        kmeans(points, points[:4], steps=1).label
+    )
 
 
 def test_no_cluster_is_empty():
@@ -41,7 +46,9 @@ def test_no_cluster_is_empty():
     for begin in (torch.cat([points[:3], far, far]), points[:1].repeat(5, 1)):
         found = kmeans(points, begin, steps=1)
         assert torch.bincount(found.label, minlength=5).min() > 0
-        np.testing.assert_array_equal(found.label.numpy(), reference.kmeans(points.numpy(), begin.numpy(), 1)[0])
+        np.testing.assert_array_equal(
+            found.label.numpy(), reference.kmeans(points.numpy(), begin.numpy(), 1)[0]
+        )
     same = torch.ones(5, 3)
     assert sorted(kmeans(same, same[:5]).label.tolist()) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="4 points can't make 5 clusters"):
@@ -51,7 +58,10 @@ def test_no_cluster_is_empty():
 @pytest.mark.parametrize("kind", ["rows", "plusplus"])
 def test_first_centers(kind: Literal["rows", "plusplus"]):
     points, row = some(3), torch.arange(60) % 6
-    given = [first_centers(points, 3, kind=kind, row=row, draw=np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    given = [
+        first_centers(points, 3, kind=kind, row=row, draw=np.random.default_rng(seed))
+        for seed in (0, 0, 1)
+    ]
     assert torch.equal(given[0], given[1])
     assert torch.equal(given[0], given[2]) == (kind == "rows")
     if kind == "rows":
@@ -63,7 +73,9 @@ def test_first_centers(kind: Literal["rows", "plusplus"]):
 
 
 def test_plusplus_finds_groups_that_lie_apart():
-    groups = torch.eye(4).repeat_interleave(50, 0) * 100 + torch.rand(200, 4, generator=torch.Generator().manual_seed(0))
+    groups = torch.eye(4).repeat_interleave(50, 0) * 100 + torch.rand(
+        200, 4, generator=torch.Generator().manual_seed(0)
+    )
     row = torch.zeros(200, dtype=torch.int64)
     for seed in range(5):
         begin = first_centers(groups, 4, kind="plusplus", row=row, draw=np.random.default_rng(seed))

@@ -31,10 +31,11 @@ class Clusters:
 
 
 def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) -> Clusters:
-    """Lloyd's iteration from given centers: assign each point to the nearest, move each center to its points' mean.
+    """Lloyd's iteration from given centers: assign each point to the nearest, move each center to
+    its points' mean.
 
-    Equal distances go to the first center. A center that loses all its points takes the point that is farthest from its own
-    center, of a cluster that has others.
+    Equal distances go to the first center. A center that loses all its points takes the point that
+    is farthest from its own center, of a cluster that has others.
 
     Args:
         points: at least as many as centers.
@@ -83,9 +84,9 @@ def first_centers(
     Args:
         points: at least k.
         k: how many centers.
-        kind: "rows", the means of k bands with equally many points, from the top row to the last; or "plusplus", points
-            drawn one after the other with a chance in proportion to the squared distance to the nearest drawn before
-            (Arthur and Vassilvitskii 2007).
+        kind: "rows", the means of k bands with equally many points, from the top row to the last;
+            or "plusplus", points drawn one after the other with a chance in proportion to the
+            squared distance to the nearest drawn before (Arthur and Vassilvitskii 2007).
         row: each point's, for "rows".
         draw: random numbers, for "plusplus".
     """
@@ -97,12 +98,16 @@ def first_centers(
     for _ in range(1, k):
         gap = torch.minimum(gap, (points - points[chosen[-1]]).square().sum(1))
         mass = gap.double().cumsum(0).cpu().numpy()
-        chosen.append(min(int(np.searchsorted(mass, draw.random() * mass[-1], side="right")), len(points) - 1))
+        chosen.append(
+            min(int(np.searchsorted(mass, draw.random() * mass[-1], side="right")), len(points) - 1)
+        )
     return points[chosen]
 
 
 def top_to_bottom(label: Labels, row: Int64[Tensor, " n"], k: int) -> Labels:
-    """The clusters numbered anew by their mean row, the topmost 0; equal rows by their number before."""
+    """The clusters numbered anew by their mean row, the topmost 0; equal rows by their number
+    before.
+    """
     count = torch.bincount(label, minlength=k).clamp(min=1)
     mean = torch.bincount(label, weights=row.double(), minlength=k) / count
     place = torch.empty(k, dtype=torch.int64, device=label.device)
