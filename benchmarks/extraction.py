@@ -1,9 +1,12 @@
-"""How many images a second a network turns into vectors: eager, bf16, compiled, ONNX Runtime, OpenVINO, in one table.
+"""How many images a second a network turns into vectors: eager, bf16, compiled, ONNX Runtime,
+OpenVINO, in one table.
 
-python -m benchmarks.extraction --out docs/results/extraction.json     a JSON record, and the table beside it as .md
+python -m benchmarks.extraction --out docs/results/extraction.json     a JSON record, and the table
+beside it as .md
 
-Pixels are in memory already; reading and resizing images is not counted. The rate is a batch's size over the median time of
-a batch, after one that is not counted; a way's vectors are compared with eager float32 ones.
+Pixels are in memory already; reading and resizing images is not counted. The rate is a batch's size
+over the median time of a batch, after one that is not counted; a way's vectors are compared with
+eager float32 ones.
 """
 
 import json
@@ -21,12 +24,21 @@ import cyclopts
 import numpy as np
 import torch
 
-from graphreid.resources import Resources
-from graphreid.papers.code import code, environment
 from graphreid.atomic_files import whole_file
 from graphreid.models.backbones import BNNeck, backbone, channels_last
-from graphreid.models.export import INPUT, XML, Pixels, Vectors, apart, parity_pixels, to_onnx, to_openvino
+from graphreid.models.export import (
+    INPUT,
+    XML,
+    Pixels,
+    Vectors,
+    apart,
+    parity_pixels,
+    to_onnx,
+    to_openvino,
+)
 from graphreid.models.extraction import Extractor
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
 
 Run = Callable[[Pixels], Vectors]
 Ways = Iterator[tuple[str, Callable[[], Run]]]
@@ -77,13 +89,21 @@ def extraction(
             print(_row(rows[-1], rows[0]), flush=True)
     record = {
         "what": "extraction speed",
-        "network": {"name": network, "last_stride": 1, "height": height, "width": width, "flip_average": False},
+        "network": {
+            "name": network,
+            "last_stride": 1,
+            "height": height,
+            "width": width,
+            "flip_average": False,
+        },
         "batch": batch,
         "batches": batches,
         "threads": threads,
         "load_average": os.getloadavg()[0],
         "environment": environment(Resources(threads=threads)) | _versions(),
-        "code": code(["graphreid.models.extraction", "graphreid.models.export", "graphreid.models.backbones"]),
+        "code": code(
+            ["graphreid.models.extraction", "graphreid.models.export", "graphreid.models.backbones"]
+        ),
         "ways": rows,
     }
     if out is not None:
@@ -128,7 +148,9 @@ def _onnx(extractor: Extractor, size: tuple[int, int], path: Path, threads: int)
     return lambda pixels: np.asarray(session.run(None, {INPUT: pixels})[0], np.float32)
 
 
-def _openvino(extractor: Extractor, size: tuple[int, int], path: Path, threads: int, precision: str) -> Run:
+def _openvino(
+    extractor: Extractor, size: tuple[int, int], path: Path, threads: int, precision: str
+) -> Run:
     import openvino  # noqa: PLC0415
 
     folder = path.parent / "openvino"
@@ -146,7 +168,9 @@ def _exported(extractor: Extractor, size: tuple[int, int], path: Path) -> None:
         channels_last(extractor)
 
 
-def _measure(name: str, make: Callable[[], Run], pixels: Pixels, wanted: Vectors, batches: int) -> dict[str, Any]:
+def _measure(
+    name: str, make: Callable[[], Run], pixels: Pixels, wanted: Vectors, batches: int
+) -> dict[str, Any]:
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of compilers about themselves
@@ -178,32 +202,44 @@ def _versions() -> dict[str, str]:
 def _row(row: dict[str, Any], first: dict[str, Any]) -> str:
     rate = row["images_per_second"]
     return (
-        f"| {row['name']} | {rate:.1f} | {row['slowest']:.1f} to {row['fastest']:.1f} | {rate / first['images_per_second']:.2f}"
+        f"| {row['name']} | {rate:.1f} | {row['slowest']:.1f} to {row['fastest']:.1f} | "
+        f"{rate / first['images_per_second']:.2f}"
         f" | {row['seconds_until_ready']:.0f} | {row['difference']:.0e} |"
     )
 
 
 def _table(record: dict[str, Any]) -> str:
     network, environment_, rows = record["network"], record["environment"], record["ways"]
-    options = f"--network {network['name']} --height {network['height']} --width {network['width']} --batch {record['batch']}"
+    options = (
+        f"--network {network['name']} --height {network['height']} --width "
+        f"{network['width']} --batch {record['batch']}"
+    )
     lines = [
         "# Extraction speed",
         "",
-        f"`python -m benchmarks.extraction {options} --batches {record['batches']} --threads {record['threads']}"
+        f"`python -m benchmarks.extraction {options} --batches {record['batches']} --threads "
+        f"{record['threads']}"
         " --out docs/results/extraction.json`",
         "",
-        f"{network['name']} with last stride {network['last_stride']} at {network['height']} x {network['width']}, random"
-        f" weights, one pass an image (no mirror image); batches of {record['batch']}, {record['threads']} threads of"
-        f" {environment_.get('processor', 'this machine')}; torch {environment_.get('torch', '')}, ONNX Runtime"
-        f" {environment_['onnxruntime']}, OpenVINO {environment_['openvino']}; load average {record['load_average']:.1f}."
+        f"{network['name']} with last stride {network['last_stride']} at {network['height']} x "
+        f"{network['width']}, random"
+        f" weights, one pass an image (no mirror image); batches of {record['batch']}, "
+        f"{record['threads']} threads of"
+        f" {environment_.get('processor', 'this machine')}; torch {environment_.get('torch', '')}, "
+        f"ONNX Runtime"
+        f" {environment_['onnxruntime']}, OpenVINO {environment_['openvino']}; load average "
+        f"{record['load_average']:.1f}."
         " Reading and resizing images is not counted.",
         "",
-        "| | images/s | slowest to fastest batch | times the first row | s until ready | difference |",
+        "| | images/s | slowest to fastest batch | times the first row | s until ready | "
+        "difference |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(_row(row, rows[0]) for row in rows),
         "",
-        "*images/s* is a batch over the median time of one. *s until ready* is what is made before the first vectors are there"
-        " (compiling, exporting). *difference* is the largest of an entry of vectors at unit length to eager float32.",
+        "*images/s* is a batch over the median time of one. *s until ready* is what is made before "
+        "the first vectors are there"
+        " (compiling, exporting). *difference* is the largest of an entry of vectors at unit "
+        "length to eager float32.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,10 +1,13 @@
-"""Embeddings of the size and kind of known re-identification sets, from a seed: nobody's images are in them.
+"""Embeddings of the size and kind of known re-identification sets, from a seed: nobody's images are
+in them.
 
-python -m benchmarks.generate market --out DIR      DIR/query and DIR/gallery, features folders with memory-mapped vectors
+python -m benchmarks.generate market --out DIR      DIR/query and DIR/gallery, features folders with
+memory-mapped vectors
 
-An embedding is identity + camera + image, drawn in a space of few dimensions, turned into the width of a network's output,
-and noise in all dimensions. Images differ in how much of their own they add, as good and bad shots do. Distractors are
-identities that no query has. A block of rows depends on the seed and its number alone.
+An embedding is identity + camera + image, drawn in a space of few dimensions, turned into the width
+of a network's output, and noise in all dimensions. Images differ in how much of their own they add,
+as good and bad shots do. Distractors are identities that no query has. A block of rows depends on
+the seed and its number alone.
 """
 
 from dataclasses import dataclass
@@ -16,8 +19,8 @@ import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
-from graphreid.features.features_file import ITEMS_FILE, VECTORS_FILE, write_items
 from graphreid.atomic_files import whole_folder
+from graphreid.features.features_file import ITEMS_FILE, VECTORS_FILE, write_items
 from graphreid.seeding import generator
 
 BLOCK = 8192
@@ -34,7 +37,8 @@ class Shape:
         identities: of the queries.
         cameras: how many.
         width: entries of an embedding.
-        noise: how much an image adds of its own; it sets how hard the set is (cosine mAP about 0.85 for market).
+        noise: how much an image adds of its own; it sets how hard the set is (cosine mAP about 0.85
+            for market).
         rank: dimensions that the embeddings fill.
     """
 
@@ -78,13 +82,17 @@ class Part:
 
 
 def part(shape: Shape, seed: int, which: Literal["query", "gallery"]) -> Part:
-    """Who is where: each identity is asked for as often as the others; the gallery is in random order."""
+    """Who is where: each identity is asked for as often as the others; the gallery is in random
+    order.
+    """
     rng = generator(seed, 0, which == "gallery")
     if which == "query":
         identity = np.arange(shape.queries) % shape.identities
     else:
         strangers = -2 - rng.integers(0, 2 * shape.identities, shape.gallery - shape.known)
-        identity = rng.permutation(np.concatenate([rng.integers(0, shape.identities, shape.known), strangers]))
+        identity = rng.permutation(
+            np.concatenate([rng.integers(0, shape.identities, shape.known), strangers])
+        )
     role = np.where(identity < 0, "distractor", "normal")
     return Part(identity.astype(np.int64), rng.integers(0, shape.cameras, len(identity)), role)
 
@@ -98,24 +106,44 @@ class Embeddings:
         rows: who they show.
     """
 
-    def __init__(self, shape: Shape, seed: int, which: Literal["query", "gallery"], rows: Part) -> None:
+    def __init__(
+        self, shape: Shape, seed: int, which: Literal["query", "gallery"], rows: Part
+    ) -> None:
         rng = generator(seed, 1)
         self.shape, self.seed, self.which, self.rows = shape, seed, which, rows
-        self.basis = np.linalg.qr(rng.standard_normal((shape.width, shape.rank)))[0].T.astype(np.float32)
+        self.basis = np.linalg.qr(rng.standard_normal((shape.width, shape.rank)))[0].T.astype(
+            np.float32
+        )
         self.known = rng.standard_normal((shape.identities, shape.rank), dtype=np.float32)
         self.strangers = rng.standard_normal((2 * shape.identities, shape.rank), dtype=np.float32)
         self.cameras = CAMERA * rng.standard_normal((shape.cameras, shape.rank), dtype=np.float32)
 
     def block(self, start: int) -> NDArray[np.float32]:
-        """float32 [b, width], the rows start .. start + BLOCK - 1; `start` is a multiple of BLOCK."""
+        """float32 [b, width], the rows start .. start + BLOCK - 1; `start` is a multiple of
+        BLOCK.
+        """
         rng = generator(self.seed, 2, self.which == "gallery", start)
-        identity, camera = self.rows.identity[start : start + BLOCK], self.rows.camera[start : start + BLOCK]
+        identity, camera = (
+            self.rows.identity[start : start + BLOCK],
+            self.rows.camera[start : start + BLOCK],
+        )
         n = len(identity)
-        centre = np.where((identity >= 0)[:, None], self.known[identity.clip(0)], self.strangers[(-2 - identity).clip(0)])
+        centre = np.where(
+            (identity >= 0)[:, None],
+            self.known[identity.clip(0)],
+            self.strangers[(-2 - identity).clip(0)],
+        )
         own = self.shape.noise * np.exp(SPREAD * rng.standard_normal((n, 1), dtype=np.float32))
-        few = centre + self.cameras[camera] + own * rng.standard_normal((n, self.shape.rank), dtype=np.float32)
+        few = (
+            centre
+            + self.cameras[camera]
+            + own * rng.standard_normal((n, self.shape.rank), dtype=np.float32)
+        )
         rest = np.float32(REST * np.sqrt(self.shape.rank / self.shape.width))
-        return np.asarray(few @ self.basis + rest * rng.standard_normal((n, self.shape.width), dtype=np.float32), np.float32)
+        return np.asarray(
+            few @ self.basis + rest * rng.standard_normal((n, self.shape.width), dtype=np.float32),
+            np.float32,
+        )
 
 
 def write(shape: Shape, seed: int, out: Path) -> None:
@@ -127,7 +155,9 @@ def write(shape: Shape, seed: int, out: Path) -> None:
             n = len(rows.identity)
             (folder / which).mkdir()
             file = folder / which / VECTORS_FILE
-            vectors = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(n, shape.width))
+            vectors = np.lib.format.open_memmap(
+                file, mode="w+", dtype=np.float32, shape=(n, shape.width)
+            )
             for start in range(0, n, BLOCK):
                 vectors[start : start + BLOCK] = embeddings.block(start)
             vectors.flush()

@@ -1,13 +1,16 @@
 """How much of what a learned re-ranker lacks is a matter of how many identities it was fitted on.
 
-A rendered set has as many identities as one likes. With the run RUN of docs/results/README.md for the synthetic set:
+A rendered set has as many identities as one likes. With the run RUN of docs/results/README.md for
+the synthetic set:
 
     graphreid data render --identities 1000 --test-identities 2 --distractors 0 --junk 0 --out more
     graphreid embed --data more --model RUN --split train --out more.npz
-    python -m benchmarks.identities synthetic --train more.npz --query query.npz --gallery gallery.npz
+    python -m benchmarks.identities synthetic --train more.npz --query query.npz --gallery
+    gallery.npz
 
-The first identities of the larger set are those of the set itself (the seed is the same): whoever is in query or gallery, and
-whoever the embedder was trained on, is left out. It writes benchmarks/records/identities-NAME.json.
+The first identities of the larger set are those of the set itself (the seed is the same): whoever
+is in query or gallery, and whoever the embedder was trained on, is left out. It writes
+benchmarks/records/identities-NAME.json.
 """
 
 import time
@@ -19,13 +22,13 @@ import numpy as np
 
 from benchmarks import record
 from benchmarks.run import RECORDS
-from graphreid.resources import Resources
 from graphreid.features.features_file import load_columns, load_features
+from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse as make
 from graphreid.metrics.evaluation import Report, evaluate
 from graphreid.papers.code import code, environment
-from graphreid.gallery import Gallery
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.methods.persistence import parse as make
 
 METHODS = ("cagcn", "fa-gcn", "fa-ec-gcn", "ffgnn", "hrnet")
 HELD = 50
@@ -40,7 +43,10 @@ def table(made: dict[str, Any]) -> str:
 
     def shown(row: dict[str, Any]) -> str:
         share = (row["mAP"] - start) / (goal - start)
-        return f"{row['mAP']:.3f} [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}], {row['rank-1']:.3f}, {share:.2f}"
+        return (
+            f"{row['mAP']:.3f} [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}], "
+            f"{row['rank-1']:.3f}, {share:.2f}"
+        )
 
     lines = [
         "| " + " | ".join([method, *(shown(cells[method, size]) for size in made["sizes"])]) + " |"
@@ -48,10 +54,13 @@ def table(made: dict[str, Any]) -> str:
     ]
     heads = " | ".join(f"{size} identities" for size in made["sizes"])
     return (
-        f"{made['name']}, seed {made['seed']}, online, market rule. Cells: mAP with its interval, rank-1, and the share of what"
+        f"{made['name']}, seed {made['seed']}, online, market rule. Cells: mAP with its interval, "
+        f"rank-1, and the share of what"
         f" transductive k-reciprocal adds to mAP. Cosine has {shown(fixed['cosine'])};"
         f" k-reciprocal {shown(fixed['k-reciprocal'])}.\n\n"
-        f"| fitted on | {heads} |\n| --- |{' --- |' * len(made['sizes'])}\n" + "\n".join(lines) + "\n"
+        f"| fitted on | {heads} |\n| --- |{' --- |' * len(made['sizes'])}\n"
+        + "\n".join(lines)
+        + "\n"
     )
 
 
@@ -74,7 +83,13 @@ def main(
     """
     features, labels = load_features(train)
     (queries, wanted), (images, found) = load_features(query), load_features(gallery)
-    known = np.concatenate([labels.identity[np.asarray(load_columns(train)["seen"], bool)], wanted.identity, found.identity])
+    known = np.concatenate(
+        [
+            labels.identity[np.asarray(load_columns(train)["seen"], bool)],
+            wanted.identity,
+            found.identity,
+        ]
+    )
     fresh = generator(seed, 0, 0, 1).permutation(np.setdiff1d(labels.identity, known))
     if len(fresh) < HELD + max(sizes):
         raise SystemExit(f"{train}: {len(fresh)} new identities: {HELD + max(sizes)} are needed")
@@ -82,8 +97,17 @@ def main(
     held = np.flatnonzero(np.isin(labels.identity, fresh[:HELD]))
 
     def judge(method: str, size: int | None, begun: float, reranker: Any) -> None:
-        report: Report = evaluate(reranker, queries, Gallery(images), wanted, found, resources=resources)
-        rows.append({"method": method, "identities": size, "mAP": report.mean_ap(), "interval": [*report.interval()]})
+        report: Report = evaluate(
+            reranker, queries, Gallery(images), wanted, found, resources=resources
+        )
+        rows.append(
+            {
+                "method": method,
+                "identities": size,
+                "mAP": report.mean_ap(),
+                "interval": [*report.interval()],
+            }
+        )
         rows[-1] |= {"rank-1": report.cmc(1), "seconds": time.perf_counter() - begun}
         print(rows[-1], flush=True)
 
@@ -94,7 +118,12 @@ def main(
             begun, fitted = time.perf_counter(), make(f"{method}:seed={seed}")
             chosen = np.flatnonzero(np.isin(labels.identity, fresh[HELD : HELD + size]))
             validation = features.take(held), labels.take(held)
-            fitted.fit(features.take(chosen), labels.take(chosen), validation=validation, resources=resources)
+            fitted.fit(
+                features.take(chosen),
+                labels.take(chosen),
+                validation=validation,
+                resources=resources,
+            )
             judge(method, size, begun, fitted)
     made = {
         "name": name,

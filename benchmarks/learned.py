@@ -1,8 +1,10 @@
-"""What a learned re-ranker's answer costs: one query at a time, and 64, against a gallery whose lists are kept.
+"""What a learned re-ranker's answer costs: one query at a time, and 64, against a gallery whose
+lists are kept.
 
 python -m benchmarks.learned NAME --query query.npz --gallery gallery.npz FILE.safetensors...
 
-writes benchmarks/records/learned-NAME.json, from which `python -m benchmarks.table` makes docs/results/speed.md.
+writes benchmarks/records/learned-NAME.json, from which `python -m benchmarks.table` makes
+docs/results/speed.md.
 """
 
 import os
@@ -20,22 +22,33 @@ from benchmarks import record
 from benchmarks.floors import rates
 from benchmarks.run import RECORDS
 from graphreid import peak_memory as memory
-from graphreid.resources import Resources
 from graphreid.features.features_file import load_features
-from graphreid.papers.code import code, environment
 from graphreid.gallery import Gallery
-from graphreid.protocols import Reranker
 from graphreid.methods.persistence import parse
+from graphreid.papers.code import code, environment
+from graphreid.protocols import Reranker
+from graphreid.resources import Resources
 from graphreid.types import Features
 
 BATCHES = (1, 64)
 QUERIES = 128
 """Queries that are timed, after one batch that is not."""
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::mkldnn_linear", "mkldnn::_linear_pointwise")
+PRODUCTS = (
+    "aten::mm",
+    "aten::addmm",
+    "aten::bmm",
+    "aten::baddbmm",
+    "aten::mkldnn_linear",
+    "mkldnn::_linear_pointwise",
+)
 
 
-def measure(text: str, query: Features, gallery: Features, rate: float, resources: Resources) -> dict[str, Any]:
-    """Seconds, operations, memory of a method; `rate` is that of float32 products on one core, in 10^12 a second."""
+def measure(
+    text: str, query: Features, gallery: Features, rate: float, resources: Resources
+) -> dict[str, Any]:
+    """Seconds, operations, memory of a method; `rate` is that of float32 products on one core, in
+    10^12 a second.
+    """
     method, images = parse(text), Gallery(gallery)
     memory.reset_peak()
     before = memory.resident()
@@ -58,7 +71,9 @@ def measure(text: str, query: Features, gallery: Features, rate: float, resource
         begun = time.perf_counter()
         _answer(method, rows, images, resources)
         spent = time.perf_counter() - begun
-    products = sum(each.self_cpu_time_total for each in profiled.key_averages() if each.key in PRODUCTS)
+    products = sum(
+        each.self_cpu_time_total for each in profiled.key_averages() if each.key in PRODUCTS
+    )
     found["in_products"] = products / 1e6 / spent
     found["peak_mb"] = (memory.peak() - before) / 2**20
     return found
@@ -72,17 +87,22 @@ def _answer(method: Reranker, query: Features, gallery: Gallery, resources: Reso
 def table(made: dict[str, Any]) -> str:
     """A record as Markdown."""
     rows = [
-        f"| `{row['method']}` | {row['setting']} | {row['ms_1']:.1f} | {row['ms_64']:.1f} | {row['gflop']:.2f} | "
+        f"| `{row['method']}` | {row['setting']} | {row['ms_1']:.1f} | {row['ms_64']:.1f} | "
+        f"{row['gflop']:.2f} | "
         f"{row['floor_ms']:.1f} | {row['in_products']:.0%} | {row['peak_mb']:.0f} |"
         for row in made["methods"]
     ]
     return (
         f"## Learned methods, a query: {made['name']}\n\n"
-        f"One core, a gallery of {made['gallery']:,} images of width {made['width']} whose lists are kept; median of {QUERIES} "
-        f"queries. *GFLOP* are those of the network's products, *floor* their time at the {made['rate']:.2f} x 10^12 float32 "
-        "operations a second that this core was measured at, *in products* the share of the time that they took in batches of "
+        f"One core, a gallery of {made['gallery']:,} images of width {made['width']} whose lists "
+        f"are kept; median of {QUERIES} "
+        f"queries. *GFLOP* are those of the network's products, *floor* their time at the "
+        f"{made['rate']:.2f} x 10^12 float32 "
+        "operations a second that this core was measured at, *in products* the share of the time "
+        "that they took in batches of "
         f"64; load at the start {made['load']:.1f}.\n\n"
-        "| method | setting | ms, one at a time | ms, in batches of 64 | GFLOP | floor ms | in products | peak MB |\n"
+        "| method | setting | ms, one at a time | ms, in batches of 64 | GFLOP | floor ms | in "
+        "products | peak MB |\n"
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n" + "\n".join(rows) + "\n"
     )
 

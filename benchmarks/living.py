@@ -1,8 +1,10 @@
-"""A gallery on disk while it grows: how fast it takes images, how fast it answers, and what a kill costs it.
+"""A gallery on disk while it grows: how fast it takes images, how fast it answers, and what a kill
+costs it.
 
-python -m benchmarks.living speed      100,000 images of width 512, into benchmarks/records/living.json
-python -m benchmarks.living kill       20 times kill -9 at a random moment of adding: what was acknowledged must be there
-python -m benchmarks.living load       a service on this machine, searched while images are added to it
+python -m benchmarks.living speed      100,000 images of width 512, into
+benchmarks/records/living.json python -m benchmarks.living kill       20 times kill -9 at a random
+moment of adding: what was acknowledged must be there python -m benchmarks.living load       a
+service on this machine, searched while images are added to it
 """
 
 import json
@@ -26,12 +28,12 @@ from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Part, Shape, part
 from benchmarks.run import RECORDS
 from graphreid import peak_memory as memory
-from graphreid.resources import Resources
-from graphreid.papers.code import code, environment
 from graphreid.gallery import Gallery
-from graphreid.store import Config, PersistentGallery, online
 from graphreid.methods import CAGCN
 from graphreid.methods.persistence import parse
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
+from graphreid.store import Config, PersistentGallery, online
 from graphreid.types import Features, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -46,7 +48,8 @@ print("ready", flush=True)
 step = 0
 while True:
     items = np.array([f"{name}-{step}-{row}" for row in range(20)])
-    living.add(Features(np.random.default_rng(step).standard_normal((20, 64)).astype(np.float32), items))
+    vectors = np.random.default_rng(step).standard_normal((20, 64)).astype(np.float32)
+    living.add(Features(vectors, items))
     print(f"added {step}", flush=True)
     if step % 25 == 24: living.keep_lists()
     step += 1
@@ -54,12 +57,27 @@ while True:
 
 
 @app.command
-def speed(*, gallery: int = 100_000, width: int = 512, queries: int = 300, seed: int = 0, out: Path | None = None) -> None:
+def speed(
+    *,
+    gallery: int = 100_000,
+    width: int = 512,
+    queries: int = 300,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
     """Measure on one core, and write a record."""
     resources, load = Resources(threads=1), os.getloadavg()[0]
-    query, images = (_vectors(gallery, width, queries, seed, which) for which in ("query", "gallery"))
+    query, images = (
+        _vectors(gallery, width, queries, seed, which) for which in ("query", "gallery")
+    )
     items = np.array([f"i{row}" for row in range(gallery)])
-    made: dict[str, Any] = {"gallery": gallery, "width": width, "queries": queries, "seed": seed, "load": load}
+    made: dict[str, Any] = {
+        "gallery": gallery,
+        "width": width,
+        "queries": queries,
+        "seed": seed,
+        "load": load,
+    }
     with tempfile.TemporaryDirectory() as folder:
         living = PersistentGallery.create(Path(folder, "g"), Config(width), resources=resources)
         first = gallery - 1000
@@ -76,12 +94,24 @@ def speed(*, gallery: int = 100_000, width: int = 512, queries: int = 300, seed:
         cagcn = _fitted(width, seed, Path(folder, "cagcn.safetensors"))
         made["methods"] = {
             name: _answers(living, text, query[0], resources)
-            for name, text in (("cosine", "cosine"), ("k-reciprocal", "k-reciprocal"), ("cagcn", cagcn))
+            for name, text in (
+                ("cosine", "cosine"),
+                ("k-reciprocal", "k-reciprocal"),
+                ("cagcn", cagcn),
+            )
         }
         made["peak_mb"] = memory.peak() / 2**20
-    made |= {"code": code(["graphreid.store", "graphreid.knn.exact"]), "environment": environment(resources)}
+    made |= {
+        "code": code(["graphreid.store", "graphreid.knn.exact"]),
+        "environment": environment(resources),
+    }
     record.write(made, out or RECORDS / "living.json")
-    print(json.dumps({key: value for key, value in made.items() if key not in ("code", "environment")}, indent=1))
+    print(
+        json.dumps(
+            {key: value for key, value in made.items() if key not in ("code", "environment")},
+            indent=1,
+        )
+    )
 
 
 @app.command
@@ -98,28 +128,47 @@ def kill(*, times: int = 20, seed: int = 0) -> None:
                 adder.stdout.readline()
                 # in the midst of an add, or, every fourth time, of making the lists
                 lists = time_ % 4 == 3
-                said = [adder.stdout.readline() for _ in range(25 if lists else int(rng.integers(0, 25)))]
+                said = [
+                    adder.stdout.readline()
+                    for _ in range(25 if lists else int(rng.integers(0, 25)))
+                ]
                 time.sleep(float(rng.uniform(0, 1.0 if lists else 0.02)))
                 os.kill(adder.pid, signal.SIGKILL)
                 said += adder.stdout.readlines()
             steps = sum(line.startswith("added ") and line.endswith("\n") for line in said)
             snapshot = PersistentGallery(place).snapshot()
-            there = set() if snapshot.gallery is None else set(snapshot.gallery.features.items.tolist())
-            lost = {f"run{time_}-{step}-{row}" for step in range(steps) for row in range(20)} - there
+            there = (
+                set() if snapshot.gallery is None else set(snapshot.gallery.features.items.tolist())
+            )
+            lost = {
+                f"run{time_}-{step}-{row}" for step in range(steps) for row in range(20)
+            } - there
             grown = len(snapshot) - held
             held = len(snapshot)
             torn = grown not in (20 * steps, 20 * (steps + 1))
             wrong = snapshot.gallery is not None and _differs(snapshot.gallery)
             right = f"whole adds {not torn}, lists right {not wrong}"
-            print(f"kill {time_ + 1}: {steps} adds acknowledged, {len(lost)} images lost, {right}", flush=True)
+            print(
+                f"kill {time_ + 1}: {steps} adds acknowledged, {len(lost)} images lost, {right}",
+                flush=True,
+            )
             if lost or torn or wrong:
                 raise SystemExit(1)
 
 
 @app.command
-def load(*, gallery: int = 10_000, width: int = 256, seconds: float = 20, method: str = "cosine", seed: int = 0) -> None:
+def load(
+    *,
+    gallery: int = 10_000,
+    width: int = 256,
+    seconds: float = 20,
+    method: str = "cosine",
+    seed: int = 0,
+) -> None:
     """Search a service from two threads while a third adds to it."""
-    query, images = (_vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery"))
+    query, images = (
+        _vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery")
+    )
     with tempfile.TemporaryDirectory() as folder:
         living = PersistentGallery.create(Path(folder, "g"), Config(width))
         living.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
@@ -159,7 +208,9 @@ def _loaded(address: str, query: NDArray[np.float32], seconds: float) -> str:
 
     def add(client: httpx2.Client, step: int) -> httpx2.Response:
         vector = query[step % len(query)] + np.float32(0.01)
-        return client.post("/items", json={"items": [{"item": f"new{step}", "vector": vector.tolist()}]})
+        return client.post(
+            "/items", json={"items": [{"item": f"new{step}", "vector": vector.tolist()}]}
+        )
 
     threads = [threading.Thread(target=ask, args=("search", search, 0.0)) for _ in range(2)]
     threads.append(threading.Thread(target=ask, args=("add", add, 0.1)))
@@ -167,9 +218,17 @@ def _loaded(address: str, query: NDArray[np.float32], seconds: float) -> str:
         thread.start()
     for thread in threads:
         thread.join()
-    peak = httpx2.get(f"{address}metrics").text.split("\ngraphreid_peak_memory_bytes ")[1].split()[0]
+    peak = (
+        httpx2.get(f"{address}metrics").text.split("\ngraphreid_peak_memory_bytes ")[1].split()[0]
+    )
     said = [f"{kind}: {len(each)}, {_quantiles(each)}" for kind, each in times.items()]
-    return "\n".join([*said, f"peak memory {int(peak) / 2**20:.0f} MB", f"refused or failed: {len(wrong)} {wrong[:1]}"])
+    return "\n".join(
+        [
+            *said,
+            f"peak memory {int(peak) / 2**20:.0f} MB",
+            f"refused or failed: {len(wrong)} {wrong[:1]}",
+        ]
+    )
 
 
 def _until(address: str) -> None:
@@ -184,14 +243,28 @@ def _until(address: str) -> None:
     raise SystemExit("the service does not answer")
 
 
-def _vectors(gallery: int, width: int, queries: int, seed: int, which: Any) -> tuple[NDArray[np.float32], Part]:
-    shape = Shape(queries + FIRST, gallery, gallery, max(gallery // 25, 1), 6, width=width, rank=min(160, width))
+def _vectors(
+    gallery: int, width: int, queries: int, seed: int, which: Any
+) -> tuple[NDArray[np.float32], Part]:
+    shape = Shape(
+        queries + FIRST,
+        gallery,
+        gallery,
+        max(gallery // 25, 1),
+        6,
+        width=width,
+        rank=min(160, width),
+    )
     rows = part(shape, seed, which)
     embeddings = Embeddings(shape, seed, which, rows)
-    return np.concatenate([embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)]), rows
+    return np.concatenate(
+        [embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)]
+    ), rows
 
 
-def _one_by_one(living: PersistentGallery, vectors: NDArray[np.float32], items: Any, first: int) -> dict[str, Any]:
+def _one_by_one(
+    living: PersistentGallery, vectors: NDArray[np.float32], items: Any, first: int
+) -> dict[str, Any]:
     """Add images one at a time: until it is acknowledged, and until the lists hold it."""
     added: list[float] = []
     listed: list[float] = []
@@ -202,13 +275,17 @@ def _one_by_one(living: PersistentGallery, vectors: NDArray[np.float32], items: 
     return {"acknowledged": _quantiles(added), "then_listed": _quantiles(listed)}
 
 
-def _answers(living: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources) -> dict[str, str]:
+def _answers(
+    living: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources
+) -> dict[str, str]:
     """Seconds from a vector to all distances of the gallery as it is."""
     method = online(parse(text), text)
     times: list[float] = []
     for row in range(len(query)):
         one_query = Features(query[row : row + 1])
-        times.append(_seconds(lambda one_query=one_query: _asked(living, method, one_query, resources)))
+        times.append(
+            _seconds(lambda one_query=one_query: _asked(living, method, one_query, resources))
+        )
     return {"first": f"{times[0]:.3f} s", "then": _quantiles(times[FIRST:])}
 
 
@@ -222,7 +299,12 @@ def _fitted(width: int, seed: int, file: Path) -> str:
     from graphreid.methods.persistence import save  # noqa: PLC0415
 
     vectors, rows = _vectors(600, width, 1, seed, "gallery")
-    save(CAGCN(epochs=1, width=min(256, width)).fit(Features(vectors), Labels(rows.identity, rows.camera)), file)
+    save(
+        CAGCN(epochs=1, width=min(256, width)).fit(
+            Features(vectors), Labels(rows.identity, rows.camera)
+        ),
+        file,
+    )
     return str(file)
 
 

@@ -1,6 +1,8 @@
-"""One query at a time against a gallery whose lists are kept: k-reciprocal's online form on one core.
+"""One query at a time against a gallery whose lists are kept: k-reciprocal's online form on one
+core.
 
-python -m benchmarks.online                    100,000 images of width 512, 500 queries, into benchmarks/records/online.json
+python -m benchmarks.online                    100,000 images of width 512, 500 queries, into
+benchmarks/records/online.json
 """
 
 import os
@@ -16,10 +18,10 @@ import torch
 from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Shape, part
 from benchmarks.run import RECORDS
-from graphreid.resources import Resources
-from graphreid.papers.code import code, environment
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse
+from graphreid.papers.code import code, environment
+from graphreid.resources import Resources
 from graphreid.types import Features
 
 FIRST = 20
@@ -28,9 +30,19 @@ FIRST = 20
 
 def measure(gallery: int, width: int, queries: int, method: str, seed: int) -> dict[str, Any]:
     """Seconds of each query, from its embedding to all distances."""
-    shape = Shape(queries + FIRST, gallery, gallery, max(gallery // 25, 1), 6, width=width, rank=min(160, width))
+    shape = Shape(
+        queries + FIRST,
+        gallery,
+        gallery,
+        max(gallery // 25, 1),
+        6,
+        width=width,
+        rank=min(160, width),
+    )
     vectors = {
-        which: np.concatenate([embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)])
+        which: np.concatenate(
+            [embeddings.block(start) for start in range(0, len(rows.identity), BLOCK)]
+        )
         for which in ("query", "gallery")
         for rows in [part(shape, seed, which)]
         for embeddings in [Embeddings(shape, seed, which, rows)]
@@ -67,8 +79,10 @@ def line(made: dict[str, Any]) -> str:
     """A record as Markdown."""
     return (
         "## One query at a time\n\n"
-        f"`{made['method']}`, one core, a gallery of {made['gallery']:,} images of width {made['width']} whose lists are kept: "
-        f"median {made['median_ms']:.1f} ms, 99th percentile {made['p99_ms']:.1f} ms over {made['queries']} queries "
+        f"`{made['method']}`, one core, a gallery of {made['gallery']:,} images of width "
+        f"{made['width']} whose lists are kept: "
+        f"median {made['median_ms']:.1f} ms, 99th percentile {made['p99_ms']:.1f} ms over "
+        f"{made['queries']} queries "
         f"(load at the start {made['load']:.1f}).\n"
     )
 

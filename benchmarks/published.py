@@ -1,4 +1,6 @@
-"""The README's table of methods that learn, from the tables that `graphreid reproduce` wrote into docs/results."""
+"""The README's table of methods that learn, from the tables that `graphreid reproduce` wrote into
+docs/results.
+"""
 
 import json
 from typing import Any
@@ -43,7 +45,8 @@ def row_of(name: str, table: str, row: str) -> dict[str, Any]:
 def learned() -> str:
     """The table."""
     lines = [
-        "| method | setting | Omniglot mAP | rank-1 | error removed | synthetic mAP | rank-1 | error removed |",
+        "| method | setting | Omniglot mAP | rank-1 | error removed | synthetic mAP | rank-1 | "
+        "error removed |",
         "| --- | --- | --- | ---: | --- | --- | ---: | --- |",
     ]
     for table, row, called in ROWS:
@@ -51,7 +54,9 @@ def learned() -> str:
         for ours in (row_of(name, table, row) for name in SETS):
             low, high = ours["mAP_interval"]
             removed = ours["error_removed"]
-            share = "" if removed is None else f"{removed[0]:.0%} [{removed[1]:.0%}, {removed[2]:.0%}]"
+            share = (
+                "" if removed is None else f"{removed[0]:.0%} [{removed[1]:.0%}, {removed[2]:.0%}]"
+            )
             cells += [f"{ours['mAP']:.3f} [{low:.3f}, {high:.3f}]", f"{ours['rank-1']:.3f}", share]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

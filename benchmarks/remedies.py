@@ -1,11 +1,13 @@
-"""An embedder packs the identities that it was trained on tighter than others; a re-ranker fitted on those expects too much.
+"""An embedder packs the identities that it was trained on tighter than others; a re-ranker fitted
+on those expects too much.
 
 Remedies, compared on equal data by
 
     python -m benchmarks.remedies NAME --train train.npz --validation validation.npz
 
-`train.npz` is made by `graphreid embed --split train` of a run with held-out identities, so its column "seen" tells which
-images the embedder was trained on; `validation.npz` by `--split validation`. It writes benchmarks/records/remedies-NAME.json.
+`train.npz` is made by `graphreid embed --split train` of a run with held-out identities, so its
+column "seen" tells which images the embedder was trained on; `validation.npz` by `--split
+validation`. It writes benchmarks/records/remedies-NAME.json.
 """
 
 import time
@@ -18,13 +20,13 @@ from numpy.typing import NDArray
 
 from benchmarks import record
 from benchmarks.run import RECORDS
-from graphreid.resources import Resources
 from graphreid.features.features_file import load_columns, load_features
+from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse as make
 from graphreid.metrics.evaluation import Report, evaluate
 from graphreid.papers.code import code, environment
-from graphreid.gallery import Gallery
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.methods.persistence import parse as make
 
 QUERIES = 500
 WAYS: dict[str, tuple[bool, float]] = {
@@ -39,18 +41,29 @@ WAYS: dict[str, tuple[bool, float]] = {
 def table(made: dict[str, Any]) -> str:
     """A record as Markdown."""
     rows = [
-        f"| {row['way']} | {row['mAP']:.3f} [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}] | {row['rank-1']:.3f} |"
+        f"| {row['way']} | {row['mAP']:.3f} [{row['interval'][0]:.3f}, {row['interval'][1]:.3f}] | "
+        f"{row['rank-1']:.3f} |"
         for row in made["rows"]
     ]
     return (
-        f"{made['method']} on {made['name']}: fitted on {made['images']:,} images of {made['identities']} identities, "
-        f"judged on {made['queries']} queries of validation identities among all {made['gallery']:,} training images, "
+        f"{made['method']} on {made['name']}: fitted on {made['images']:,} images of "
+        f"{made['identities']} identities, "
+        f"judged on {made['queries']} queries of validation identities among all "
+        f"{made['gallery']:,} training images, "
         f"seed {made['seed']}, online, market rule.\n\n"
         "| fitted on identities | mAP | rank-1 |\n| --- | --- | ---: |\n" + "\n".join(rows) + "\n"
     )
 
 
-def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", seed: int = 0, out: Path | None = None) -> None:
+def main(
+    name: str,
+    *,
+    train: Path,
+    validation: Path,
+    method: str = "cagcn",
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
     """Fit in each way, judge, and write a record."""
     features, labels = load_features(train)
     seen = np.asarray(load_columns(train)["seen"], bool)
@@ -58,13 +71,24 @@ def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", see
     judged = np.flatnonzero(np.isin(labels.identity, held))
     judged = np.sort(generator(seed, 0, 0, 1).permutation(judged)[:QUERIES])
     fresh = np.setdiff1d(np.unique(labels.identity[~seen]), held)
-    packed = np.sort(generator(seed, 0, 0, 2).permutation(np.unique(labels.identity[seen]))[: len(fresh)])
+    packed = np.sort(
+        generator(seed, 0, 0, 2).permutation(np.unique(labels.identity[seen]))[: len(fresh)]
+    )
     resources, rows = Resources(), list[dict[str, Any]]()
 
     def judge(way: str, reranker: Any, begun: float) -> None:
         query, of_query = features.take(judged), labels.take(judged)
-        report: Report = evaluate(reranker, query, Gallery(features), of_query, labels, resources=resources)
-        rows.append({"way": way, "mAP": report.mean_ap(), "interval": [*report.interval()], "rank-1": report.cmc(1)})
+        report: Report = evaluate(
+            reranker, query, Gallery(features), of_query, labels, resources=resources
+        )
+        rows.append(
+            {
+                "way": way,
+                "mAP": report.mean_ap(),
+                "interval": [*report.interval()],
+                "rank-1": report.cmc(1),
+            }
+        )
         rows[-1]["seconds"] = time.perf_counter() - begun
         print(rows[-1], flush=True)
 
@@ -77,7 +101,9 @@ def main(name: str, *, train: Path, validation: Path, method: str = "cagcn", see
         chosen = images(fresh if apart else packed)
         fitted: Any = make(f"{method}:noise={noise},seed={seed}")
         begun = time.perf_counter()
-        judge(way, fitted.fit(features.take(chosen), labels.take(chosen), resources=resources), begun)
+        judge(
+            way, fitted.fit(features.take(chosen), labels.take(chosen), resources=resources), begun
+        )
     made = {
         "name": name,
         "method": method,

@@ -1,8 +1,10 @@
-"""Time and memory of methods on generated embeddings, each in a process of its own, against what the machine could do.
+"""Time and memory of methods on generated embeddings, each in a process of its own, against what
+the machine could do.
 
-python -m benchmarks.run --shape market                         the usual methods, into benchmarks/records/market.json
-python -m benchmarks.run --shape market --method cosine --method k-reciprocal:k1=30 --method search:k=100
-python -m benchmarks.table                                      docs/results/speed.md from all records
+python -m benchmarks.run --shape market                         the usual methods, into
+benchmarks/records/market.json python -m benchmarks.run --shape market --method cosine --method
+k-reciprocal:k1=30 --method search:k=100 python -m benchmarks.table
+docs/results/speed.md from all records
 """
 
 import json
@@ -20,8 +22,8 @@ from cyclopts import Parameter
 from benchmarks import record
 from benchmarks.floors import floor
 from benchmarks.generate import SHAPES, ready
-from graphreid.resources import Resources, parse_memory
 from graphreid.papers.code import code, environment
+from graphreid.resources import Resources, parse_memory
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "records"
@@ -68,7 +70,14 @@ def worker(*words: str) -> Any:
 
 
 def measure(
-    shape: str, methods: list[str], *, runs: int, seed: int, threads: int | None, memory: str | None, data: Path
+    shape: str,
+    methods: list[str],
+    *,
+    runs: int,
+    seed: int,
+    threads: int | None,
+    memory: str | None,
+    data: Path,
 ) -> dict[str, Any]:
     """A record; the yardstick is measured before and after the methods."""
     load = os.getloadavg()[0]
@@ -89,8 +98,21 @@ def measure(
         row["to_yardstick"] = row["seconds"] / median(yards)
     return {
         "version": record.VERSION,
-        "shape": {"name": shape, "queries": size.queries, "gallery": size.gallery, "width": size.width, "seed": seed},
-        "code": code(["graphreid.methods.persistence", "graphreid.knn.exact", "graphreid.metrics.evaluation", "graphreid.kernels.product_tiles"]),
+        "shape": {
+            "name": shape,
+            "queries": size.queries,
+            "gallery": size.gallery,
+            "width": size.width,
+            "seed": seed,
+        },
+        "code": code(
+            [
+                "graphreid.methods.persistence",
+                "graphreid.knn.exact",
+                "graphreid.metrics.evaluation",
+                "graphreid.kernels.product_tiles",
+            ]
+        ),
         "environment": environment(Resources(threads=threads)),
         "load": load,
         "memory_limit": None if memory is None else parse_memory(memory),
@@ -103,7 +125,9 @@ def measure(
 def main(
     *,
     shape: Literal["market", "msmt17", "500k", "tiny"] = "market",
-    method: Annotated[list[str] | None, Parameter(help="METHOD text, or search:k=K; once for each")] = None,
+    method: Annotated[
+        list[str] | None, Parameter(help="METHOD text, or search:k=K; once for each")
+    ] = None,
     runs: int = 3,
     seed: int = 0,
     threads: int | None = None,
@@ -119,7 +143,15 @@ def main(
         out: the record; benchmarks/records/SHAPE.json if not given.
         data: where generated embeddings are kept between calls.
     """
-    made = measure(shape, method or list(USUAL[shape]), runs=runs, seed=seed, threads=threads, memory=memory, data=data)
+    made = measure(
+        shape,
+        method or list(USUAL[shape]),
+        runs=runs,
+        seed=seed,
+        threads=threads,
+        memory=memory,
+        data=data,
+    )
     record.check(made)
     record.write(made, out or RECORDS / f"{shape}.json")
     print(record.table([made]))

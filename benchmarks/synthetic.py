@@ -1,8 +1,9 @@
 """The synthetic set in numbers and in a picture: what docs/synthetic.md says of it.
 
-python benchmarks/synthetic.py speed                                   images a second, rendering and writing apart
-python benchmarks/synthetic.py views --data DIR --query Q --gallery G  cosine by view, of features of the set
-python benchmarks/synthetic.py sheet --out docs/synthetic.jpg          the picture
+python benchmarks/synthetic.py speed                                   images a second, rendering
+and writing apart python benchmarks/synthetic.py views --data DIR --query Q --gallery G  cosine by
+view, of features of the set python benchmarks/synthetic.py sheet --out docs/synthetic.jpg
+the picture
 """
 
 import tempfile
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.features.features_file import load_features
-from graphreid.synthetic.difficulty import LEVELS
-from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
-from graphreid.synthetic.ground_truth import read_truth
 from graphreid.report.part_pictures import COLOURS
+from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.ground_truth import read_truth
+from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
 from graphreid.types import JUNK, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -27,7 +28,9 @@ BLOCK = 32
 
 @app.command
 def speed(images: int = 1024, level: str = "default") -> None:
-    """Images a second of one thread: wall time, and processor time where the machine has other work."""
+    """Images a second of one thread: wall time, and processor time where the machine has other
+    work.
+    """
     studio = Studio(Settings(level=level))
     studio.photograph(np.arange(BLOCK))
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +40,9 @@ def speed(images: int = 1024, level: str = "default") -> None:
             pictures, _ = studio.photograph(np.arange(first, first + BLOCK))
             middle = np.array([time.perf_counter(), time.process_time()])
             for i, picture in enumerate(pictures):
-                Image.fromarray(picture).save(f"{folder}/{first + i}.jpg", quality=QUALITY, subsampling=0)
+                Image.fromarray(picture).save(
+                    f"{folder}/{first + i}.jpg", quality=QUALITY, subsampling=0
+                )
             end = np.array([time.perf_counter(), time.process_time()])
             spent += [middle - start, end - middle]
     for what, (wall, processor) in zip(("rendering", "JPEG and writing"), spent, strict=True):
@@ -46,7 +51,9 @@ def speed(images: int = 1024, level: str = "default") -> None:
 
 @app.command
 def views(*, data: Path, query: Path, gallery: Path) -> None:
-    """Mean cosine of one identity's images in two cameras, and of two identities', by the side that each shows."""
+    """Mean cosine of one identity's images in two cameras, and of two identities', by the side that
+    each shows.
+    """
     (queries, wanted), (images, found) = load_features(query), load_features(gallery)
     q, g = (x.vectors / np.linalg.norm(x.vectors, axis=1, keepdims=True) for x in (queries, images))
     cosine = q @ g.T
@@ -57,10 +64,13 @@ def views(*, data: Path, query: Path, gallery: Path) -> None:
     kin = (wanted.identity[:, None] // family == found.identity // family) & ~same & known
     print("pair   same identity       other identity             of its family")
     for one, other in ("FF", "BB", "SS", "FS", "BS", "FB"):
-        pair = (side[0][:, None] == one) & (side[1] == other) | (side[0][:, None] == other) & (side[1] == one)
+        pair = (side[0][:, None] == one) & (side[1] == other) | (side[0][:, None] == other) & (
+            side[1] == one
+        )
         a, b, c = (cosine[pair & which & known] for which in (same, ~same, kin))
         print(
-            f"{one}-{other}    {a.mean():.2f} +- {a.std():.2f} ({len(a):5d})  {b.mean():.2f} +- {b.std():.2f}, "
+            f"{one}-{other}    {a.mean():.2f} +- {a.std():.2f} ({len(a):5d})  {b.mean():.2f} +- "
+            f"{b.std():.2f}, "
             f"99 % < {np.percentile(b, 99):.2f}   {c.mean():.2f}"
         )
 
@@ -81,7 +91,9 @@ def _side(azimuth: NDArray[np.float32]) -> NDArray[np.str_]:
 
 @app.command
 def sheet(*, out: Path, columns: int = 14, scale: int = 1) -> None:
-    """Three identities of a family as the view turns; the last one's masks, and it with things before it; distractors, junk."""
+    """Three identities of a family as the view turns; the last one's masks, and it with things
+    before it; distractors, junk.
+    """
     studio, hidden = Studio(Settings()), Studio(Settings(level="occluded"))
     rows: list[NDArray[np.uint8]] = []
     family = LEVELS["default"].family
@@ -93,11 +105,15 @@ def sheet(*, out: Path, columns: int = 14, scale: int = 1) -> None:
         rows.append(studio.photograph(chosen)[0])
     rows.append(COLOURS[studio.photograph(chosen)[1]])
     rows.append(hidden.photograph(chosen)[0])
-    others = np.flatnonzero(studio.views.role == 2)[:: 600 // (columns - columns // 3)][: columns - columns // 3]
+    others = np.flatnonzero(studio.views.role == 2)[:: 600 // (columns - columns // 3)][
+        : columns - columns // 3
+    ]
     junk = np.flatnonzero(studio.views.role == JUNK)[: columns // 3]
     rows.append(np.concatenate([studio.photograph(others)[0], studio.photograph(junk)[0]]))
     gap = 2
-    picture = np.full((len(rows) * (HEIGHT + gap) - gap, columns * (WIDTH + gap) - gap, 3), 255, np.uint8)
+    picture = np.full(
+        (len(rows) * (HEIGHT + gap) - gap, columns * (WIDTH + gap) - gap, 3), 255, np.uint8
+    )
     for r, images in enumerate(rows):
         for c, image in enumerate(images):
             y, x = r * (HEIGHT + gap), c * (WIDTH + gap)

@@ -1,4 +1,5 @@
-"""docs/results/speed.md, remedies.md and identities.md from benchmarks/records, and the README's tables.
+"""docs/results/speed.md, remedies.md and identities.md from benchmarks/records, and the README's
+tables.
 
 python -m benchmarks.table
 """
@@ -18,13 +19,15 @@ from graphreid.atomic_files import whole_file
 PAGE = HERE / "speed.md"
 HEAD = """# Speed and memory
 
-Written by `python -m benchmarks.table` from `benchmarks/records/`, which `python -m benchmarks.run --shape SHAPE` makes on
-embeddings that `benchmarks/generate.py` draws. Each method has a process of its own. *seconds* is the median of the warm runs,
-from embeddings to the last distance; *yardstick* is an exact float32 top-100 of the whole set by blocked torch products and
-`topk`; *floor* is the time of the method's dense products at the rates measured beside it; *peak MB* is read from the system,
-less what the imports take, and holds the embeddings. *evaluation* counts AP and ranks from the distances. What each number of a
-record means is in `benchmarks/record.py`. mAP and rank-1 are those of drawn embeddings: they say
-that a method works, not how well. `--memory` bounds what a call uses beyond its inputs: 4 GB were given for
+Written by `python -m benchmarks.table` from `benchmarks/records/`, which `python -m
+benchmarks.run --shape SHAPE` makes on embeddings that `benchmarks/generate.py` draws. Each method
+has a process of its own. *seconds* is the median of the warm runs, from embeddings to the last
+distance; *yardstick* is an exact float32 top-100 of the whole set by blocked torch products and
+`topk`; *floor* is the time of the method's dense products at the rates measured beside it; *peak
+MB* is read from the system, less what the imports take, and holds the embeddings. *evaluation*
+counts AP and ranks from the distances. What each number of a record means is in
+`benchmarks/record.py`. mAP and rank-1 are those of drawn embeddings: they say that a method
+works, not how well. `--memory` bounds what a call uses beyond its inputs: 4 GB were given for
 msmt17 (inputs 0.77 GB) and 8 GB for 500k (4.3 GB; others used the machine during that run).
 """
 ORDER = ("market", "msmt17", "500k")
@@ -43,7 +46,10 @@ def page() -> str:
     online = RECORDS / "online.json"
     if online.is_file():
         parts.append(line(json.loads(online.read_text())))
-    parts += [learned.table(json.loads(file.read_text())) for file in sorted(RECORDS.glob("learned-*.json"))]
+    parts += [
+        learned.table(json.loads(file.read_text()))
+        for file in sorted(RECORDS.glob("learned-*.json"))
+    ]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -55,17 +61,26 @@ def findings(kind: str, title: str, about: ModuleType) -> str:
 
 
 def summary() -> str:
-    """The README's table: what each method gives on two sets, and what it costs at Market-1501's size."""
-    results = {name: json.loads((RESULTS / f"{name}-methods.json").read_text())["methods"] for name in SETS}
+    """The README's table: what each method gives on two sets, and what it costs at Market-1501's
+    size.
+    """
+    results = {
+        name: json.loads((RESULTS / f"{name}-methods.json").read_text())["methods"] for name in SETS
+    }
     costs = {row["method"]: row for row in record.read(RECORDS / "market.json")["methods"]}
     lines = [
-        "| method | setting | Omniglot mAP | rank-1 | synthetic mAP | rank-1 | time / yardstick | peak MB |",
+        "| method | setting | Omniglot mAP | rank-1 | synthetic mAP | rank-1 | time / yardstick | "
+        "peak MB |",
         "| --- | --- | --- | ---: | --- | ---: | ---: | ---: |",
     ]
     for name, row in results["omniglot"].items():
-        cells = [f"{_ap(results[each][name])} | {results[each][name]['cmc']['1']:.3f}" for each in SETS]
+        cells = [
+            f"{_ap(results[each][name])} | {results[each][name]['cmc']['1']:.3f}" for each in SETS
+        ]
         cost = costs.get(name)
-        cells.append("| " if cost is None else f"{cost['to_yardstick']:.2f} | {cost['peak_mb']:.0f}")
+        cells.append(
+            "| " if cost is None else f"{cost['to_yardstick']:.2f} | {cost['peak_mb']:.0f}"
+        )
         lines.append(f"| `{name}` | {row['setting']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,4 +1,6 @@
-"""One method in a process of its own, so that memory is its own; prints JSON. `benchmarks.run` starts it."""
+"""One method in a process of its own, so that memory is its own; prints JSON. `benchmarks.run`
+starts it.
+"""
 
 import json
 import time
@@ -13,17 +15,17 @@ import torch
 
 from benchmarks import floors
 from graphreid import peak_memory as memory
-from graphreid.kernels import rank_counts as counting
-from graphreid.kernels import neighbor_sets as jaccard
-from graphreid.kernels import sparse_rows as sparse
-from graphreid.kernels import product_tiles as tiles
-from graphreid.resources import Resources, parse_memory
 from graphreid.features.features_file import load_features
-from graphreid.metrics.evaluation import RankCounter, Rule
 from graphreid.gallery import Gallery, normalise
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import product_tiles as tiles
+from graphreid.kernels import rank_counts as counting
+from graphreid.kernels import sparse_rows as sparse
 from graphreid.knn.exact import search
-from graphreid.protocols import Reranker
 from graphreid.methods.persistence import parse
+from graphreid.metrics.evaluation import RankCounter, Rule
+from graphreid.protocols import Reranker
+from graphreid.resources import Resources, parse_memory
 from graphreid.types import DistanceBlock, Features, Labels
 
 app = cyclopts.App()
@@ -32,7 +34,9 @@ Set = tuple[tuple[Features, Labels], tuple[Features, Labels]]
 
 
 class Watch:
-    """Seconds by the name of the work, from what the work tells of its progress; stands still while results are judged."""
+    """Seconds by the name of the work, from what the work tells of its progress; stands still while
+    results are judged.
+    """
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
@@ -81,7 +85,9 @@ def once(method: Reranker, given: Set, threads: int | None, limit: int | None) -
     }
 
 
-def _timed(method: Reranker, query: Features, gallery: Gallery, resources: Resources) -> Iterator[DistanceBlock]:
+def _timed(
+    method: Reranker, query: Features, gallery: Gallery, resources: Resources
+) -> Iterator[DistanceBlock]:
     with resources.limits():
         yield from method.distances(query, gallery, resources=resources)
 
@@ -96,7 +102,15 @@ def search_once(k: int, given: Set, threads: int | None, limit: int | None) -> d
 
 
 @app.command
-def method(folder: Path, text: str, /, *, runs: int = 3, threads: int | None = None, memory_limit: str | None = None) -> None:
+def method(
+    folder: Path,
+    text: str,
+    /,
+    *,
+    runs: int = 3,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+) -> None:
     """Measure a METHOD, or `search:k=K`."""
     limit = None if memory_limit is None else parse_memory(memory_limit)
     name, _, k = text.partition(":k=")
@@ -107,7 +121,9 @@ def method(folder: Path, text: str, /, *, runs: int = 3, threads: int | None = N
     memory.reset_peak()
     given = load(folder)
     done = [
-        search_once(int(k), given, threads, limit) if chosen is None else once(chosen, given, threads, limit)
+        search_once(int(k), given, threads, limit)
+        if chosen is None
+        else once(chosen, given, threads, limit)
         for _ in range(runs + 1)
     ]
     warm = [run["seconds"] for run in done[1:]]

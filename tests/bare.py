@@ -17,7 +17,9 @@ class _Finder:
         return getattr(self.finder, name)
 
     def find_spec(self, name: str, *given: Any) -> ModuleSpec | None:
-        return None if name.partition(".")[0] in self.hidden else self.finder.find_spec(name, *given)
+        return (
+            None if name.partition(".")[0] in self.hidden else self.finder.find_spec(name, *given)
+        )
 
 
 def hide(packages: Iterable[str]) -> None:

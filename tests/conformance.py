@@ -1,4 +1,6 @@
-"""What every re-ranker promises, in each of its settings. A new method is listed in METHODS and, if slow to fit, in SMALL."""
+"""What every re-ranker promises, in each of its settings. A new method is listed in METHODS and, if
+slow to fit, in SMALL.
+"""
 
 import copy
 from collections.abc import Callable
@@ -9,19 +11,37 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
-from graphreid.protocols import ONLINE, Explains, Reranker
-from graphreid.ranking import rank
 from graphreid.methods import METHODS, Cosine
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import ONLINE, Explains, Reranker
+from graphreid.ranking import rank
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.support import all_distances, labelled
 
 SMALL: dict[str, dict[str, Any]] = {
-    "cagcn": {"k1": 8, "k2": 4, "k": 12, "links": 4, "layers": 2, "width": 8, "attention_width": 4, "epochs": 1},
+    "cagcn": {
+        "k1": 8,
+        "k2": 4,
+        "k": 12,
+        "links": 4,
+        "layers": 2,
+        "width": 8,
+        "attention_width": 4,
+        "epochs": 1,
+    },
     "ec-gcn": {"k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
-    "fa-ec-gcn": {"fa_k": 4, "fa_epochs": 2, "k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
+    "fa-ec-gcn": {
+        "fa_k": 4,
+        "fa_epochs": 2,
+        "k1": 8,
+        "k2": 3,
+        "links": 4,
+        "layers": 2,
+        "width": 8,
+        "epochs": 1,
+    },
     "fa-gcn": {"k": 4, "epochs": 2},
     "ffgnn": {"k": 12, "reciprocal": 4, "tau": 5, "epochs": 1},
     "hrnet": {"nodes": 12, "k": 4, "identities": 4, "images": 3, "epochs": 2},
@@ -45,7 +65,9 @@ _FITTED: dict[tuple[str, str], Reranker] = {}
 
 
 def fitted(name: str, setting: str) -> Reranker:
-    """A method fitted on identities of its own; fitted once, and copied, for methods have no other state."""
+    """A method fitted on identities of its own; fitted once, and copied, for methods have no other
+    state.
+    """
     if (name, setting) not in _FITTED:
         _, (train, labels) = labelled(99, images=80)
         _FITTED[name, setting] = fresh(name, setting).fit(train, labels)
@@ -90,14 +112,18 @@ def test_never_returns_itself(method: Reranker) -> None:
     joined = Features(
         np.concatenate([gallery.vectors, query.vectors]),
         np.concatenate([gallery.items, query.items]),
-        np.concatenate([gallery.camera, query.camera]) if gallery.camera is not None and query.camera is not None else None,
+        np.concatenate([gallery.camera, query.camera])
+        if gallery.camera is not None and query.camera is not None
+        else None,
     )
     ranking = rank(method.distances(query, Gallery(joined)), len(joined))
     for one_query in range(len(query)):
         itself = len(gallery) + one_query
         assert itself not in ranking.order[one_query]
         assert ranking.order[one_query, -1] == -1
-        assert sorted(ranking.order[one_query, :-1]) == [row for row in range(len(joined)) if row != itself]
+        assert sorted(ranking.order[one_query, :-1]) == [
+            row for row in range(len(joined)) if row != itself
+        ]
 
 
 def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
@@ -108,7 +134,9 @@ def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
     np.testing.assert_allclose(shuffled, plain[:, shuffle], rtol=0, atol=1e-5)
 
 
-def test_online_a_query_gets_the_same_answer_alone_and_in_company(case: tuple[str, str], method: Reranker) -> None:
+def test_online_a_query_gets_the_same_answer_alone_and_in_company(
+    case: tuple[str, str], method: Reranker
+) -> None:
     if case[1] != ONLINE:
         return
     query, gallery = data()
@@ -148,7 +176,9 @@ def test_no_cameras_and_one_camera(method: Reranker, cameras: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [3])
-def test_two_fits_with_one_seed_agree_from_different_random_states(case: tuple[str, str], seed: int) -> None:
+def test_two_fits_with_one_seed_agree_from_different_random_states(
+    case: tuple[str, str], seed: int
+) -> None:
     query, gallery = data()
     _, (train, labels) = labelled(98, images=80)
     answers: list[Any] = []
@@ -168,7 +198,9 @@ def test_a_second_fit_forgets_the_first(case: tuple[str, str]) -> None:
     _, (train, labels) = labelled(96, images=70)
     again = fresh(*case).fit(first, first_labels).fit(train, labels)
     once = fresh(*case).fit(train, labels)
-    np.testing.assert_array_equal(all_distances(again, query, Gallery(gallery)), all_distances(once, query, Gallery(gallery)))
+    np.testing.assert_array_equal(
+        all_distances(again, query, Gallery(gallery)), all_distances(once, query, Gallery(gallery))
+    )
 
 
 def test_inputs_are_left_as_they_were(case: tuple[str, str], method: Reranker) -> None:
@@ -188,12 +220,17 @@ def test_save_and_load(method: Reranker, tmp_path: Path) -> None:
     save(method, file)
     again = load(file)
     assert type(again) is type(method)
-    np.testing.assert_array_equal(all_distances(again, query, Gallery(gallery)), all_distances(method, query, Gallery(gallery)))
+    np.testing.assert_array_equal(
+        all_distances(again, query, Gallery(gallery)),
+        all_distances(method, query, Gallery(gallery)),
+    )
     assert parse(str(file)).setting == method.setting
 
 
 @pytest.mark.parametrize(("queries", "images"), [(1, 1), (3, 1), (1, 2), (1, 60), (4, 5)])
-def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, queries: int, images: int) -> None:
+def test_small_sets_and_k_larger_than_the_gallery(
+    method: Reranker, queries: int, images: int
+) -> None:
     (query, _), (gallery, _) = labelled(7, queries=queries, images=images)
     got = all_distances(method, query, Gallery(gallery))
     assert got.shape == (queries, images)
@@ -217,7 +254,9 @@ def test_small_sets_and_k_larger_than_the_gallery(method: Reranker, queries: int
 def test_any_number_beyond_the_set_stands_for_all_of_it(text: str) -> None:
     query, gallery = data()
     all_of_it = all_distances(parse(text.format(200)), query, Gallery(gallery))
-    np.testing.assert_array_equal(all_distances(parse(text.format(10**20)), query, Gallery(gallery)), all_of_it)
+    np.testing.assert_array_equal(
+        all_distances(parse(text.format(10**20)), query, Gallery(gallery)), all_of_it
+    )
 
 
 def test_duplicates(method: Reranker) -> None:
@@ -237,10 +276,16 @@ def test_a_zero_vector_that_was_kept(method: Reranker) -> None:
     query, gallery = data()
     vectors = gallery.vectors.copy()
     vectors[3] = 0
-    assert np.isfinite(all_distances(method, query, Gallery(Features(vectors, gallery.items, gallery.camera, "keep")))).all()
+    assert np.isfinite(
+        all_distances(
+            method, query, Gallery(Features(vectors, gallery.items, gallery.camera, "keep"))
+        )
+    ).all()
 
 
-def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], method: Reranker) -> None:
+def test_an_explanation_has_the_numbers_of_the_distances(
+    case: tuple[str, str], method: Reranker
+) -> None:
     if not isinstance(method, Explains):
         return
     query, gallery = data()
@@ -253,10 +298,14 @@ def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], 
         assert n > 2
         assert len(np.unique(told.nodes)) == n
         assert own not in told.nodes
-        np.testing.assert_array_equal(told.after, np.argsort(np.argsort(block.distance[0], kind="stable"))[told.nodes] + 1)
+        np.testing.assert_array_equal(
+            told.after, np.argsort(np.argsort(block.distance[0], kind="stable"))[told.nodes] + 1
+        )
         if case[0] != "fa-ec-gcn":  # which starts from FA-GCN's distances
             base = next(iter(Cosine().distances(one_query, snapshot))).distance[0]
-            np.testing.assert_array_equal(told.before, np.argsort(np.argsort(base, kind="stable"))[told.nodes] + 1)
+            np.testing.assert_array_equal(
+                told.before, np.argsort(np.argsort(base, kind="stable"))[told.nodes] + 1
+            )
         assert (told.probability is None) == (block.probability is None)
         if told.probability is not None and block.probability is not None:
             np.testing.assert_array_equal(told.probability, block.probability[0, told.nodes])
@@ -277,7 +326,16 @@ def test_an_explanation_has_the_numbers_of_the_distances(case: tuple[str, str], 
 
 def test_methods_that_make_a_graph_of_a_query_explain() -> None:
     explains = {name for name, kind in METHODS.items() if hasattr(kind, "explain")}
-    assert explains == {"cagcn", "ec-gcn", "fa-ec-gcn", "fa-gcn", "ffgnn", "hrnet", "k-reciprocal", "sggnn"}
+    assert explains == {
+        "cagcn",
+        "ec-gcn",
+        "fa-ec-gcn",
+        "fa-gcn",
+        "ffgnn",
+        "hrnet",
+        "k-reciprocal",
+        "sggnn",
+    }
 
 
 def test_nan_is_refused() -> None:
@@ -305,7 +363,8 @@ def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
     plain = all_distances(method, query, Gallery(gallery))
     memory = 6_000
     small = None
-    # what a method holds beside its blocks differs: the least that is enough gives the smallest blocks
+    # what a method holds beside its blocks differs: the least that is enough gives the smallest
+    # blocks
     while small is None:
         try:
             small = all_distances(method, query, Gallery(gallery), Resources(memory=memory))

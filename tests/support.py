@@ -7,16 +7,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
 from graphreid.protocols import Reranker
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
 def labelled(
     seed: int, queries: int = 12, images: int = 60, width: int = 16, cameras: int = 3
 ) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
-    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal distances."""
+    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal
+    distances.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((10, width))
 
@@ -31,7 +33,9 @@ def labelled(
     return some(queries, "query"), some(images, "image")
 
 
-def blobs(seed: int, queries: int = 12, images: int = 60, width: int = 16) -> tuple[Features, Features]:
+def blobs(
+    seed: int, queries: int = 12, images: int = 60, width: int = 16
+) -> tuple[Features, Features]:
     """The same without labels."""
     (query, _), (gallery, _) = labelled(seed, queries, images, width)
     return query, gallery
@@ -46,7 +50,9 @@ def stacked(blocks: Iterable[DistanceBlock]) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def all_distances(method: Reranker, query: Features, gallery: Gallery, resources: Resources | None = None) -> NDArray[np.float32]:
+def all_distances(
+    method: Reranker, query: Features, gallery: Gallery, resources: Resources | None = None
+) -> NDArray[np.float32]:
     """Every distance a method gives."""
     return stacked(method.distances(query, gallery, resources=resources or Resources()))
 
@@ -64,7 +70,9 @@ def query_and_gallery(queries: int, n: int) -> list[list[int]]:
 
 
 def shaken(network: nn.Module, scale: float = 1.0) -> nn.Module:
-    """The network with statistics and norms that matter, as if it had been fitted, and weights times `scale`."""
+    """The network with statistics and norms that matter, as if it had been fitted, and weights
+    times `scale`.
+    """
     for name, value in network.state_dict().items():
         if name.endswith("running_mean"):
             value.uniform_(-0.5, 0.5)

@@ -43,11 +43,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_method_holds_what_it_may_and_never_all_pairs(folder: Path, method: str) -> None:
     words = [sys.executable, "-m", "benchmarks.worker", "method", str(folder), method]
     done = subprocess.run(
-        [*words, "--runs", "1", "--memory-limit", "96MB"], capture_output=True, text=True, cwd=ROOT, check=False
+        [*words, "--runs", "1", "--memory-limit", "96MB"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    # where nothing was compiled before, the compiler's 200 MB are in it; all pairs alone would be 1,236 MB
+    # where nothing was compiled before, the compiler's 200 MB are in it; all pairs alone would be
+    # 1,236 MB
     assert told["peak_mb"] < 0.5 * DENSE
     assert told["stages"]
 
@@ -64,7 +69,9 @@ def test_floors_follow_the_products() -> None:
     rate = {"float32": 0.5, "bfloat16": 2.0, "bandwidth": 10.0}
     assert floor("search:k=5", 10, 90, 100, rate) == pytest.approx(100 * 100 * 100 / 2e12)
     assert floor("cosine", 10, 90, 100, rate) == pytest.approx(2 * 10 * 90 * 100 / 0.5e12)
-    assert floor("k-reciprocal", 10, 90, 100, rate) == pytest.approx(100**3 / 2e12 + 2 * 10 * 90 * 100 / 0.5e12)
+    assert floor("k-reciprocal", 10, 90, 100, rate) == pytest.approx(
+        100**3 / 2e12 + 2 * 10 * 90 * 100 / 0.5e12
+    )
 
 
 def test_records_are_as_their_schema_says() -> None:

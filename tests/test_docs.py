@@ -1,4 +1,6 @@
-"""The README's code runs, every command is documented, and docs/commands.md is what the commands say of themselves."""
+"""The README's code runs, every command is documented, and docs/commands.md is what the commands
+say of themselves.
+"""
 
 import io
 import re
@@ -25,7 +27,11 @@ def commands() -> Iterator[tuple[str, ...]]:
     for name in app:
         if name.startswith("-"):
             continue
-        inner = [word for word in app[name] if not word.startswith("-")] if name in ("data", "gallery") else []
+        inner = (
+            [word for word in app[name] if not word.startswith("-")]
+            if name in ("data", "gallery")
+            else []
+        )
         yield from ((name, word) for word in inner) if inner else [(name,)]
 
 
@@ -35,9 +41,14 @@ def reference() -> str:
     for words in commands():
         text = io.StringIO()
         command_of(words)
-        app.help_print(list(words), console=Console(file=text, width=100, force_terminal=False, color_system=None))
+        app.help_print(
+            list(words),
+            console=Console(file=text, width=100, force_terminal=False, color_system=None),
+        )
         lines = [line.rstrip() for line in text.getvalue().splitlines()]
-        parts.append(f"## {' '.join(words)}\n\n```text\n" + "\n".join(lines).strip("\n") + "\n```\n")
+        parts.append(
+            f"## {' '.join(words)}\n\n```text\n" + "\n".join(lines).strip("\n") + "\n```\n"
+        )
     return "\n".join(parts)
 
 
@@ -47,7 +58,9 @@ def blocks(language: str) -> list[str]:
 
 def lines() -> list[list[str]]:
     """Command lines of the README."""
-    found = [line.split("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
+    found = [
+        line.split("#")[0].strip() for block in blocks("console") for line in block.splitlines()
+    ]
     return [shlex.split(line) for line in found if line.startswith("graphreid ")]
 
 
@@ -56,7 +69,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the README speaks of."""
     for name, (features, labels) in zip(("query", "gallery"), labelled(0), strict=True):
         assert labels.camera is not None
-        np.savez(tmp_path / f"{name}.npz", vectors=features.vectors, identity=labels.identity, camera=labels.camera)
+        np.savez(
+            tmp_path / f"{name}.npz",
+            vectors=features.vectors,
+            identity=labels.identity,
+            camera=labels.camera,
+        )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -71,7 +89,9 @@ def test_readme_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.count("\n") >= 2
 
 
-def test_readme_commands_on_embeddings_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_commands_on_embeddings_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ran = 0
     for words in lines():
         if words[1] in ("rerank", "evaluate", "methods"):

@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet, normalise
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.support import blobs
 
 
 def joined(*parts: Features) -> Features:
-    return Features(np.concatenate([part.vectors for part in parts]), np.concatenate([part.items for part in parts]))
+    return Features(
+        np.concatenate([part.vectors for part in parts]),
+        np.concatenate([part.items for part in parts]),
+    )
 
 
 def test_normalise() -> None:
@@ -34,7 +37,9 @@ def test_the_union_is_by_item() -> None:
     assert retrieval_set.own[[4, 2]].tolist() == [g - 2, g - 1]
     assert (retrieval_set.own[[0, 1, 3]] == -1).all()
     assert retrieval_set.nodes[[4, 2, 0, 1, 3]].tolist() == [g - 2, g - 1, g, g + 1, g + 2]
-    np.testing.assert_allclose(retrieval_set.union[retrieval_set.nodes], normalise(query.vectors), atol=1e-6)
+    np.testing.assert_allclose(
+        retrieval_set.union[retrieval_set.nodes], normalise(query.vectors), atol=1e-6
+    )
 
 
 def test_a_query_is_no_neighbour_of_itself() -> None:
@@ -54,9 +59,13 @@ def test_pairs_and_blocks_agree() -> None:
     assert len(rows) > 1
     distance = np.concatenate(rows)
     queries, columns = np.indices(distance.shape).reshape(2, -1).astype(np.int32)
-    np.testing.assert_allclose(retrieval_set.query_pairs(queries, columns), distance.ravel(), atol=1e-6)
+    np.testing.assert_allclose(
+        retrieval_set.query_pairs(queries, columns), distance.ravel(), atol=1e-6
+    )
     nodes = retrieval_set.nodes[queries].astype(np.int32)
-    np.testing.assert_array_equal(retrieval_set.pairs(nodes, columns), retrieval_set.query_pairs(queries, columns))
+    np.testing.assert_array_equal(
+        retrieval_set.pairs(nodes, columns), retrieval_set.query_pairs(queries, columns)
+    )
 
 
 def test_euclidean_takes_vectors_as_they_are() -> None:
@@ -64,7 +73,9 @@ def test_euclidean_takes_vectors_as_they_are() -> None:
     gallery = Gallery(Features(images.vectors * 3, images.items), metric="euclidean")
     retrieval_set = RetrievalSet(Features(query.vectors * 3, query.items), gallery)
     expected = np.linalg.norm(3.0 * query.vectors[:, None] - 3.0 * images.vectors[None], axis=2)
-    np.testing.assert_allclose(retrieval_set.distances(0, retrieval_set.queries), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        retrieval_set.distances(0, retrieval_set.queries), expected, atol=1e-4
+    )
     near = retrieval_set.query_neighbors(4)
     np.testing.assert_array_equal(near.index, np.argsort(expected, axis=1, kind="stable")[:, :4])
     np.testing.assert_allclose(near.farthest, expected.max(axis=1), atol=1e-4)
@@ -86,11 +97,15 @@ def test_snapshots_follow_each_other() -> None:
     assert len(after.per_image("square", square)) == len(after)
     assert asked == [len(images), len(query)]
     assert after.derived("once", lambda: 2) == 2
-    np.testing.assert_array_equal(after.neighbors(4).index, Gallery(after.features).neighbors(4).index)
+    np.testing.assert_array_equal(
+        after.neighbors(4).index, Gallery(after.features).neighbors(4).index
+    )
     back = after.remove(query.items)
     assert back.version == 2
     np.testing.assert_array_equal(back.vectors, gallery.vectors)
-    np.testing.assert_array_equal(back.per_image("square", square), gallery.per_image("square", square))
+    np.testing.assert_array_equal(
+        back.per_image("square", square), gallery.per_image("square", square)
+    )
     assert asked == [len(images), len(query)]
 
 
@@ -116,6 +131,22 @@ def test_distances_among_the_images_of_a_list() -> None:
         retrieval_set = RetrievalSet(query, Gallery(images, metric=metric))
         one, other = np.repeat(lists, 3, axis=1).reshape(-1), np.tile(lists, (1, 3)).reshape(-1)
         want = retrieval_set.gallery_pairs(one, other).reshape(2, 3, 3)
-        np.testing.assert_allclose(retrieval_set.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6)
-        assert (retrieval_set.images, retrieval_set.metric, retrieval_set.beneath, retrieval_set.corrections(online=True)) == (60, metric, retrieval_set, None)
-        assert retrieval_set.derived("key", lambda: 3) == retrieval_set.gallery.derived("key", lambda: 4) == 3
+        np.testing.assert_allclose(
+            retrieval_set.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6
+        )
+        assert (
+            retrieval_set.images,
+            retrieval_set.metric,
+            retrieval_set.beneath,
+            retrieval_set.corrections(online=True),
+        ) == (
+            60,
+            metric,
+            retrieval_set,
+            None,
+        )
+        assert (
+            retrieval_set.derived("key", lambda: 3)
+            == retrieval_set.gallery.derived("key", lambda: 4)
+            == 3
+        )

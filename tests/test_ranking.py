@@ -21,11 +21,16 @@ def test_infinity_is_no_image() -> None:
 def test_blocks_become_one_ranking() -> None:
     rng = np.random.default_rng(0)
     distance, probability = rng.random((5, 9), np.float32), rng.random((5, 9), np.float32)
-    blocks = [DistanceBlock(0, distance[:2], probability[:2]), DistanceBlock(2, distance[2:], probability[2:])]
+    blocks = [
+        DistanceBlock(0, distance[:2], probability[:2]),
+        DistanceBlock(2, distance[2:], probability[2:]),
+    ]
     ranking = rank(blocks, 4)
     assert ranking.probability is not None
     for row in range(5):
         np.testing.assert_array_equal(ranking.distance[row], distance[row, ranking.order[row]])
-        np.testing.assert_array_equal(ranking.probability[row], probability[row, ranking.order[row]])
+        np.testing.assert_array_equal(
+            ranking.probability[row], probability[row, ranking.order[row]]
+        )
     with pytest.raises(ValueError, match="top is 0"):
         rank(blocks, 0)

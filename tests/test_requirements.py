@@ -51,22 +51,32 @@ def base_packages() -> set[str]:
                 met.add((name, wanted))
                 left += [(Requirement(text), wanted) for text in _requires(name)]
     names = {name for name, _ in met}
-    return {top for top, owners in packages_distributions().items() if names & set(map(canonicalize_name, owners))}
+    return {
+        top
+        for top, owners in packages_distributions().items()
+        if names & set(map(canonicalize_name, owners))
+    }
 
 
 def _requires(name: str) -> list[str]:
     try:
         return requires(name) or []
-    except PackageNotFoundError:  # of another platform or build, such as CUDA's; what isn't there can't be imported
+    except (
+        PackageNotFoundError
+    ):  # of another platform or build, such as CUDA's; what isn't there can't be imported
         return []
 
 
 def bare(code: str, *arguments: object) -> str:
-    """What code prints where a bare install's packages are there; those to hide are its last argument, as JSON."""
+    """What code prints where a bare install's packages are there; those to hide are its last
+    argument, as JSON.
+    """
     hidden = set(packages_distributions()) - base_packages() - {"graphreid", "tests"}
     assert {"matplotlib", "lancedb", "fastapi", "pytest"} <= hidden
     given = [json.dumps(argument) for argument in (*arguments, sorted(hidden))]
-    done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -113,21 +123,29 @@ NEED_AN_EXTRA = {
 def test_a_command_without_its_extra_names_it_in_one_line() -> None:
     _, refused = bare(COMMANDS_CHILD, list(NEED_AN_EXTRA)).split("refused\n")
     for given, line in zip(NEED_AN_EXTRA.items(), refused.splitlines(), strict=True):
-        assert re.fullmatch(rf"graphreid: .* pip install 'graphreid\[{given[1]}\]'", line), (given, line)
+        assert re.fullmatch(rf"graphreid: .* pip install 'graphreid\[{given[1]}\]'", line), (
+            given,
+            line,
+        )
 
 
 def test_extras_are_those_of_pyproject() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     tops = packages_distributions()
 
     def owners(extra: str) -> set[str]:
         wanted = [Requirement(text) for text in declared[extra]]
         names = {canonicalize_name(each.name) for each in wanted}
-        return (names - {"graphreid"}).union(*(owners(inner) for each in wanted for inner in each.extras))
+        return (names - {"graphreid"}).union(
+            *(owners(inner) for each in wanted for inner in each.extras)
+        )
 
-    assert {extra: {canonicalize_name(tops[name][0]) for name in names} for extra, names in EXTRAS.items()} == {
-        extra: owners(extra) for extra in declared if extra != "dev"
-    }
+    assert {
+        extra: {canonicalize_name(tops[name][0]) for name in names}
+        for extra, names in EXTRAS.items()
+    } == {extra: owners(extra) for extra in declared if extra != "dev"}
 
 
 def test_only_an_extras_package_is_advised() -> None:

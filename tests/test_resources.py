@@ -5,7 +5,14 @@ from graphreid.resources import GIB, Resources, parse_memory
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("4GB", 4 * GIB), ("512 MiB", 512 * 2**20), ("1.5g", 3 * GIB // 2), ("1000", 1000), ("2t", 2048 * GIB)]
+    ("text", "size"),
+    [
+        ("4GB", 4 * GIB),
+        ("512 MiB", 512 * 2**20),
+        ("1.5g", 3 * GIB // 2),
+        ("1000", 1000),
+        ("2t", 2048 * GIB),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_memory(text) == size
@@ -30,7 +37,10 @@ def test_rows_follow_from_memory() -> None:
     assert Resources(memory=4 * 2**20).rows(3 * 2**20 + 1) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"device": "abacus"}, {"device": "mps"}, {"device": "meta"}, {"memory": 0}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"device": "abacus"}, {"device": "mps"}, {"device": "meta"}, {"memory": 0}, {"threads": 0}],
+)
 def test_what_can_not_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Resources(**wrong)  # type: ignore[arg-type]

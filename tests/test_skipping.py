@@ -1,4 +1,6 @@
-"""On a developer's machine a test may be skipped for want of a browser or of data; in CI it fails."""
+"""On a developer's machine a test may be skipped for want of a browser or of data; in CI it
+fails.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,11 @@ def test_elsewhere_it_is_skipped(monkeypatch: pytest.MonkeyPatch, value: str | N
 
 
 def test_no_other_skip_in_the_tests() -> None:
-    found = [f"{path.relative_to(ROOT)}: {line.strip()}" for path, line in _lines() if "pytest.skip(" in line]
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path, line in _lines()
+        if "pytest.skip(" in line
+    ]
     assert found == ["tests/conftest.py: pytest.skip(reason)"]
 
 

@@ -17,7 +17,12 @@ def test_a_value_has_one_code_in_every_file() -> None:
 
 @pytest.mark.parametrize(
     ("values", "says"),
-    [([[1]], "one value a row"), ([1.5], "integers or text"), (["a", " "], "empty in row 1"), ([True], "integers or text")],
+    [
+        ([[1]], "one value a row"),
+        ([1.5], "integers or text"),
+        (["a", " "], "empty in row 1"),
+        ([True], "integers or text"),
+    ],
 )
 def test_ids_that_are_none_are_refused(values: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
@@ -74,7 +79,9 @@ def test_roles() -> None:
 
 
 def test_drop_junk() -> None:
-    features, labels = drop_junk(Features(np.ones((3, 2)), camera=[1, 2, 3]), Labels([-1, 4, 5], [1, 2, 3]))
+    features, labels = drop_junk(
+        Features(np.ones((3, 2)), camera=[1, 2, 3]), Labels([-1, 4, 5], [1, 2, 3])
+    )
     assert labels.identity.tolist() == [4, 5]
     assert features.camera is not None
     assert features.camera.tolist() == [2, 3]

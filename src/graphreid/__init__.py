@@ -5,42 +5,41 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphreid.resources import Resources
     from graphreid.features.features_file import load_features, load_vectors
-    from graphreid.metrics.evaluation import Report, Rule, evaluate
     from graphreid.gallery import Gallery
-    from graphreid.ranking import rank
     from graphreid.methods import METHODS, Cosine, KReciprocal
     from graphreid.methods.persistence import load, parse, save
+    from graphreid.metrics.evaluation import Report, Rule, evaluate
+    from graphreid.ranking import rank
+    from graphreid.resources import Resources
     from graphreid.types import DistanceBlock, Features, Labels, Ranking, drop_junk
 
 __version__ = version("graphreid")
 
 _HOME = {
-    "METHODS": "rerankers",
-    "Resources": "compute",
-    "Cosine": "rerankers",
+    "METHODS": "methods",
+    "Resources": "resources",
+    "Cosine": "methods",
     "DistanceBlock": "types",
     "Features": "types",
     "Gallery": "gallery",
-    "KReciprocal": "rerankers",
+    "KReciprocal": "methods",
     "Labels": "types",
     "Ranking": "types",
-    "Report": "evaluation",
-    "Rule": "evaluation",
+    "Report": "metrics.evaluation",
+    "Rule": "metrics.evaluation",
     "drop_junk": "types",
-    "evaluate": "evaluation",
-    "load": "storage",
-    "load_features": "data.features",
-    "load_vectors": "data.features",
-    "parse": "storage",
+    "evaluate": "metrics.evaluation",
+    "load": "methods.persistence",
+    "load_features": "features.features_file",
+    "load_vectors": "features.features_file",
+    "parse": "methods.persistence",
     "rank": "ranking",
-    "save": "storage",
+    "save": "methods.persistence",
 }
 
 __all__ = [
     "METHODS",
-    "Resources",
     "Cosine",
     "DistanceBlock",
     "Features",
@@ -49,6 +48,7 @@ __all__ = [
     "Labels",
     "Ranking",
     "Report",
+    "Resources",
     "Rule",
     "drop_junk",
     "evaluate",

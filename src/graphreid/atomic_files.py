@@ -21,16 +21,22 @@ def writable(path: str | Path) -> None:
 
 @contextmanager
 def whole_file(path: str | Path) -> Generator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
+    """A temporary path beside `path`, which takes its place when the block ends well and vanishes
+    when it does not.
 
     Raises:
-        ValueError: the folder is missing or not writable, or `path` is a folder, a device or a pipe.
+        ValueError: the folder is missing or not writable, or `path` is a folder, a device or a
+            pipe.
     """
     target = _file(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent
+        )
     except OSError as error:
-        raise ValueError(f"cannot write {target}: {error.strerror} (does the folder exist, may you write there?)") from None
+        raise ValueError(
+            f"cannot write {target}: {error.strerror} (does the folder exist, may you write there?)"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -54,7 +60,9 @@ def whole_folder(path: str | Path) -> Generator[Path]:
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise ValueError(f"cannot write {target}: {error.strerror} (does the folder exist, may you write there?)") from None
+        raise ValueError(
+            f"cannot write {target}: {error.strerror} (does the folder exist, may you write there?)"
+        ) from None
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())

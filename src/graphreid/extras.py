@@ -1,4 +1,6 @@
-"""The optional dependencies: which packages each extra of pyproject.toml brings, and what to say where one is missing."""
+"""The optional dependencies: which packages each extra of pyproject.toml brings, and what to say
+where one is missing.
+"""
 
 import importlib.util
 
@@ -30,9 +32,13 @@ def require(extra: str, what: str, *packages: str) -> None:
 
 
 def advice(error: BaseException | None) -> str | None:
-    """A line about the package of an extra whose absence led to the error; None where it was something else."""
+    """A line about the package of an extra whose absence led to the error; None where it was
+    something else.
+    """
     while error is not None:
-        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        package = (
+            (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        )
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
         if extra is not None:
             return f"{package} is not installed: {_command(extra)}"

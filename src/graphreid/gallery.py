@@ -1,6 +1,7 @@
 """`Gallery`, the images to be found, and `RetrievalSet`, the gallery with some queries beside it.
 
-Queries and gallery are one set of images, by item id. Here, and nowhere else, it is decided that a query never finds itself.
+Queries and gallery are one set of images, by item id. Here, and nowhere else, it is decided that a
+query never finds itself.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -12,8 +13,8 @@ import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.knn.exact import Metric, block_distances, nearest_in, pair_distances, search
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Neighbors, Text
 
 T = TypeVar("T")
@@ -29,7 +30,12 @@ def normalise(vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]
     for start in range(0, len(vectors), 4096):
         block = vectors[start : start + 4096]
         length = np.sqrt(np.einsum("nd,nd->n", block, block, dtype=np.float64))
-        np.divide(block, np.where(length > 0, length, 1)[:, None], out=out[start : start + 4096], casting="same_kind")
+        np.divide(
+            block,
+            np.where(length > 0, length, 1)[:, None],
+            out=out[start : start + 4096],
+            casting="same_kind",
+        )
     return out
 
 
@@ -38,12 +44,15 @@ class Gallery:
 
     Args:
         features: the images.
-        metric: "cosine" (vectors are normalised, here and once) or "euclidean" (they are taken as they are).
+        metric: "cosine" (vectors are normalised, here and once) or "euclidean" (they are taken as
+            they are).
         version: counts the snapshots of one gallery.
-        vectors: the images' vectors as the metric wants them, where they are known from an earlier snapshot.
+        vectors: the images' vectors as the metric wants them, where they are known from an earlier
+            snapshot.
 
     Attributes:
-        lists: where neighbour lists come from that are kept elsewhere; a search takes its place where it is None or gives None.
+        lists: where neighbour lists come from that are kept elsewhere; a search takes its place
+            where it is None or gives None.
     """
 
     def __init__(
@@ -76,17 +85,29 @@ class Gallery:
         return np.array([self._row.get(item, -1) for item in items.tolist()], np.int64)
 
     def neighbors(self, k: int, *, resources: Resources | None = None) -> Neighbors:
-        """Each image's k nearest others in the gallery ([g, min(k, g - 1)]), kept for the largest k asked so far."""
+        """Each image's k nearest others in the gallery ([g, min(k, g - 1)]), kept for the largest k
+        asked so far.
+        """
         if self._neighbors is None or (self._neighbors.k < min(k, len(self) - 1)):
             kept = None if self.lists is None else self.lists(k, resources)
-            self._neighbors = search(self.vectors, k, metric=self.metric, resources=resources) if kept is None else kept
+            self._neighbors = (
+                search(self.vectors, k, metric=self.metric, resources=resources)
+                if kept is None
+                else kept
+            )
         return self._neighbors.first(k)
 
     def pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"], *, resources: Resources | None = None
+        self,
+        rows: Int32[np.ndarray, " e"],
+        others: Int32[np.ndarray, " e"],
+        *,
+        resources: Resources | None = None,
     ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
-        return pair_distances(self.vectors, rows, self.vectors, others, self.metric, resources or Resources())
+        return pair_distances(
+            self.vectors, rows, self.vectors, others, self.metric, resources or Resources()
+        )
 
     def derived(self, key: Hashable, make: Callable[[], T]) -> T:
         """`make()`, kept with this snapshot under `key` (a method's name and settings)."""
@@ -94,8 +115,12 @@ class Gallery:
             self._derived[key] = make()
         return self._derived[key]
 
-    def per_image(self, key: Hashable, make: Callable[[NDArray[np.intp]], NDArray[Any]]) -> NDArray[Any]:
-        """`make(rows)`, a value for each image that depends on that image alone; kept for the snapshots that follow."""
+    def per_image(
+        self, key: Hashable, make: Callable[[NDArray[np.intp]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """`make(rows)`, a value for each image that depends on that image alone; kept for the
+        snapshots that follow.
+        """
         known = self._per_image.get(key)
         done = 0 if known is None else len(known)
         if known is None or done < len(self):
@@ -113,7 +138,10 @@ class Gallery:
         _same_width(features, self)
         there = self.rows_of(features.items) >= 0
         if there.any():
-            raise ValueError(f"item {str(features.items[there.argmax()])!r} is in the gallery already: remove it first")
+            raise ValueError(
+                f"item {str(features.items[there.argmax()])!r} is in the gallery already: remove "
+                f"it first"
+            )
         if (features.camera is None) != (self.features.camera is None):
             raise ValueError("the gallery and what is added must both have cameras, or neither")
         camera = (
@@ -128,7 +156,11 @@ class Gallery:
             self.features.zero,
         )
         cosine = self.metric == "cosine"
-        vectors = np.concatenate([self.vectors, normalise(features.vectors)]) if cosine else joined.vectors
+        vectors = (
+            np.concatenate([self.vectors, normalise(features.vectors)])
+            if cosine
+            else joined.vectors
+        )
         after = Gallery(joined, metric=self.metric, version=self.version + 1, vectors=vectors)
         after._per_image = dict(self._per_image)
         return after
@@ -146,13 +178,18 @@ class Gallery:
         if not len(keep):
             raise ValueError("a gallery can't be empty: one image must stay")
         vectors = self.vectors[keep] if self.metric == "cosine" else None
-        after = Gallery(self.features.take(keep), metric=self.metric, version=self.version + 1, vectors=vectors)
-        after._per_image = {key: value[keep[keep < len(value)]] for key, value in self._per_image.items()}
+        after = Gallery(
+            self.features.take(keep), metric=self.metric, version=self.version + 1, vectors=vectors
+        )
+        after._per_image = {
+            key: value[keep[keep < len(value)]] for key, value in self._per_image.items()
+        }
         return after
 
 
 class RetrievalSet:
-    """The union of gallery and queries by item id: nodes 0 .. g-1 are the gallery, new queries follow in their order.
+    """The union of gallery and queries by item id: nodes 0 .. g-1 are the gallery, new queries
+    follow in their order.
 
     It is the vectors' kind of `DistanceSource`: what a re-ranker starts from.
 
@@ -165,7 +202,9 @@ class RetrievalSet:
         ValueError: widths differ, or one id has two vectors.
     """
 
-    def __init__(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> None:
+    def __init__(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> None:
         _same_width(query, gallery)
         self.gallery = gallery
         self.resources = resources or Resources()
@@ -218,51 +257,84 @@ class RetrievalSet:
         return self.vectors if len(self._new) == self.queries else self.vectors[self._new]
 
     def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union, queries among them ([n, k]): the transductive view."""
+        """Each node's k nearest others in the union, queries among them ([n, k]): the transductive
+        view.
+        """
         if not len(self._new):
             return self.gallery.neighbors(k, resources=self.resources)
-        return search(self.gallery.vectors, k, more=self._fresh, metric=self.metric, resources=self.resources)
+        return search(
+            self.gallery.vectors, k, more=self._fresh, metric=self.metric, resources=self.resources
+        )
 
     def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
+        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the
+        gallery's side.
+        """
         return self.gallery.neighbors(k, resources=self.resources)
 
     def query_neighbors(self, k: int) -> Neighbors:
-        """Each query's k nearest gallery images, itself left out ([q, k]): the online view of the queries' side."""
+        """Each query's k nearest gallery images, itself left out ([q, k]): the online view of the
+        queries' side.
+        """
         images = self.gallery.vectors
         few = min(AT_ONCE, self.resources.rows(len(images) * 8, what="distances"))
         if self.metric == "cosine" and self.queries <= few:
             # a few queries: one product gives their neighbours and their distances
             self._made = self.distances(0, self.queries)
-            return nearest_in(self._made, images, k, queries=self.vectors, own=self.own, resources=self.resources)
-        return search(images, k, queries=self.vectors, own=self.own, metric=self.metric, resources=self.resources)
+            return nearest_in(
+                self._made, images, k, queries=self.vectors, own=self.own, resources=self.resources
+            )
+        return search(
+            images,
+            k,
+            queries=self.vectors,
+            own=self.own,
+            metric=self.metric,
+            resources=self.resources,
+        )
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
         """Distances of the queries start .. stop-1 to the gallery."""
         made, self._made = self._made, None
         if made is not None and (start, stop) == (0, self.queries):
             return made
-        return block_distances(self.vectors[start:stop], self.gallery.vectors, self.metric, self.resources)
+        return block_distances(
+            self.vectors[start:stop], self.gallery.vectors, self.metric, self.resources
+        )
 
-    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def pairs(
+        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
         images = self.gallery.vectors
-        return pair_distances(images, nodes, images, others, self.metric, self.resources, more=self._fresh)
+        return pair_distances(
+            images, nodes, images, others, self.metric, self.resources, more=self._fresh
+        )
 
-    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def gallery_pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
         return self.gallery.pairs(rows, others, resources=self.resources)
 
-    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def query_pairs(
+        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed queries to listed gallery images."""
-        return pair_distances(self.vectors, queries, self.gallery.vectors, rows, self.gallery.metric, self.resources)
+        return pair_distances(
+            self.vectors, queries, self.gallery.vectors, rows, self.gallery.metric, self.resources
+        )
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
-        """Distances between the gallery images of each list, by products (`pairs` rounds more carefully)."""
+        """Distances between the gallery images of each list, by products (`pairs` rounds more
+        carefully).
+        """
         b, k = rows.shape
         out = np.empty((b, k, k), np.float32)
         base = torch.from_numpy(self.gallery.vectors).to(self.resources.device)
-        step = self.resources.rows(k * (base.shape[1] + k) * 4, most=64, what="distances among neighbours")
+        step = self.resources.rows(
+            k * (base.shape[1] + k) * 4, most=64, what="distances among neighbours"
+        )
         with self.resources.limits():
             for start in range(0, b, step):
                 some = base[torch.from_numpy(rows[start : start + step]).to(base.device).long()]
@@ -271,7 +343,9 @@ class RetrievalSet:
                     distance = (1 - product).clamp_(min=0)
                 else:
                     squares = product.diagonal(dim1=1, dim2=2)
-                    distance = (squares[:, :, None] + squares[:, None] - 2 * product).clamp_(min=0).sqrt_()
+                    distance = (
+                        (squares[:, :, None] + squares[:, None] - 2 * product).clamp_(min=0).sqrt_()
+                    )
                 out[start : start + step] = distance.cpu().numpy()
         return out
 
@@ -279,15 +353,24 @@ class RetrievalSet:
         """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
         return self.gallery.derived(key, make)
 
-    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
-        rows = self.resources.rows(len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what)
+    def blocks(
+        self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances"
+    ) -> Iterator[tuple[int, int]]:
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside
+        its two rows of distances.
+        """
+        rows = self.resources.rows(
+            len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what
+        )
         starts = range(0, self.queries, rows)
         for start in self.resources.track(what, starts, len(starts)):
             yield start, min(start + rows, self.queries)
 
     def answer(
-        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
+        self,
+        start: int,
+        distance: Float32[np.ndarray, "b g"],
+        probability: Float32[np.ndarray, "b g"] | None = None,
     ) -> DistanceBlock:
         """A block of results in which no query finds itself."""
         own = self.own[start : start + len(distance)]
@@ -298,11 +381,17 @@ class RetrievalSet:
     def _check_same(self, query: Features) -> None:
         both = np.flatnonzero(self.own >= 0)
         for part in np.array_split(both, max(1, len(both) // 4096)):
-            apart = np.abs(self.vectors[part] - self.gallery.vectors[self.own[part]]).max(axis=1, initial=0) > SAME
+            apart = (
+                np.abs(self.vectors[part] - self.gallery.vectors[self.own[part]]).max(
+                    axis=1, initial=0
+                )
+                > SAME
+            )
             if apart.any():
                 item = str(query.items[part[apart.argmax()]])
                 raise ValueError(
-                    f"item {item!r} has one vector among the queries and another in the gallery: an item is one image, "
+                    f"item {item!r} has one vector among the queries and another in the gallery: "
+                    f"an item is one image, "
                     "so give two images two ids"
                 )
 
@@ -310,5 +399,6 @@ class RetrievalSet:
 def _same_width(features: Features, gallery: Gallery) -> None:
     if features.width != gallery.features.width:
         raise ValueError(
-            f"vectors are {features.width} wide and the gallery's {gallery.features.width}: embed both with the same network"
+            f"vectors are {features.width} wide and the gallery's {gallery.features.width}: embed "
+            f"both with the same network"
         )

@@ -13,7 +13,9 @@ def resident() -> int:
 
 
 def peak() -> int:
-    """The most bytes resident since the last `reset_peak`, or since the start where the system can't reset it."""
+    """The most bytes resident since the last `reset_peak`, or since the start where the system
+    can't reset it.
+    """
     if STATUS.exists():
         return _status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024

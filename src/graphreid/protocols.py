@@ -1,4 +1,6 @@
-"""What an embedder and a re-ranker promise. Methods are final dataclasses; nothing inherits from these."""
+"""What an embedder and a re-ranker promise. Methods are final dataclasses; nothing inherits from
+these.
+"""
 
 import dataclasses
 import hashlib
@@ -12,10 +14,10 @@ import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 T = TypeVar("T")
@@ -24,7 +26,9 @@ ONLINE, TRANSDUCTIVE = "online", "transductive"
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns images into vectors. Fields are hyper-parameters; what `fit` learned ends in an underscore."""
+    """Turns images into vectors. Fields are hyper-parameters; what `fit` learned ends in an
+    underscore.
+    """
 
     def fit(self, images: Images, labels: Labels, *, resources: Resources = ...) -> "Embedder":
         """Learn from labelled images, forgetting what was learned before; returns itself."""
@@ -40,13 +44,14 @@ class Reranker(Protocol):
     """Gives the distances of queries to a gallery, by what the gallery says about each match.
 
     Attributes:
-        version: raised when the method's numbers change; results of another version are others (see `papers.store`).
-        settings: "online" (a query sees the gallery alone), "transductive" (it sees the other queries too), or both.
+        version: raised when the method's numbers change; results of another version are others.
+        settings: "online" (a query sees the gallery alone), "transductive" (it sees the other
+            queries too), or both.
         setting: the one in use; by default as published.
         needs: "affinity" (any distances will do) or "vectors" (coordinates are needed).
         uses_camera: whether `Features.camera` has an influence.
-        comparable: whether distances of different queries may be held against one threshold (those that are scaled by
-            query may not; a link probability always may).
+        comparable: whether distances of different queries may be held against one threshold (those
+            that are scaled by query may not; a link probability always may).
     """
 
     version: ClassVar[int]
@@ -71,17 +76,23 @@ class Reranker(Protocol):
         """Learn from labelled embeddings, forgetting what was learned before; returns itself."""
         ...
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources = ...) -> Iterator[DistanceBlock]:
-        """Distances of every query to every gallery image, in blocks of queries, in the order of the queries."""
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources = ...
+    ) -> Iterator[DistanceBlock]:
+        """Distances of every query to every gallery image, in blocks of queries, in the order of
+        the queries.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row an image that was the query.
+    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row
+    an image that was the query.
 
     Attributes:
-        entries: compressed rows (start, column, value), one a node; in the online view one a gallery image, then one a query.
+        entries: compressed rows (start, column, value), one a node; in the online view one a
+            gallery image, then one a query.
         queries: int64 [q], the row of each query.
         tail: what is added to every base distance.
     """
@@ -95,9 +106,10 @@ class Corrections:
 class DistanceSource(Protocol):
     """What a re-ranker starts from: a union of gallery and queries, with distances.
 
-    Nodes 0 .. g-1 are the gallery; queries that are not in it follow in their order. `gallery.RetrievalSet` is the kind that has
-    vectors, `graph.reranked.Reranked` the kind that another method's distances make. Distances need not be symmetric: the
-    first image of a pair is the one that was the query.
+    Nodes 0 .. g-1 are the gallery; queries that are not in it follow in their order.
+    `gallery.RetrievalSet` is the kind that has vectors, `graph.reranked.Reranked` the kind that
+    another method's distances make. Distances need not be symmetric: the first image of a pair is
+    the one that was the query.
 
     Attributes:
         own: int64 [q], the gallery image that a query itself is, or -1.
@@ -149,22 +161,30 @@ class DistanceSource(Protocol):
         ...
 
     def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the gallery's side."""
+        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the
+        gallery's side.
+        """
         ...
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
         """Distances of the queries start .. stop-1 to the gallery."""
         ...
 
-    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def pairs(
+        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
         ...
 
-    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def gallery_pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images, as the gallery alone gives them."""
         ...
 
-    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def query_pairs(
+        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed queries to listed gallery images."""
         ...
 
@@ -176,12 +196,19 @@ class DistanceSource(Protocol):
         """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
         ...
 
-    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
+    def blocks(
+        self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances"
+    ) -> Iterator[tuple[int, int]]:
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside
+        its two rows of distances.
+        """
         ...
 
     def answer(
-        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
+        self,
+        start: int,
+        distance: Float32[np.ndarray, "b g"],
+        probability: Float32[np.ndarray, "b g"] | None = None,
     ) -> DistanceBlock:
         """A block of results in which no query finds itself."""
         ...
@@ -189,7 +216,9 @@ class DistanceSource(Protocol):
 
 @runtime_checkable
 class FromAffinity(Protocol):
-    """A re-ranker that can start from any distances (`needs` is "affinity"), and so stand after another in A+B."""
+    """A re-ranker that can start from any distances (`needs` is "affinity"), and so stand after
+    another in A+B.
+    """
 
     def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
         """What `distances` gives, from an affinity instead of vectors."""
@@ -198,9 +227,13 @@ class FromAffinity(Protocol):
 
 @runtime_checkable
 class GivesAffinity(Protocol):
-    """A re-ranker whose distances are an affinity in full, from which another method starts in A+B."""
+    """A re-ranker whose distances are an affinity in full, from which another method starts in
+    A+B.
+    """
 
-    def affinity(self, query: Features, gallery: Gallery, *, resources: Resources | None = ...) -> DistanceSource:
+    def affinity(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = ...
+    ) -> DistanceSource:
         """The union of gallery and queries, with these distances."""
         ...
 
@@ -209,21 +242,28 @@ class GivesAffinity(Protocol):
 class Transforms(Protocol):
     """A re-ranker that gives new vectors; in A+B the other method runs on them.
 
-    Where it has an attribute `metric`, that is what the distance of two of them is; else it is what it was.
+    Where it has an attribute `metric`, that is what the distance of two of them is; else it is what
+    it was.
     """
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources = ...) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources = ...
+    ) -> tuple[Features, Features]:
         """The queries' and the gallery's new vectors, with their items and cameras."""
         ...
 
 
 @runtime_checkable
 class Rescores(Protocol):
-    """A re-ranker that gives new distances to the nearest images and has a tail beyond, and so can stand first in A+B."""
+    """A re-ranker that gives new distances to the nearest images and has a tail beyond, and so can
+    stand first in A+B.
+    """
 
     @property
     def tail(self) -> float:
-        """What is added to the base distance of an image that the method does not score, or that A+B does not keep."""
+        """What is added to the base distance of an image that the method does not score, or that
+        A+B does not keep.
+        """
         ...
 
     @property
@@ -253,7 +293,9 @@ class Learned(Protocol):
         resources: Resources | None = None,
         folder: Path | None = None,
     ) -> Reranker:
-        """As `Reranker.fit`; with a folder, from where an earlier call stopped, to the same end result."""
+        """As `Reranker.fit`; with a folder, from where an earlier call stopped, to the same end
+        result.
+        """
         ...
 
 
@@ -265,10 +307,12 @@ class Explanation:
         nodes: int64 [n], gallery rows of the query's graph, in the method's order.
         edges: int64 [e, 2], places in `nodes`: the first hears the second.
         weights: float32 [e], how much.
-        probability: float32 [n] in [0, 1], that a node shows the query's identity; None where a method gives none.
+        probability: float32 [n] in [0, 1], that a node shows the query's identity; None where a
+            method gives none.
         before: int64 [n], each node's rank in the gallery by the base distance, from 1.
         after: int64 [n], the same by the method's distance.
-        heard: float32 [n], how much the query itself hears each node; None where it is no node of the graph.
+        heard: float32 [n], how much the query itself hears each node; None where it is no node of
+            the graph.
     """
 
     nodes: Int64[np.ndarray, " n"]
@@ -284,7 +328,9 @@ class Explanation:
 class Explains(Protocol):
     """A re-ranker that can say what moved a result."""
 
-    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
         """The graph of one query.
 
         Raises:
@@ -297,7 +343,9 @@ class Explains(Protocol):
 class Hears(Protocol):
     """A re-ranker whose graphs can be shown for a few images, each of which hears the others."""
 
-    def heard(self, features: Features, *, resources: Resources | None = None) -> dict[str, Float32[np.ndarray, "n n"]]:
+    def heard(
+        self, features: Features, *, resources: Resources | None = None
+    ) -> dict[str, Float32[np.ndarray, "n n"]]:
         """How much image i hears of image j, by what the graph is called."""
         ...
 
@@ -309,7 +357,9 @@ def need_cosine(affinity: DistanceSource, method: str) -> None:
 
 
 def fingerprint(method: Any) -> tuple[str, str]:
-    """Names a method with its options, and what it has learned; values derived from a gallery are kept under it."""
+    """Names a method with its options, and what it has learned; values derived from a gallery are
+    kept under it.
+    """
     learned = hashlib.blake2b(digest_size=16)
     for key, value in sorted(vars(method).items()):
         if isinstance(value, Reranker):
@@ -319,7 +369,9 @@ def fingerprint(method: Any) -> tuple[str, str]:
             for name, part in sorted(tensors.items()):
                 is_tensor = isinstance(part, torch.Tensor)
                 known = (
-                    part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes() if is_tensor else repr(part).encode()
+                    part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+                    if is_tensor
+                    else repr(part).encode()
                 )
                 learned.update(f"{key}{name}:".encode() + known)
     return described(method), learned.hexdigest()
@@ -327,5 +379,9 @@ def fingerprint(method: Any) -> tuple[str, str]:
 
 def described(method: Any) -> str:
     """A method with its options, as text."""
-    options = ", ".join(f"{field.name}={getattr(method, field.name)!r}" for field in dataclasses.fields(method) if field.init)
+    options = ", ".join(
+        f"{field.name}={getattr(method, field.name)!r}"
+        for field in dataclasses.fields(method)
+        if field.init
+    )
     return f"{type(method).__name__}({options})"

@@ -8,11 +8,14 @@ from jaxtyping import Float32, Int32
 from graphreid.types import DistanceBlock, Ranking
 
 _ROWS = 64
-"""Queries that are sorted in one go, where all of a block need not be: sorting takes three times the room of the distances."""
+"""Queries that are sorted in one go, where all of a block need not be: sorting takes three times
+the room of the distances.
+"""
 
 
 def first(distance: Float32[np.ndarray, "b g"], top: int) -> Int32[np.ndarray, "b top"]:
-    """Columns of the `top` smallest of each row, ascending, equal distances by column; -1 where +inf.
+    """Columns of the `top` smallest of each row, ascending, equal distances by column; -1 where
+    +inf.
 
     Args:
         distance: float32 [b, g].
@@ -64,7 +67,15 @@ def rank(blocks: Iterable[DistanceBlock], top: int) -> Ranking:
     for block in blocks:
         order = first(block.distance, top)
         orders.append(order)
-        distances.append(np.where(order < 0, np.float32(np.inf), np.take_along_axis(block.distance, order, 1)))
+        distances.append(
+            np.where(order < 0, np.float32(np.inf), np.take_along_axis(block.distance, order, 1))
+        )
         if block.probability is not None:
-            probabilities.append(np.where(order < 0, np.float32(0), np.take_along_axis(block.probability, order, 1)))
-    return Ranking(np.concatenate(orders), np.concatenate(distances), np.concatenate(probabilities) if probabilities else None)
+            probabilities.append(
+                np.where(order < 0, np.float32(0), np.take_along_axis(block.probability, order, 1))
+            )
+    return Ranking(
+        np.concatenate(orders),
+        np.concatenate(distances),
+        np.concatenate(probabilities) if probabilities else None,
+    )

@@ -37,7 +37,8 @@ class Resources:
 
     Attributes:
         device: a torch device, "cpu" or "cuda".
-        memory: bytes that a call may use beyond its inputs, None for a moderate default. Block sizes follow from it.
+        memory: bytes that a call may use beyond its inputs, None for a moderate default. Block
+            sizes follow from it.
         threads: processor threads, None for all.
         progress: told how far long work is; None for silence.
 
@@ -58,15 +59,22 @@ class Resources:
         if device.type not in ("cpu", "cuda"):
             raise ValueError(f"device {self.device!r} is not supported: write cpu or cuda")
         if device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, and this machine shows no CUDA device: use --device cpu")
+            raise ValueError(
+                "device is cuda, and this machine shows no CUDA device: use --device cpu"
+            )
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f"device is {self.device}, and this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+            raise ValueError(
+                f"device is {self.device}, and this machine has cuda:0 to "
+                f"cuda:{torch.cuda.device_count() - 1}"
+            )
         if self.memory is not None and self.memory <= 0:
             raise ValueError(f"memory is {self.memory} bytes: it must be positive")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: it must be at least 1")
 
-    def rows(self, row_bytes: int, *, fixed_bytes: int = 0, most: int = 2048, what: str = "this") -> int:
+    def rows(
+        self, row_bytes: int, *, fixed_bytes: int = 0, most: int = 2048, what: str = "this"
+    ) -> int:
         """How many rows of a block fit the memory.
 
         Args:
@@ -83,12 +91,17 @@ class Resources:
         if fit < 1:
             # rounded so that what the message names is enough
             need = math.ceil((fixed_bytes + row_bytes) / 2**20)
-            raise ValueError(f"memory of {memory // 2**20} MB is too small: {what} needs at least {need} MB (--memory)")
+            raise ValueError(
+                f"memory of {memory // 2**20} MB is too small: {what} needs at least {need} MB "
+                f"(--memory)"
+            )
         return int(min(fit, most))
 
     @contextmanager
     def limits(self) -> Generator[None]:
-        """Within it torch uses `threads` threads, and so do compiled loops where numba is there already."""
+        """Within it torch uses `threads` threads, and so do compiled loops where numba is there
+        already.
+        """
         before, numba = torch.get_num_threads(), sys.modules.get("numba") if self.threads else None
         loops = numba.get_num_threads() if numba else 0
         torch.set_num_threads(self.threads or before)
@@ -109,3 +122,9 @@ class Resources:
             yield item
             if self.progress:
                 self.progress(what, done + 1, total)
+
+
+def slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    """start .. stop in steps."""
+    for begin in range(start, stop, step):
+        yield slice(begin, min(begin + step, stop))

@@ -1,4 +1,6 @@
-"""The only place that touches global random state. Seeding wraps the whole of a `fit`, and puts back what was there."""
+"""The only place that touches global random state. Seeding wraps the whole of a `fit`, and puts
+back what was there.
+"""
 
 import random
 from collections.abc import Generator
@@ -32,7 +34,8 @@ def seeded(seed: int) -> Generator[None]:
 
 
 def generator(seed: int, *keys: int) -> np.random.Generator:
-    """A generator of its own for each `keys` (an epoch, a query, a camera), independent of the order of use.
+    """A generator of its own for each `keys` (an epoch, a query, a camera), independent of the
+    order of use.
 
     Raises:
         ValueError: `seed` is not in 0 .. 2^32 - 1.

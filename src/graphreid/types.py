@@ -1,7 +1,8 @@
 """The values that flow through the package: frozen, and checked where they are born.
 
-`Features` is what inference may see; there is no identity in it, so that a re-ranker cannot leak labels. `Labels` is
-what `fit` and `evaluate` see besides. Everything a re-ranker answers is a stream of `DistanceBlock`s.
+`Features` is what inference may see; there is no identity in it, so that a re-ranker cannot leak
+labels. `Labels` is what `fit` and `evaluate` see besides. Everything a re-ranker answers is a
+stream of `DistanceBlock`s.
 """
 
 import hashlib
@@ -19,14 +20,18 @@ ROLES = ("normal", "junk", "distractor")
 Zero = Literal["refuse", "keep"]
 
 Text = Shaped[np.ndarray, " n"]
-"""Text, a value a row (NumPy's text types differ in length, which run-time checkers take for different types)."""
+"""Text, a value a row (NumPy's text types differ in length, which run-time checkers take for
+different types).
+"""
 
 
 def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
-    """Numbers for ids that may be numbers or text, the same number for the same value in every file.
+    """Numbers for ids that may be numbers or text, the same number for the same value in every
+    file.
 
-    An integer stands for itself, and so does text that is an integer's canonical spelling ("17", "-1", not "017").
-    Other text becomes a 62-bit hash of itself, at least 2^40, so that it never meets a number in use.
+    An integer stands for itself, and so does text that is an integer's canonical spelling ("17",
+    "-1", not "017"). Other text becomes a 62-bit hash of itself, at least 2^40, so that it never
+    meets a number in use.
 
     Args:
         values: [n] integers, or text.
@@ -58,7 +63,9 @@ def _code(name: str) -> int:
     digits = name.removeprefix("-")
     if digits.isdecimal() and digits.isascii() and len(digits) <= 12 and str(int(name)) == name:
         return int(name)
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 2 | 1 << 40
+    return (
+        int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 2 | 1 << 40
+    )
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -66,13 +73,17 @@ class Features:
     """Images as inference sees them: a vector each, an id each, and the camera where it is known.
 
     Attributes:
-        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float types are converted.
-        items: text [n], unique. Without given items an id is unique to this object, so that no two objects share an image.
+        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float
+            types are converted.
+        items: text [n], unique. Without given items an id is unique to this object, so that no two
+            objects share an image.
         camera: int64 [n], or None where the data has no cameras. Text is coded by value (`codes`).
-        zero: what to do with a vector of zeros: "refuse" it with its row, or "keep" it (its cosine to everything is 0).
+        zero: what to do with a vector of zeros: "refuse" it with its row, or "keep" it (its cosine
+            to everything is 0).
 
     Raises:
-        ValueError: wrong shape or type, a row with NaN or infinity, a zero row, a repeated item, lengths that differ.
+        ValueError: wrong shape or type, a row with NaN or infinity, a zero row, a repeated item,
+            lengths that differ.
     """
 
     vectors: NDArray[np.float32]
@@ -81,18 +92,27 @@ class Features:
     zero: Zero
 
     def __init__(
-        self, vectors: ArrayLike, items: ArrayLike | None = None, camera: ArrayLike | None = None, zero: Zero = "refuse"
+        self,
+        vectors: ArrayLike,
+        items: ArrayLike | None = None,
+        camera: ArrayLike | None = None,
+        zero: Zero = "refuse",
     ) -> None:
         checked = _vectors(vectors)
         n = len(checked)
         source = secrets.token_hex(6)
-        names = np.asarray([f"{source}#{row}" for row in range(n)] if items is None else items).astype(str)
+        names = np.asarray(
+            [f"{source}#{row}" for row in range(n)] if items is None else items
+        ).astype(str)
         if names.shape != (n,):
             raise ValueError(f"items has {names.size} values for {n} vectors: give one id a vector")
         _unique(names)
         cameras = None if camera is None else codes(camera, "camera")
         if cameras is not None and len(cameras) != n:
-            raise ValueError(f"camera has {len(cameras)} values for {n} vectors: give one a vector, or none at all")
+            raise ValueError(
+                f"camera has {len(cameras)} values for {n} vectors: give one a vector, or none at "
+                f"all"
+            )
         _check_rows(checked, zero)
         object.__setattr__(self, "vectors", checked)
         object.__setattr__(self, "items", names)
@@ -119,8 +139,10 @@ class Labels:
 
     Attributes:
         identity: int64 [n]; text is coded by value (`codes`).
-        camera: int64 [n] or None, for the rule that removes an identity's images from the query's own camera.
-        role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is junk, all others normal.
+        camera: int64 [n] or None, for the rule that removes an identity's images from the query's
+            own camera.
+        role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is
+            junk, all others normal.
 
     Raises:
         ValueError: lengths that differ, or a role that is none of the three.
@@ -130,15 +152,24 @@ class Labels:
     camera: NDArray[np.int64] | None
     role: NDArray[np.int8]
 
-    def __init__(self, identity: ArrayLike, camera: ArrayLike | None = None, role: ArrayLike | None = None) -> None:
+    def __init__(
+        self, identity: ArrayLike, camera: ArrayLike | None = None, role: ArrayLike | None = None
+    ) -> None:
         identities = codes(identity, "identity")
         n = len(identities)
         cameras = None if camera is None else codes(camera, "camera")
         if cameras is not None and len(cameras) != n:
-            raise ValueError(f"camera has {len(cameras)} values for {n} identities: give one each, or none at all")
-        roles = _roles(np.where(identities == -1, JUNK, NORMAL) if role is None else np.asarray(role))
+            raise ValueError(
+                f"camera has {len(cameras)} values for {n} identities: give one each, or none at "
+                f"all"
+            )
+        roles = _roles(
+            np.where(identities == -1, JUNK, NORMAL) if role is None else np.asarray(role)
+        )
         if len(roles) != n:
-            raise ValueError(f"role has {len(roles)} values for {n} identities: give one each, or none at all")
+            raise ValueError(
+                f"role has {len(roles)} values for {n} identities: give one each, or none at all"
+            )
         object.__setattr__(self, "identity", identities)
         object.__setattr__(self, "camera", cameras)
         object.__setattr__(self, "role", roles)
@@ -182,8 +213,10 @@ class DistanceBlock:
 
     Attributes:
         start: the first query's index among the queries.
-        distance: float32 [b, g], smaller is closer, columns in gallery order; +inf where the gallery image is the query.
-        probability: float32 [b, g] in [0, 1], that the two show one identity; None where a method gives none.
+        distance: float32 [b, g], smaller is closer, columns in gallery order; +inf where the
+            gallery image is the query.
+        probability: float32 [b, g] in [0, 1], that the two show one identity; None where a method
+            gives none.
     """
 
     start: int
@@ -193,9 +226,11 @@ class DistanceBlock:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The first `top` gallery images of each query, nearest first; equal distances go by gallery index.
+    """The first `top` gallery images of each query, nearest first; equal distances go by gallery
+    index.
 
-    A query that is in the gallery itself has one image fewer to find: its last place holds order -1, distance +inf.
+    A query that is in the gallery itself has one image fewer to find: its last place holds order
+    -1, distance +inf.
 
     Attributes:
         order: int32 [q, top], gallery indices.
@@ -208,8 +243,12 @@ class Ranking:
     probability: Float32[np.ndarray, "q top"] | None = None
 
 
-def places(values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-    """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that is not there."""
+def places(
+    values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]
+) -> Int64[np.ndarray, " m"]:
+    """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that
+    is not there.
+    """
     if not len(values):
         return np.full(len(wanted), -1)
     order = np.argsort(values, kind="stable")
@@ -218,7 +257,8 @@ def places(values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]) -
 
 
 def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
-    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph either.
+    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph
+    either.
 
     Raises:
         ValueError: lengths that differ, or all are junk.
@@ -227,7 +267,10 @@ def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
         raise ValueError(f"{len(labels)} labels for {len(features)} vectors: give one each")
     keep = labels.role != JUNK
     if not keep.any():
-        raise ValueError(f"all {len(features)} images are junk (identity -1, or by their role): give some with identities")
+        raise ValueError(
+            f"all {len(features)} images are junk (identity -1, or by their role): give some with "
+            f"identities"
+        )
     return (features, labels) if keep.all() else (features.take(keep), labels.take(keep))
 
 
@@ -239,7 +282,9 @@ def _vectors(given: Any) -> NDArray[np.float32]:
         raise ValueError(f"vectors must be numbers, not {vectors.dtype}")
     if not len(vectors):
         raise ValueError("vectors is empty: there must be at least one image")
-    with np.errstate(over="ignore"):  # what is too large becomes infinity, and is refused with its row
+    with np.errstate(
+        over="ignore"
+    ):  # what is too large becomes infinity, and is refused with its row
         return np.ascontiguousarray(vectors, np.float32)
 
 
@@ -248,14 +293,21 @@ def _check_rows(vectors: NDArray[np.float32], zero: Zero) -> None:
         raise ValueError(f"zero is {zero!r}: choose 'refuse' or 'keep'")
     for start in range(0, len(vectors), 4096):
         block = vectors[start : start + 4096]
-        # one pass: a sum of squares is finite and positive for every good row, whatever NaN or infinity it holds
+        # one pass: a sum of squares is finite and positive for every good row, whatever NaN or
+        # infinity it holds
         squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
         bad = ~np.isfinite(squares)
         if bad.any():
-            raise ValueError(f"vectors has NaN or infinity in row {start + int(bad.argmax())}: mend or drop that image")
+            raise ValueError(
+                f"vectors has NaN or infinity in row {start + int(bad.argmax())}: mend or drop "
+                f"that image"
+            )
         if zero == "refuse" and (squares == 0).any():
             row = start + int((squares == 0).argmax())
-            raise ValueError(f"vectors is all zeros in row {row}: drop that image, or keep it with zero='keep' (--zero keep)")
+            raise ValueError(
+                f"vectors is all zeros in row {row}: drop that image, or keep it with zero='keep' "
+                f"(--zero keep)"
+            )
 
 
 def _unique(items: Text) -> None:
@@ -264,7 +316,10 @@ def _unique(items: Text) -> None:
     names, counts = np.unique(items, return_counts=True)
     name = str(names[counts > 1][0])
     rows = np.flatnonzero(items == name)[:2]
-    raise ValueError(f"item {name!r} stands in rows {rows[0]} and {rows[1]}: an item is one image, give each its own id")
+    raise ValueError(
+        f"item {name!r} stands in rows {rows[0]} and {rows[1]}: an item is one image, give each "
+        f"its own id"
+    )
 
 
 def _roles(given: NDArray[Any]) -> NDArray[np.int8]:
@@ -279,5 +334,7 @@ def _roles(given: NDArray[Any]) -> NDArray[np.int8]:
         role[given.astype(str) == name] = code
     if (role < 0).any():
         row = int((role < 0).argmax())
-        raise ValueError(f"role is {str(given[row])!r} in row {row}: it must be one of {', '.join(ROLES)}")
+        raise ValueError(
+            f"role is {str(given[row])!r} in row {row}: it must be one of {', '.join(ROLES)}"
+        )
     return role

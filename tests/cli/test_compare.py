@@ -7,8 +7,8 @@ from PIL import Image
 
 from graphreid.cli import main
 from graphreid.cli.calibrate import THRESHOLD, digest, read_threshold
-from graphreid.features.features_file import save_features
 from graphreid.datasets.images import Images
+from graphreid.features.features_file import save_features
 from graphreid.models import load_embedder
 from graphreid.training.run_folder import MODEL
 from tests.cli.test_export import make_run
@@ -33,7 +33,9 @@ def images(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> tuple[Path, Path]:
-    """Vectors of 20 identities, two cameras; one of 400 pairs of two identities is nearer than 0.5."""
+    """Vectors of 20 identities, two cameras; one of 400 pairs of two identities is nearer than
+    0.5.
+    """
     rng = np.random.default_rng(1)
     centres = np.concatenate([np.eye(16), rng.normal(size=(4, 16))]).astype(np.float32)
     paths = tmp_path / "q.npz", tmp_path / "g.npz"
@@ -48,7 +50,18 @@ def compare(run: Path, one: Path, other: Path) -> int:
 
 
 def calibrate(run: Path, labelled: tuple[Path, Path], *more: str) -> int:
-    return main(["calibrate", "--model", str(run), "--query", str(labelled[0]), "--gallery", str(labelled[1]), *more])
+    return main(
+        [
+            "calibrate",
+            "--model",
+            str(run),
+            "--query",
+            str(labelled[0]),
+            "--gallery",
+            str(labelled[1]),
+            *more,
+        ]
+    )
 
 
 def test_similarity_and_verdict(
@@ -59,7 +72,9 @@ def test_similarity_and_verdict(
     out = capsys.readouterr().out
     unit = load_embedder(run / MODEL).embed(Images(images, np.array(["a", "b", "c"]))).vectors
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
-    assert f"similarity {unit[0] @ unit[1]:.4f} (cosine), distance {1 - unit[0] @ unit[1]:.4f}" in out
+    assert (
+        f"similarity {unit[0] @ unit[1]:.4f} (cosine), distance {1 - unit[0] @ unit[1]:.4f}" in out
+    )
     assert "no verdict" in out
     assert compare(run, images[0], images[0]) == 0
     assert "similarity 1.0000 (cosine), distance 0.0000" in capsys.readouterr().out
@@ -92,7 +107,11 @@ def test_the_threshold_lets_the_asked_share_of_wrong_pairs_pass(
 
 
 def test_what_is_refused(
-    run: Path, images: list[Path], labelled: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path,
+    images: list[Path],
+    labelled: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refused(code: int) -> str:
         assert code == 2
@@ -103,15 +122,25 @@ def test_what_is_refused(
     (run / THRESHOLD).unlink(missing_ok=True)
     assert "none.png: no such image" in refused(compare(run, images[0], tmp_path / "none.png"))
     assert "no training run" in refused(compare(tmp_path, images[0], images[1]))
-    assert "can't be seen in 380 wrong pairs" in refused(calibrate(run, labelled, "--false-match-rate", "0.001"))
+    assert "can't be seen in 380 wrong pairs" in refused(
+        calibrate(run, labelled, "--false-match-rate", "0.001")
+    )
     save_features(tmp_path / "thin.npz", np.ones((2, 3), np.float32), {"identity": np.arange(2)})
-    assert "vectors 3 wide, and the run's are 16" in refused(calibrate(run, (tmp_path / "thin.npz", labelled[1])))
+    assert "vectors 3 wide, and the run's are 16" in refused(
+        calibrate(run, (tmp_path / "thin.npz", labelled[1]))
+    )
     vectors = {key: np.load(labelled[0])[key] for key in ("vectors", "identity", "camera")}
-    save_features(tmp_path / "other.npz", vectors.pop("vectors"), vectors, embedder="another flip=True")
-    assert "other.npz: made by another run" in refused(calibrate(run, (tmp_path / "other.npz", labelled[1])))
+    save_features(
+        tmp_path / "other.npz", vectors.pop("vectors"), vectors, embedder="another flip=True"
+    )
+    assert "other.npz: made by another run" in refused(
+        calibrate(run, (tmp_path / "other.npz", labelled[1]))
+    )
     columns = {"identity": np.arange(20) + 50, "camera": np.zeros(20, int)}
     save_features(tmp_path / "strangers.npz", np.load(labelled[0])["vectors"], columns)
-    assert "no pair of one identity counts" in refused(calibrate(run, (tmp_path / "strangers.npz", labelled[1])))
+    assert "no pair of one identity counts" in refused(
+        calibrate(run, (tmp_path / "strangers.npz", labelled[1]))
+    )
     assert not (run / THRESHOLD).exists()
     (run / THRESHOLD).write_text("{")
     assert "not readable" in refused(compare(run, images[0], images[1]))

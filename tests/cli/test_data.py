@@ -24,7 +24,9 @@ def source(tmp_path: Path) -> Path:
     for identity in range(6):
         (folder / f"id{identity}").mkdir(parents=True)
         for camera in (1, 2):
-            Image.new("RGB", (8, 8), (identity, camera, 0)).save(folder / f"id{identity}/x_c{camera}.jpg")
+            Image.new("RGB", (8, 8), (identity, camera, 0)).save(
+                folder / f"id{identity}/x_c{camera}.jpg"
+            )
     return folder
 
 
@@ -48,16 +50,31 @@ def test_import_and_check(tmp_path: Path, source: Path, capsys: pytest.CaptureFi
 def test_public_sets_are_imported_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     sets = {"market1501": MARKET, "dukemtmc-reid": DUKE, "veri-776": VERI}
     for name, files in sets.items():
-        assert run("import", name, tree(tmp_path / name, files), "--out", tmp_path / f"out {name}") == 0
+        assert (
+            run("import", name, tree(tmp_path / name, files), "--out", tmp_path / f"out {name}")
+            == 0
+        )
         printed = capsys.readouterr().out
         assert "warning: the counts are not those of the published" in printed
         assert ("was withdrawn by its authors in 2019" in printed) == (name == "dukemtmc-reid")
         assert run("check", tmp_path / f"out {name}") == 0
     capsys.readouterr()
     cuhk = tree(tmp_path / "cuhk", [f"labeled/{name}" for name in CUHK])
-    assert run("import", "cuhk03-np", cuhk, "--out", tmp_path / "cuhk out", "--boxes", "labeled") == 0
+    assert (
+        run("import", "cuhk03-np", cuhk, "--out", tmp_path / "cuhk out", "--boxes", "labeled") == 0
+    )
     assert "labeled: labeled boxes" in capsys.readouterr().out
-    assert run("import", "msmt17", msmt(tmp_path / "msmt"), "--out", tmp_path / "msmt out", "--join-val") == 0
+    assert (
+        run(
+            "import",
+            "msmt17",
+            msmt(tmp_path / "msmt"),
+            "--out",
+            tmp_path / "msmt out",
+            "--join-val",
+        )
+        == 0
+    )
     assert "6 images in" in capsys.readouterr().out
     assert run("check", tmp_path / "msmt out") == 0  # identities of train and test are told apart
 
@@ -75,7 +92,9 @@ def test_skipping_is_told(tmp_path: Path, source: Path, capsys: pytest.CaptureFi
     assert "11 images in" in printed
 
 
-def test_check_fails_on_errors_and_shows_them(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]):
+def test_check_fails_on_errors_and_shows_them(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+):
     run("import", "folder", source, "--out", tmp_path / "data")
     for file in sorted((tmp_path / "data/images").rglob("*.jpg"))[:7]:
         file.unlink()
@@ -88,7 +107,10 @@ def test_check_fails_on_errors_and_shows_them(tmp_path: Path, source: Path, caps
 
 
 def test_findings_that_cannot_be_written_are_refused_before_the_images_are_read(
-    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    source: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     assert run("import", "folder", source, "--out", tmp_path / "data") == 0
 
@@ -105,7 +127,10 @@ def test_findings_that_cannot_be_written_are_refused_before_the_images_are_read(
     [
         ("check SOURCE", "no such file: make a data folder"),
         ("import market SOURCE --out NEW", "no set 'market' can be imported"),
-        ("import omniglot SOURCE --out NEW --camera-pattern x", "omniglot has no option --camera-pattern"),
+        (
+            "import omniglot SOURCE --out NEW --camera-pattern x",
+            "omniglot has no option --camera-pattern",
+        ),
         ("import omniglot SOURCE --out NEW", "neither omniglot.npz nor the folders"),
         ("import grocery SOURCE --out NEW", "neither index.csv nor the folders"),
         ("import folder SOURCE --out SOURCE", "exists already"),
@@ -124,7 +149,9 @@ def test_findings_that_cannot_be_written_are_refused_before_the_images_are_read(
         ("import folder SOURCE --out NEW --test-share 2", "test share is 2.0"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], words: str, message: str):
+def test_bad_input_is_one_line(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+):
     (tmp_path / "empty/id").mkdir(parents=True)
     places = {"SOURCE": str(source), "NEW": f"{tmp_path}/new", "EMPTY": f"{tmp_path}/empty"}
     for name, place in places.items():

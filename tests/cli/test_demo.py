@@ -18,7 +18,9 @@ def commands(monkeypatch: pytest.MonkeyPatch, out: Path, *, failing: str = "") -
     return given
 
 
-def test_its_commands_are_commands_and_name_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_commands_are_commands_and_name_every_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = commands(monkeypatch, tmp_path / "demo")
     for command in given:
         app.parse_args(command, exit_on_error=False, print_error=False)
@@ -34,7 +36,9 @@ def test_it_ends_where_a_command_fails(tmp_path: Path, monkeypatch: pytest.Monke
     assert commands(monkeypatch, tmp_path / "demo", failing="train")[-1][0] == "train"
 
 
-def test_a_seed_that_is_none_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_seed_that_is_none_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "-1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "demo").exists()

@@ -21,7 +21,10 @@ def test_json_and_table_are_the_librarys_numbers(
     out = tmp_path / "r.json"
     methods = ["cosine", "k-reciprocal:k1=8"]
     arguments = [part for name in methods for part in ("--method", name)]
-    assert main(["evaluate", "--query", query, "--gallery", gallery, *arguments, "--json", str(out)]) == 0
+    assert (
+        main(["evaluate", "--query", query, "--gallery", gallery, *arguments, "--json", str(out)])
+        == 0
+    )
     printed = capsys.readouterr().out
     given = json.loads(out.read_text())
     assert list(given["methods"]) == methods
@@ -40,14 +43,18 @@ def test_json_and_table_are_the_librarys_numbers(
         assert f"{report.mean_ap():.3f}" in printed
 
 
-def test_tracks_of_the_gallery(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracks_of_the_gallery(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     query, gallery = files
     command = ["evaluate", "--query", query, "--method", "cosine", "--tracks"]
     assert main([*command, "--gallery", gallery]) == 2
     assert "it has no column track" in capsys.readouterr().err
     given = dict(np.load(gallery))
     given["identity"] = np.where(np.arange(len(given["identity"])) % 4 == 0, -1, given["identity"])
-    given["track"] = np.array([f"{i} {c}" for i, c in zip(given["identity"], given["camera"], strict=True)])
+    given["track"] = np.array(
+        [f"{i} {c}" for i, c in zip(given["identity"], given["camera"], strict=True)]
+    )
     with_tracks = str(tmp_path / "tracks.npz")
     np.savez(with_tracks, **given)  # pyright: ignore[reportArgumentType]
     command += ["--gallery", with_tracks]
@@ -76,7 +83,17 @@ def test_junk_is_no_graph_node_unless_asked(files: tuple[str, str], tmp_path: Pa
     scores: list[float] = []
     for source, more in ((junky, []), (clean, []), (junky, ["--keep-junk"])):
         out = tmp_path / "r.json"
-        command = ["evaluate", "--query", query, "--gallery", str(source), "--method", "k-reciprocal:k1=8", "--json", str(out)]
+        command = [
+            "evaluate",
+            "--query",
+            query,
+            "--gallery",
+            str(source),
+            "--method",
+            "k-reciprocal:k1=8",
+            "--json",
+            str(out),
+        ]
         assert main([*command, *more]) == 0
         scores.append(json.loads(out.read_text())["methods"]["k-reciprocal:k1=8"]["mAP"])
     assert scores[0] == pytest.approx(scores[1])
@@ -88,7 +105,18 @@ def test_the_rule_can_be_chosen(files: tuple[str, str], tmp_path: Path) -> None:
     values: set[float] = set()
     for more in ([], ["--rule", "no-camera"], ["--rule", "layumi"], ["--ap", "trapezoid"]):
         out = tmp_path / "r.json"
-        command = ["evaluate", "--query", query, "--gallery", gallery, "--method", "cosine", "--json", str(out), *more]
+        command = [
+            "evaluate",
+            "--query",
+            query,
+            "--gallery",
+            gallery,
+            "--method",
+            "cosine",
+            "--json",
+            str(out),
+            *more,
+        ]
         assert main(command) == 0
         values.add(json.loads(out.read_text())["methods"]["cosine"]["mAP"])
     assert len(values) >= 3
@@ -99,13 +127,31 @@ def test_answers_of_other_programs_stand_beside_methods(
 ) -> None:
     query, gallery = files
     both = ["--query", query, "--gallery", gallery]
-    whole, cut, matrix, out = (str(tmp_path / name) for name in ("whole.npz", "cut.npz", "d.npy", "r.json"))
+    whole, cut, matrix, out = (
+        str(tmp_path / name) for name in ("whole.npz", "cut.npz", "d.npy", "r.json")
+    )
     assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "1000", "--out", whole]) == 0
     assert main(["rerank", "k-reciprocal:k1=8", *both, "--top", "7", "--out", cut]) == 0
     (queries, _), (images, _) = load_features(query), load_features(gallery)
-    np.save(matrix, np.concatenate([block.distance for block in KReciprocal(k1=8).distances(queries, Gallery(images))]))
+    np.save(
+        matrix,
+        np.concatenate(
+            [block.distance for block in KReciprocal(k1=8).distances(queries, Gallery(images))]
+        ),
+    )
     methods = ["cosine", "k-reciprocal:k1=8", whole, matrix]
-    assert main(["evaluate", *both, *(part for name in methods for part in ("--method", name)), "--json", out]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                *both,
+                *(part for name in methods for part in ("--method", name)),
+                "--json",
+                out,
+            ]
+        )
+        == 0
+    )
     given = json.loads(Path(out).read_text())["methods"]
     for name in (whole, matrix):
         for key in ("mAP", "mAP_interval", "mINP", "cmc", "queries"):
@@ -119,20 +165,28 @@ def test_answers_of_other_programs_stand_beside_methods(
     methods = ["k-reciprocal:k1=8", cut, "cosine"]
     words = [*both, *(part for name in methods for part in ("--method", name))]
     assert main(["evaluate", *words, "--json", out, "--report", page]) == 0
-    printed, given, text = capsys.readouterr().out, json.loads(Path(out).read_text()), Path(page).read_text()
+    printed, given, text = (
+        capsys.readouterr().out,
+        json.loads(Path(out).read_text()),
+        Path(page).read_text(),
+    )
     assert "mAP@7 less the first" in printed
     assert "only the first 7 images" in given["rule"]
     for name in methods:
         assert "mAP" not in given["methods"][name]
     assert (
-        given["methods"][cut]["mAP@7"] == given["methods"]["k-reciprocal:k1=8"]["mAP@7"] != given["methods"]["cosine"]["mAP@7"]
+        given["methods"][cut]["mAP@7"]
+        == given["methods"]["k-reciprocal:k1=8"]["mAP@7"]
+        != given["methods"]["cosine"]["mAP@7"]
     )
     assert '<th scope="col">mAP@7</th>' in text
     assert ">mAP</th>" not in text
     assert "place in the list" in text
 
 
-def test_a_method_given_twice_is_refused(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_method_given_twice_is_refused(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     both = ["--query", files[0], "--gallery", files[1], "--json", str(tmp_path / "r.json")]
     assert main(["evaluate", *both, "--method", "cosine", "--method", "cosine"]) == 2
     assert "--method cosine is given 2 times" in capsys.readouterr().err
@@ -146,7 +200,10 @@ def test_vectors_of_two_embedders_are_refused(
     for name in ("one", "other"):
         named[name] = str(tmp_path / f"{name}.npz")
         np.savez(named[name], **np.load(files[1]), embedder=np.array(name))
-    for command in (["evaluate", "--method", "cosine"], ["rerank", "cosine", "--out", str(tmp_path / "r.npz")]):
+    for command in (
+        ["evaluate", "--method", "cosine"],
+        ["rerank", "cosine", "--out", str(tmp_path / "r.npz")],
+    ):
         assert main([*command, "--query", named["one"], "--gallery", named["other"]]) == 2
         said = capsys.readouterr().err
         assert "one.npz and" in said

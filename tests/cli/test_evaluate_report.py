@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from graphreid.cli import main
-from graphreid.features.features_file import save_features
 from graphreid.datasets.manifest import Manifest, write_manifest
+from graphreid.features.features_file import save_features
 from tests.support import labelled
 
 
@@ -15,17 +15,34 @@ def folder(tmp_path: Path) -> Path:
     """q.npz and g.npz with camera names and paths, and a data folder with an image for each row."""
     data = tmp_path / "data"
     data.mkdir()
-    columns: dict[str, list[str]] = {"item": [], "path": [], "identity": [], "camera": [], "split": []}
-    for (features, labels), split in zip(labelled(0, queries=20, images=60), ("query", "gallery"), strict=True):
+    columns: dict[str, list[str]] = {
+        "item": [],
+        "path": [],
+        "identity": [],
+        "camera": [],
+        "split": [],
+    }
+    for (features, labels), split in zip(
+        labelled(0, queries=20, images=60), ("query", "gallery"), strict=True
+    ):
         assert labels.camera is not None
         items = features.items.tolist()
         paths = [f"{item}.png" for item in items]
         cameras = [f"gate {camera}" for camera in labels.camera.tolist()]
-        given = {"identity": labels.identity, "camera": np.array(cameras), "item": features.items, "path": np.array(paths)}
+        given = {
+            "identity": labels.identity,
+            "camera": np.array(cameras),
+            "item": features.items,
+            "path": np.array(paths),
+        }
         save_features(tmp_path / f"{split[0]}.npz", features.vectors, given)
         for number, path in enumerate(paths):
             Image.new("RGB", (16, 32), (number, 90, 200)).save(data / path)
-        for name, values in zip(columns, (items, paths, map(str, labels.identity), cameras, [split] * len(items)), strict=True):
+        for name, values in zip(
+            columns,
+            (items, paths, map(str, labels.identity), cameras, [split] * len(items)),
+            strict=True,
+        ):
             columns[name].extend(values)
     item, path, identity, camera, split = (np.array(values) for values in columns.values())
     write_manifest(Manifest(data, item, path, identity, camera, split, np.full(80, "normal")), data)
@@ -34,13 +51,41 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *more: str | Path) -> int:
     files = ["--query", folder / "q.npz", "--gallery", folder / "g.npz"]
-    return main([str(part) for part in ["evaluate", *files, "--method", "cosine", "--method", "k-reciprocal:k1=5", *more]])
+    return main(
+        [
+            str(part)
+            for part in [
+                "evaluate",
+                *files,
+                "--method",
+                "cosine",
+                "--method",
+                "k-reciprocal:k1=5",
+                *more,
+            ]
+        ]
+    )
 
 
 @pytest.mark.parametrize("source", ["--data", "--images"])
-def test_a_report_with_pictures(folder: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_with_pictures(
+    folder: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = folder / "r.html"
-    assert run(folder, "--report", page, source, folder / "data", "--json", folder / "r.json", "--title", "Of a test") == 0
+    assert (
+        run(
+            folder,
+            "--report",
+            page,
+            source,
+            folder / "data",
+            "--json",
+            folder / "r.json",
+            "--title",
+            "Of a test",
+        )
+        == 0
+    )
     text = page.read_text()
     assert text.count("data:image/webp") > 20
     assert "<h1>Of a test</h1>" in text
@@ -70,12 +115,19 @@ def test_a_report_without_pictures(folder: Path) -> None:
     ],
 )
 def test_what_can_not_be_is_said_in_one_line(
-    folder: Path, options: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    options: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "other").mkdir()
     one = np.array(["x"])
-    write_manifest(Manifest(folder / "other", one, one, one, None, np.array(["query"]), np.array(["normal"])), folder / "other")
+    write_manifest(
+        Manifest(folder / "other", one, one, one, None, np.array(["query"]), np.array(["normal"])),
+        folder / "other",
+    )
     assert run(folder, *options) == 2
     error = capsys.readouterr().err
     assert says in error

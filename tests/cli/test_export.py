@@ -29,9 +29,13 @@ def make_run(folder: Path) -> Path:
     return folder
 
 
-def test_export_with_its_parity_check(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_with_its_parity_check(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     onnx, openvino = tmp_path / "x.onnx", tmp_path / "ov"
-    assert main(["export", str(run), "--onnx", str(onnx), "--openvino", str(openvino), "--flip"]) == 0
+    assert (
+        main(["export", str(run), "--onnx", str(onnx), "--openvino", str(openvino), "--flip"]) == 0
+    )
     told = capsys.readouterr().out
     assert told.count("max abs difference to torch") == 2
     assert "x.onnx: images of 32 x 16 pixels, 16 entries a vector" in told
@@ -39,7 +43,9 @@ def test_export_with_its_parity_check(run: Path, tmp_path: Path, capsys: pytest.
     network, size = load_embedder(run / MODEL).fitted()
     for flip, near in ((True, True), (False, False)):
         extractor = Extractor(network, flip_average=flip)
-        pixels = files.parity_pixels(size)[1][:, :, :, : size[1]] * np.linspace(0.2, 1, size[1], dtype=np.float32)
+        pixels = files.parity_pixels(size)[1][:, :, :, : size[1]] * np.linspace(
+            0.2, 1, size[1], dtype=np.float32
+        )
         for made in (files.onnx_vectors(onnx, pixels), files.openvino_vectors(openvino, pixels)):
             assert (files.apart(made, files.torch_vectors(extractor, pixels)) < 1e-5) == near
 
@@ -73,9 +79,15 @@ def test_nothing_is_written_where_the_check_fails(
     ],
 )
 def test_what_is_refused(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
-    assert main(["export", str(run), *(argument.format(tmp=tmp_path) for argument in arguments)]) == 2
+    assert (
+        main(["export", str(run), *(argument.format(tmp=tmp_path) for argument in arguments)]) == 2
+    )
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1

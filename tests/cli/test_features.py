@@ -14,7 +14,11 @@ from graphreid.cli.features import features
 from graphreid.features.features_file import load_columns, load_features, load_vectors
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-TABLE = "identity,camera,item,path,seen,other\n7,c1,a,a.jpg,true,x\n-1,c2,b,b.jpg,false,y\n8,c1,c,c.jpg,1,z\n"
+TABLE = """identity,camera,item,path,seen,other
+7,c1,a,a.jpg,true,x
+-1,c2,b,b.jpg,false,y
+8,c1,c,c.jpg,1,z
+"""
 
 
 @pytest.fixture
@@ -35,13 +39,24 @@ def test_a_table_by_its_names(given: dict[str, Any], capsys: pytest.CaptureFixtu
     assert columns["camera"].tolist() == ["c1", "c2", "c1"]
     assert columns["path"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
     assert columns["seen"].tolist() == [True, False, True]
-    assert "3 vectors of width 4, with identity, camera, item, path, seen" in capsys.readouterr().out
+    assert (
+        "3 vectors of width 4, with identity, camera, item, path, seen" in capsys.readouterr().out
+    )
 
 
 def test_named_columns_and_a_parquet_table(given: dict[str, Any], tmp_path: Path):
     table = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"pid": ["007", "x", "x"], "cam": [3, 1, 2], "file": ["a", "b", "c"]}), table)
-    features(vectors=given["vectors"], table=table, out=tmp_path / "g", identity="pid", camera="cam", path="file")
+    pq.write_table(
+        pa.table({"pid": ["007", "x", "x"], "cam": [3, 1, 2], "file": ["a", "b", "c"]}), table
+    )
+    features(
+        vectors=given["vectors"],
+        table=table,
+        out=tmp_path / "g",
+        identity="pid",
+        camera="cam",
+        path="file",
+    )
     columns = load_columns(tmp_path / "g")
     assert columns["identity"].tolist() == ["007", "x", "x"]
     assert columns["camera"].tolist() == [3, 1, 2]
@@ -59,7 +74,14 @@ def test_vectors_of_other_kinds(given: dict[str, Any], tmp_path: Path, kind: str
     else:
         file = tmp_path / f"v.{kind[:3]}"
         header = "a,b,c,d" if "header" in kind else ""
-        np.savetxt(file, VECTORS, delimiter=" " if kind == "txt" else ",", header=header, comments="", fmt="%.9g")
+        np.savetxt(
+            file,
+            VECTORS,
+            delimiter=" " if kind == "txt" else ",",
+            header=header,
+            comments="",
+            fmt="%.9g",
+        )
     features(vectors=file, table=given["table"], out=given["out"])
     assert (load_features(given["out"])[0].vectors == VECTORS).all()
 
@@ -119,7 +141,9 @@ def test_bad_vectors_are_named(given: dict[str, Any], tmp_path: Path):
     bad[1, 2] = np.inf
     np.save(given["vectors"], bad)
     refused(r"x\.npy: vectors has NaN or infinity in row 1")
-    np.save(given["vectors"], VECTORS.astype(np.float64) * 1e300)  # and no warning of NumPy's beside it
+    np.save(
+        given["vectors"], VECTORS.astype(np.float64) * 1e300
+    )  # and no warning of NumPy's beside it
     refused(r"x\.npy: vectors has NaN or infinity in row")
     bad[1] = 0
     np.save(given["vectors"], bad)
@@ -142,25 +166,48 @@ def test_bad_vectors_are_named(given: dict[str, Any], tmp_path: Path):
 
 
 def test_the_command(given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = [word for name in ("vectors", "table", "out") for word in (f"--{name}", str(given[name]))]
+    words = [
+        word for name in ("vectors", "table", "out") for word in (f"--{name}", str(given[name]))
+    ]
     assert main(["features", *words, "--camera", "other"]) == 0
     assert load_columns(given["out"])["camera"].tolist() == ["x", "y", "z"]
     capsys.readouterr()
     assert main(["features", *words, "--camera", "none"]) == 2
-    assert capsys.readouterr().err.startswith(f"graphreid: {tmp_path}/x.csv: no column 'none' (--camera)")
+    assert capsys.readouterr().err.startswith(
+        f"graphreid: {tmp_path}/x.csv: no column 'none' (--camera)"
+    )
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> Path:
-    fields: dict[str, Any] = {"gallery_f": VECTORS, "gallery_label": [-1, 0, 2], "gallery_cam": [1, 2, 3]}
+    fields: dict[str, Any] = {
+        "gallery_f": VECTORS,
+        "gallery_label": [-1, 0, 2],
+        "gallery_cam": [1, 2, 3],
+    }
     fields |= {"query_f": VECTORS[:1], "query_label": [2], "query_cam": [1]}
     scipy.io.savemat(tmp_path / "pytorch_result.mat", fields)
     return tmp_path / "pytorch_result.mat"
 
 
-def test_another_toolkits_file_in_two_parts(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_another_toolkits_file_in_two_parts(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     for part in ("query", "gallery"):
-        assert main(["features", "--from", str(result), "--part", part, "--out", str(tmp_path / f"{part}.npz")]) == 0
+        assert (
+            main(
+                [
+                    "features",
+                    "--from",
+                    str(result),
+                    "--part",
+                    part,
+                    "--out",
+                    str(tmp_path / f"{part}.npz"),
+                ]
+            )
+            == 0
+        )
     assert "1 vectors of width 4, with identity, camera:" in capsys.readouterr().out
     gallery, labels = load_features(tmp_path / "gallery.npz")
     assert (gallery.vectors == VECTORS).all()
@@ -184,7 +231,14 @@ def test_names_are_read_only_when_asked(tmp_path: Path, names: Any):
 
 def test_an_npy_file_with_a_list(given: dict[str, Any], tmp_path: Path):
     (tmp_path / "names.txt").write_text("0001_c1.jpg\n0002_c2.jpg\n0003_c3.jpg\n")
-    words = ["--from", str(given["vectors"]), "--list", str(tmp_path / "names.txt"), "--names", "market"]
+    words = [
+        "--from",
+        str(given["vectors"]),
+        "--list",
+        str(tmp_path / "names.txt"),
+        "--names",
+        "market",
+    ]
     assert main(["features", *words, "--out", str(given["out"])]) == 0
     assert load_columns(given["out"])["camera"].tolist() == [1, 2, 3]
 
@@ -194,14 +248,21 @@ def test_options_of_the_two_ways_are_not_mixed(
 ):
     vectors, table = ["--vectors", str(given["vectors"])], ["--table", str(given["table"])]
     for words, message in (
-        ([], "give the vectors with --vectors, or another toolkit's file with --from: one of the two"),
+        (
+            [],
+            "give the vectors with --vectors, or another toolkit's file with --from: one of the "
+            "two",
+        ),
         ([*vectors, "--from", str(result)], "one of the two"),
         (["--from", str(result), *table], "a table and its columns go with --vectors"),
         (["--from", str(result), "--camera", "c"], "a table and its columns go with --vectors"),
         ([*vectors, "--part", "query"], "--part, --list and --names go with --from"),
         ([*vectors, "--names", "market"], "--part, --list and --names go with --from"),
         (["--from", str(result)], "say which with --part query or --part gallery"),
-        (["--from", str(result), "--part", "query", "--names", "market"], "which has no names: leave out --names"),
+        (
+            ["--from", str(result), "--part", "query", "--names", "market"],
+            "which has no names: leave out --names",
+        ),
         (["--from", f"{tmp_path}/gone.mat", "--part", "query"], "gone.mat: No such file"),
     ):
         assert main(["features", *words, "--out", str(given["out"])]) == 2
@@ -214,7 +275,9 @@ def test_options_of_the_two_ways_are_not_mixed(
 def test_bad_vectors_of_another_toolkit_are_named(tmp_path: Path):
     vectors = VECTORS.copy()
     vectors[1] = 0
-    (tmp_path / "f.pkl").write_bytes(pickle.dumps({f"{row}.jpg": vector for row, vector in enumerate(vectors)}))
+    (tmp_path / "f.pkl").write_bytes(
+        pickle.dumps({f"{row}.jpg": vector for row, vector in enumerate(vectors)})
+    )
     with pytest.raises(ValueError, match=r"f\.pkl: vectors is all zeros in row 1"):
         features(source=tmp_path / "f.pkl", out=tmp_path / "f.npz")
     features(source=tmp_path / "f.pkl", out=tmp_path / "f.npz", zero="keep")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from graphreid.cli import main
 from graphreid.features.features_file import save_features
 from graphreid.methods import CAGCN, SGGNN
 from graphreid.methods.persistence import load
+from graphreid.training.precision import trained_in
 from tests.support import labelled
 
 QUICK = ("--k1", "10", "--k2", "5", "--k", "20", "--layers", "2", "--width", "8", "--epochs", "2")
@@ -16,34 +18,99 @@ QUICK = ("--k1", "10", "--k2", "5", "--k", "20", "--layers", "2", "--width", "8"
 def files(tmp_path: Path) -> dict[str, str]:
     for seed, name in ((1, "train"), (2, "validation")):
         _, (features, labels) = labelled(seed, images=90)
-        columns = {"identity": labels.identity + 50 * seed, "camera": labels.camera, "item": features.items}
-        save_features(tmp_path / f"{name}.npz", features.vectors, {**columns, "seen": labels.identity < 3})  # type: ignore[dict-item]
-    return {name: str(tmp_path / f"{name}.npz") for name in ("train", "validation")} | {"out": str(tmp_path / "m.safetensors")}
+        columns: dict[str, Any] = {
+            "identity": labels.identity + 50 * seed,
+            "camera": labels.camera,
+            "item": features.items,
+        }
+        columns["seen"] = labels.identity < 3
+        save_features(tmp_path / f"{name}.npz", features.vectors, columns)
+    return {name: str(tmp_path / f"{name}.npz") for name in ("train", "validation")} | {
+        "out": str(tmp_path / "m.safetensors")
+    }
 
 
-def test_fit_writes_a_method_and_shows_what_it_is_worth(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
+def test_fit_writes_a_method_and_shows_what_it_is_worth(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
     code = main(
-        ["fit", "cagcn:links=4", "--train", files["train"], "--validation", files["validation"], "--out", files["out"],
-         *QUICK, "--edge-weight", "binary", "--lam", "auto"]
-    )  # fmt: skip
+        [
+            "fit",
+            "cagcn:links=4",
+            "--train",
+            files["train"],
+            "--validation",
+            files["validation"],
+            "--out",
+            files["out"],
+            *QUICK,
+            "--edge-weight",
+            "binary",
+            "--lam",
+            "auto",
+        ]
+    )
     assert code == 0
     method = load(files["out"])
     assert isinstance(method, CAGCN)
-    assert (method.links, method.k1, method.layers, method.edge_weight, method.lam) == (4, 10, 2, "binary", "auto")
+    assert (method.links, method.k1, method.layers, method.edge_weight, method.lam) == (
+        4,
+        10,
+        2,
+        "binary",
+        "auto",
+    )
     assert not Path(files["out"] + ".partial").exists()
     shown = capsys.readouterr()
-    for row in ("input (cosine)", "cagcn", "k-reciprocal", "calibration error", "mAP less the input's", "90 images"):
+    for row in (
+        "input (cosine)",
+        "cagcn",
+        "k-reciprocal",
+        "calibration error",
+        "mAP less the input's",
+        "90 images",
+    ):
         assert row in shown.out
     assert "trained on the identities of" in shown.err
     seen = method.record_["images_seen_by_the_embedder"]
     assert seen[files["train"]] > 0
     assert seen[files["validation"]] > 0
     assert method.record_["validation"]["queries"] == 90
-    assert main(["evaluate", "--query", files["validation"], "--gallery", files["validation"], "--method", files["out"]]) == 0
+    assert method.record_["precision"] == trained_in("auto", "cpu"), "what auto was is said"
+    assert f"epochs in {method.record_['precision']}" in shown.out
+    assert (
+        main(
+            [
+                "evaluate",
+                "--query",
+                files["validation"],
+                "--gallery",
+                files["validation"],
+                "--method",
+                files["out"],
+            ]
+        )
+        == 0
+    )
 
 
-def test_without_a_validation_file_some_identities_are_kept_away(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
-    given = ["fit", "sggnn", "--train", files["train"], "--out", files["out"], "--k", "15", "--width", "8", "--epochs", "1"]
+def test_without_a_validation_file_some_identities_are_kept_away(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
+    given = [
+        "fit",
+        "sggnn",
+        "--train",
+        files["train"],
+        "--out",
+        files["out"],
+        "--k",
+        "15",
+        "--width",
+        "8",
+        "--epochs",
+        "1",
+    ]
     assert main([*given, "--validation-share", "0.3"]) == 0
     method = load(files["out"])
     assert isinstance(method, SGGNN)
@@ -54,7 +121,9 @@ def test_without_a_validation_file_some_identities_are_kept_away(files: dict[str
     assert "sggnn" not in capsys.readouterr().out.rpartition("10 identities")[2]
 
 
-def test_no_gain_is_said_and_can_be_an_exit_code(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
+def test_no_gain_is_said_and_can_be_an_exit_code(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
     # with lam = 0 the method is its input
     given = ["fit", "cagcn", "--train", files["train"], "--out", files["out"], *QUICK, "--lam", "0"]
     assert main([*given]) == 0
@@ -64,11 +133,28 @@ def test_no_gain_is_said_and_can_be_an_exit_code(files: dict[str, str], capsys: 
 
 
 def test_a_preset_is_a_start_that_options_change(files: dict[str, str]):
-    given = ["fit", "cagcn:k=20", "--preset", "paper", "--train", files["train"], "--out", files["out"], "--epochs", "1"]
+    given = [
+        "fit",
+        "cagcn:k=20",
+        "--preset",
+        "paper",
+        "--train",
+        files["train"],
+        "--out",
+        files["out"],
+        "--epochs",
+        "1",
+    ]
     assert main([*given, "--layers", "2"]) == 0
     method = load(files["out"])
     assert isinstance(method, CAGCN)
-    assert (method.layers, method.width, method.batch, method.k, method.calibrate) == (2, None, 4, 20, False)
+    assert (method.layers, method.width, method.batch, method.k, method.calibrate) == (
+        2,
+        None,
+        4,
+        20,
+        False,
+    )
 
 
 def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: pytest.MonkeyPatch):
@@ -106,7 +192,16 @@ def test_a_fit_goes_on_with_the_same_validation_images_only(
             raise KeyboardInterrupt
         return whole(self, epoch, size)
 
-    given = ["fit", "cagcn", "--train", files["train"], "--out", files["out"], *QUICK, "--validation"]
+    given = [
+        "fit",
+        "cagcn",
+        "--train",
+        files["train"],
+        "--out",
+        files["out"],
+        *QUICK,
+        "--validation",
+    ]
     monkeypatch.setattr(Lesson, "batches", stopped)
     assert main([*given, files["validation"]]) == 130
     monkeypatch.setattr(Lesson, "batches", whole)
@@ -119,9 +214,26 @@ def test_a_fit_goes_on_with_the_same_validation_images_only(
     assert main([*given, files["validation"]]) == 0
 
 
-def test_what_each_half_and_each_distance_is_worth_is_said(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
+def test_what_each_half_and_each_distance_is_worth_is_said(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
     given = ["--train", files["train"], "--validation", files["validation"], "--out", files["out"]]
-    small = ["--fa-epochs", "1", "--epochs", "1", "--layers", "1", "--width", "8", "--k1", "10", "--k2", "3", "--queries", "16"]
+    small = [
+        "--fa-epochs",
+        "1",
+        "--epochs",
+        "1",
+        "--layers",
+        "1",
+        "--width",
+        "8",
+        "--k1",
+        "10",
+        "--k2",
+        "3",
+        "--queries",
+        "16",
+    ]
     assert main(["fit", "fa-ec-gcn", *given, *small, "--lam", "0"]) == 0
     assert "mAP of fa-gcn alone: 0." in capsys.readouterr().out
     # all images at once: rounds of 20 epochs, of which the last is cut short
@@ -140,7 +252,10 @@ def test_what_each_half_and_each_distance_is_worth_is_said(files: dict[str, str]
         (["cagcn", "--preset", "fast"], "cagcn has no preset 'fast': it has paper"),
         (["cagcn", "--validation-share", "0.01"], "at least 2 must be on either side"),
         (["cagcn", "--validation-share", "1"], "less than 1"),
-        (["cagcn", "--validation-share", "0", "--require-gain"], "--require-gain needs validation identities"),
+        (
+            ["cagcn", "--validation-share", "0", "--require-gain"],
+            "--require-gain needs validation identities",
+        ),
         (["cagcn", "--validation", "x.npz", "--validation-share", "0.2"], "exclude each other"),
         (["cagcn", "--seed", "-1"], "seed is -1: it must be between 0 and"),
     ],

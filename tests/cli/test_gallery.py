@@ -10,8 +10,13 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from graphreid.cli import main
-from graphreid.features.features_file import load_columns, load_embedder_name, load_vectors, save_features
 from graphreid.datasets.manifest import read_manifest
+from graphreid.features.features_file import (
+    load_columns,
+    load_embedder_name,
+    load_vectors,
+    save_features,
+)
 from tests.cli.test_train import data, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from tests.support import labelled
 
@@ -24,17 +29,37 @@ def test_image_files_are_searched_for_with_the_run_that_made_the_vectors(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert train(data, tmp_path / "run") == 0
-    assert main(["embed", "--data", "data", "--model", "run", "--split", "gallery", "--out", "gallery.npz"]) == 0
+    assert (
+        main(
+            [
+                "embed",
+                "--data",
+                "data",
+                "--model",
+                "run",
+                "--split",
+                "gallery",
+                "--out",
+                "gallery.npz",
+            ]
+        )
+        == 0
+    )
     run("create g --features gallery.npz", capsys)
     images = read_manifest(data).images(read_manifest(data).rows("gallery"))
     asked = f"search g --model run --image {images.paths[0]} --image {images.paths[2]} --top 2"
     run(f"{asked} --json answers.json", capsys)
     answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
-    assert [answer["matches"][0]["item"] for answer in answers] == [images.items[0], images.items[2]]
+    assert [answer["matches"][0]["item"] for answer in answers] == [
+        images.items[0],
+        images.items[2],
+    ]
     assert answers[0]["matches"][0]["distance"] < 1e-3
     assert "needs the camera of every image" in refused(f"{asked} --method ca-jaccard", capsys)
     assert "identity" in run(f"{asked} --method ca-jaccard --camera left", capsys)
-    assert "--camera is for --image" in refused(f"search g --item {images.items[0]} --camera left", capsys)
+    assert "--camera is for --image" in refused(
+        f"search g --item {images.items[0]} --camera left", capsys
+    )
 
 
 @pytest.fixture
@@ -42,7 +67,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, (features, labels) in zip(("query", "gallery"), labelled(0, queries=40), strict=True):
         assert labels.camera is not None
         track = np.arange(len(features)) // 4
-        columns = {"item": features.items, "identity": labels.identity, "camera": labels.camera, "track": track}
+        columns = {
+            "item": features.items,
+            "identity": labels.identity,
+            "camera": labels.camera,
+            "track": track,
+        }
         save_features(tmp_path / f"{name}.npz", features.vectors, columns, embedder="net 1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,14 +92,21 @@ def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
-def test_a_gallery_from_creation_to_export(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gallery_from_creation_to_export(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "60 images" in run("create g --features gallery.npz", capsys)
     known = json.loads(run("info g --json", capsys))
     assert (known["images"], known["embedder"], known["lists"]) == (60, "net 1", "up to date")
-    said = run("calibrate g --query query.npz --fpir 0.1 --unknowns removed --rule no-camera", capsys)
+    said = run(
+        "calibrate g --query query.npz --fpir 0.1 --unknowns removed --rule no-camera", capsys
+    )
     assert "of the known ones are identified" in said
     assert "threshold    cosine: distance" in run("info g", capsys)
-    run("search g --features query.npz --top 3 --json answers.json --method k-reciprocal:k1=6,k2=3", capsys)
+    run(
+        "search g --features query.npz --top 3 --json answers.json --method k-reciprocal:k1=6,k2=3",
+        capsys,
+    )
     answers = json.loads((folder / "answers.json").read_text())
     assert (answers["threshold"], len(answers["answers"])) == (None, 40)
     assert len(answers["answers"][0]["matches"]) == 3
@@ -87,7 +124,9 @@ def test_a_gallery_from_creation_to_export(folder: Path, capsys: pytest.CaptureF
     assert said.splitlines()[0].strip() == "image3"
     assert "heard by the query" in said
     assert "makes no graph" in refused("explain g --item image3 --method cosine", capsys)
-    assert "one at a time" in refused("explain g --features query.npz --method k-reciprocal", capsys)
+    assert "one at a time" in refused(
+        "explain g --features query.npz --method k-reciprocal", capsys
+    )
     assert "added 40 images" in run("add g --features query.npz", capsys)
     run("remove g image3 image4", capsys)
     (folder / "gone.txt").write_text("image5\nimage6\n")
@@ -108,7 +147,9 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert "one of the two" in refused("create h", capsys)
     assert "no such folder" in refused("create h --width 3 --images nowhere", capsys)
     assert "in the gallery already" in refused("add g --features gallery.npz", capsys)
-    assert "made with net 1, as it says itself" in refused("add g --features query.npz --embedder another", capsys)
+    assert "made with net 1, as it says itself" in refused(
+        "add g --features query.npz --embedder another", capsys
+    )
     save_features(folder / "unnamed.npz", np.eye(16), {"camera": np.arange(16)})
     assert "made with another" in refused("add g --features unnamed.npz --embedder another", capsys)
     save_features(folder / "of2.npz", np.eye(16), {"camera": np.arange(16)}, embedder="net 2")
@@ -128,7 +169,9 @@ def test_users_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     )
     queries = load_vectors("query.npz")
     np.savez("other.npz", vectors=queries.vectors)
-    assert "made with an embedder that is not named" in refused("search g --features other.npz", capsys)
+    assert "made with an embedder that is not named" in refused(
+        "search g --features other.npz", capsys
+    )
     assert not (folder / "h").exists()
 
 

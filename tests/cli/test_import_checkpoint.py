@@ -54,33 +54,65 @@ def test_the_run_embeds_as_the_published_network(
 ) -> None:
     torch.manual_seed(0)
     weights = state()
-    named = {f"module.{name}": value for name, value in weights.items()} if nest == "state_dict" else weights
+    named = (
+        {f"module.{name}": value for name, value in weights.items()}
+        if nest == "state_dict"
+        else weights
+    )
     file = saved(tmp_path, {nest: named, "epoch": 60, "rank1": np.float32(0.9)} if nest else named)
     assert imported(file, layout, run, *SIZE) == 0
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "identities.json", "model.safetensors"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "config.json",
+        "identities.json",
+        "model.safetensors",
+    ]
     out = tmp_path / "query.npz"
-    assert main(["embed", "--data", str(data), "--model", str(run), "--split", "query", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "embed",
+                "--data",
+                str(data),
+                "--model",
+                str(run),
+                "--split",
+                "query",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     features, _ = load_features(out)
     paths = [data / path for path in load_columns(out)["path"].tolist()]
     # as each toolkit's test code resizes
-    way = Image.Resampling.BICUBIC if layout in ("fast-reid", "layumi") else Image.Resampling.BILINEAR
+    way = (
+        Image.Resampling.BICUBIC if layout in ("fast-reid", "layumi") else Image.Resampling.BILINEAR
+    )
     pixels = [np.asarray(Image.open(path).resize((34, 66), way)) / 255 for path in paths]
     batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     if forward is None:  # layumi's own test averages with the mirror image
         wanted = (plain.layumi(weights, batch) + plain.layumi(weights, batch.flip(3))) / 2
     else:
         wanted = forward(weights, batch)
-    np.testing.assert_allclose(features.vectors, wanted.numpy(), rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+    np.testing.assert_allclose(
+        features.vectors, wanted.numpy(), rtol=1e-3, atol=1e-3 * float(wanted.abs().max())
+    )
     assert not load_columns(out)["seen"].any()
 
 
-def test_the_report_and_the_config(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_and_the_config(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     state = states.fast_reid("0.x", ibn=True, power=2.5)
-    assert imported(saved(tmp_path, {"model": state}), "fast-reid", run, "--stem-pool", "padded") == 0
+    assert (
+        imported(saved(tmp_path, {"model": state}), "fast-reid", run, "--stem-pool", "padded") == 0
+    )
     out = capsys.readouterr().out
     for line in (
         "w.pth: fast-reid 0.x, resnet50_ibn_a",
-        f"matched: {len(state) - 1} (backbone {len(state) - 9}, heads 6, pixel_mean 1, pixel_std 1)",
+        f"matched: {len(state) - 1} (backbone {len(state) - 9}, heads 6, pixel_mean 1, pixel_std "
+        f"1)",
         "not needed for vectors: heads.classifier.*, heads.weight, heads.cls_layer.*",
         "missing in the file: nothing",
         "of no use in the network: nothing",
@@ -110,10 +142,27 @@ def test_the_report_and_the_config(run: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_whom_it_was_trained_on(data: Path, run: Path, tmp_path: Path) -> None:  # noqa: F811
-    assert imported(saved(tmp_path, states.bot()), "bot", run, *SIZE, "--trained-on", str(data)) == 0
+    assert (
+        imported(saved(tmp_path, states.bot()), "bot", run, *SIZE, "--trained-on", str(data)) == 0
+    )
     for split in ("train", "query"):
         out = tmp_path / f"{split}.npz"
-        assert main(["embed", "--data", str(data), "--model", str(run), "--split", split, "--out", str(out)]) == 0
+        assert (
+            main(
+                [
+                    "embed",
+                    "--data",
+                    str(data),
+                    "--model",
+                    str(run),
+                    "--split",
+                    split,
+                    "--out",
+                    str(out),
+                ]
+            )
+            == 0
+        )
         columns = load_columns(out)
         assert columns["seen"][columns["role"] == "normal"].all() == (split == "train")
 
@@ -125,13 +174,18 @@ def test_a_partial_match(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     file = saved(tmp_path, state)
     assert imported(file, "bot", run) == 2
     told = capsys.readouterr()
-    assert "1 missing (base.layer1.0.conv1.weight), 1 unused (extra.weight); load what matches with --allow-partial" in told.err
+    assert (
+        "1 missing (base.layer1.0.conv1.weight), 1 unused (extra.weight); load what matches with "
+        "--allow-partial" in told.err
+    )
     assert len(told.err.splitlines()) == 1
     assert "missing in the file: 1\n  base.layer1.0.conv1.weight\n" in told.out
     assert "of no use in the network: 1\n  extra.weight\n" in told.out
     assert not run.exists()
     assert imported(file, "bot", run, "--allow-partial") == 0
-    assert json.loads((run / "config.json").read_text())["matched"]["missing"] == ["base.layer1.0.conv1.weight"]
+    assert json.loads((run / "config.json").read_text())["matched"]["missing"] == [
+        "base.layer1.0.conv1.weight"
+    ]
     assert imported(file, "bot", tmp_path / "again", "--allow-partial") == 0
     one, other = (load_file(folder / "model.safetensors") for folder in (run, tmp_path / "again"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -148,20 +202,28 @@ def test_bad_files(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
     marker = tmp_path / "marker"
     code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
-    assert "do not load this file" in refused(saved(tmp_path, {"model": states.bot(), "x": Calls(builtins.eval, code)}), "bot")
+    assert "do not load this file" in refused(
+        saved(tmp_path, {"model": states.bot(), "x": Calls(builtins.eval, code)}), "bot"
+    )
     assert not marker.exists()
     assert "state_dict()" in refused(saved(tmp_path, nn.Linear(2, 2)), "bot")
     file = saved(tmp_path, states.fast_reid())
-    assert "are not those of bot but of fast-reid: choose --layout fast-reid" in refused(file, "bot")
+    assert "are not those of bot but of fast-reid: choose --layout fast-reid" in refused(
+        file, "bot"
+    )
     assert "needs both --height and --width" in refused(file, "fast-reid", "--height", "384")
     assert "--gem-power is -1.0" in refused(file, "fast-reid", "--gem-power", "-1")
-    assert "manifest.parquet: no such file" in refused(file, "fast-reid", "--trained-on", str(tmp_path))
+    assert "manifest.parquet: no such file" in refused(
+        file, "fast-reid", "--trained-on", str(tmp_path)
+    )
     file.write_bytes(file.read_bytes()[:-5000])
     assert "cut short" in refused(file, "fast-reid")
     assert "no such file" in refused(tmp_path / "none.pth", "fast-reid")
 
 
-def test_a_folder_that_is_there_stays_as_it_is(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_there_stays_as_it_is(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run.mkdir()
     (run / "mine.txt").write_text("mine")
     assert imported(saved(tmp_path, states.bot()), "bot", run) == 2

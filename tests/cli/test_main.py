@@ -34,15 +34,76 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     ("arguments", "says"),
     [
         (["fly"], "fly"),
-        (["rerank", "cosine", "--query", "{query}", "--gallery", "{gallery}", "--out", "{here}/r.npz", "--fly", "3"], "--fly"),
+        (
+            [
+                "rerank",
+                "cosine",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--out",
+                "{here}/r.npz",
+                "--fly",
+                "3",
+            ],
+            "--fly",
+        ),
         (["rerank", "cosine", "--query", "{query}"], "--gallery"),
         (
-            ["rerank", "cosine", "--query", "{query}", "--gallery", "{gallery}", "--out", "{here}/r.npz", "--top", "many"],
+            [
+                "rerank",
+                "cosine",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--out",
+                "{here}/r.npz",
+                "--top",
+                "many",
+            ],
             "many",
         ),
-        (["rerank", "cosin", "--query", "{query}", "--gallery", "{gallery}", "--out", "{here}/r.npz"], "'cosin' is not known"),
-        (["rerank", "cosine", "--query", "{here}/no.npz", "--gallery", "{gallery}", "--out", "{here}/r.npz"], "no.npz"),
-        (["rerank", "cosine", "--query", "{query}", "--gallery", "{gallery}", "--out", "{here}/no/r.npz"], "cannot write"),
+        (
+            [
+                "rerank",
+                "cosin",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--out",
+                "{here}/r.npz",
+            ],
+            "'cosin' is not known",
+        ),
+        (
+            [
+                "rerank",
+                "cosine",
+                "--query",
+                "{here}/no.npz",
+                "--gallery",
+                "{gallery}",
+                "--out",
+                "{here}/r.npz",
+            ],
+            "no.npz",
+        ),
+        (
+            [
+                "rerank",
+                "cosine",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--out",
+                "{here}/no/r.npz",
+            ],
+            "cannot write",
+        ),
         (
             [
                 "rerank",
@@ -58,12 +119,42 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ],
             "needs at least",
         ),
-        (["evaluate", "--query", "{query}", "--gallery", "{gallery}", "--method", "cosine", "--rule", "mine"], "mine"),
-        (["evaluate", "--query", "{query}", "--gallery", "{gallery}", "--method", "cosine", "--device", "abacus"], "abacus"),
+        (
+            [
+                "evaluate",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--method",
+                "cosine",
+                "--rule",
+                "mine",
+            ],
+            "mine",
+        ),
+        (
+            [
+                "evaluate",
+                "--query",
+                "{query}",
+                "--gallery",
+                "{gallery}",
+                "--method",
+                "cosine",
+                "--device",
+                "abacus",
+            ],
+            "abacus",
+        ),
     ],
 )
 def test_a_users_error_is_one_line(
-    arguments: list[str], says: str, files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    says: str,
+    files: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = {"query": files[0], "gallery": files[1], "here": tmp_path}
     assert says in refused([argument.format(**names) for argument in arguments], capsys)
@@ -79,7 +170,16 @@ def test_bad_vectors_name_the_file_and_the_row(
 
     def write(**changes: np.ndarray) -> list[str]:
         np.savez(bad, **{**given, **changes})  # pyright: ignore[reportArgumentType]
-        return ["rerank", "cosine", "--query", bad, "--gallery", gallery, "--out", str(tmp_path / "r.npz")]
+        return [
+            "rerank",
+            "cosine",
+            "--query",
+            bad,
+            "--gallery",
+            gallery,
+            "--out",
+            str(tmp_path / "r.npz"),
+        ]
 
     vectors = given["vectors"].copy()
     vectors[4, 2] = np.nan
@@ -90,19 +190,35 @@ def test_bad_vectors_name_the_file_and_the_row(
     assert "row 4" in refused(write(vectors=vectors), capsys)
     assert main([*write(vectors=vectors), "--zero", "keep"]) == 0
     write(identity=given["identity"][:3])
-    assert "3 identities" in refused(["evaluate", "--query", bad, "--gallery", gallery, "--method", "cosine"], capsys)
+    assert "3 identities" in refused(
+        ["evaluate", "--query", bad, "--gallery", gallery, "--method", "cosine"], capsys
+    )
     assert "16" in refused(write(vectors=vectors[:, :5] + 1), capsys)
     Path(bad).write_bytes(Path(query).read_bytes()[:-200])
-    command = ["rerank", "cosine", "--query", bad, "--gallery", gallery, "--out", str(tmp_path / "s.npz")]
+    command = [
+        "rerank",
+        "cosine",
+        "--query",
+        bad,
+        "--gallery",
+        gallery,
+        "--out",
+        str(tmp_path / "s.npz"),
+    ]
     assert "bad.npz" in refused(command, capsys)
 
 
-def test_interrupted(monkeypatch: pytest.MonkeyPatch, files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupted(
+    monkeypatch: pytest.MonkeyPatch, files: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     def stop(text: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("graphreid.cli.rerank.parse", stop)
-    assert main(["rerank", "cosine", "--query", files[0], "--gallery", files[1], "--out", "r.npz"]) == 130
+    assert (
+        main(["rerank", "cosine", "--query", files[0], "--gallery", files[1], "--out", "r.npz"])
+        == 130
+    )
     assert "interrupted" in capsys.readouterr().err
 
 

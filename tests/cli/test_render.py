@@ -5,12 +5,26 @@ import pytest
 from graphreid.cli import main
 from graphreid.datasets.manifest import read_manifest
 
-FEW = ("--identities", "2", "--test-identities", "2", "--images-per-identity", "4", "--distractors", "1", "--junk", "1")
+FEW = (
+    "--identities",
+    "2",
+    "--test-identities",
+    "2",
+    "--images-per-identity",
+    "4",
+    "--distractors",
+    "1",
+    "--junk",
+    "1",
+)
 
 
 def test_render(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "set"
-    assert main(["data", "render", "--out", str(out), "--level", "occluded", "--threads", "1", *FEW]) == 0
+    assert (
+        main(["data", "render", "--out", str(out), "--level", "occluded", "--threads", "1", *FEW])
+        == 0
+    )
     assert len(read_manifest(out)) == 8 + 8 + 2 + 1
     assert "19 images in" in capsys.readouterr().out
     assert main(["data", "check", str(out)]) == 0

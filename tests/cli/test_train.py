@@ -1,21 +1,32 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from graphreid.training import loop as training
 from graphreid.cli import main
 from graphreid.cli.embedding import contents
-from graphreid.features.features_file import load_columns, load_features
 from graphreid.datasets.manifest import Manifest, write_manifest
+from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.persistence import parse
+from graphreid.models import BoT, load_embedder
+from graphreid.training import loop as training
 from tests.models.test_bot import draw
 
-SMALL = ("--set", "channels=[8,8,16,16]", "--set", "batch_identities=3", "--set", "batch_images=2", "--set", "precision=fp32")
+SMALL = (
+    "--set",
+    "channels=[8,8,16,16]",
+    "--set",
+    "batch_identities=3",
+    "--set",
+    "batch_images=2",
+    "--set",
+    "precision=fp32",
+)
 
 
 @pytest.fixture
@@ -25,7 +36,9 @@ def data(tmp_path: Path) -> Path:
     (folder / "images").mkdir(parents=True)
     images, labels = draw(folder / "images", identities=10, count=4)
     identity = labels.identity.astype(str)
-    split = np.where(labels.identity < 18, "train", np.where(np.arange(40) % 4 == 0, "query", "gallery"))
+    split = np.where(
+        labels.identity < 18, "train", np.where(np.arange(40) % 4 == 0, "query", "gallery")
+    )
     role = np.full(40, "normal", dtype="<U10")
     role[[0, 5]] = "junk", "distractor"
     manifest = Manifest(
@@ -43,7 +56,11 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(command: str, **options: str | Path | int | float) -> int:
-    words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    words = [
+        word
+        for key, value in options.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
     return main([command, *words])
 
 
@@ -61,9 +78,16 @@ def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         "checkpoint",
         "log.jsonl",
     }
-    assert "2 epochs in" in capsys.readouterr().out
+    assert re.search(r"2 epochs in \d+ s in fp32,", capsys.readouterr().out)
+    embedder = load_embedder(out / "model.safetensors")
+    assert isinstance(embedder, BoT)
+    assert embedder.trained_in_ == "fp32"
     config = json.loads((out / "config.json").read_text())
-    assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == ("small", 0.5, False)
+    assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == (
+        "small",
+        0.5,
+        False,
+    )
     split = json.loads((out / "identities.json").read_text())
     assert [len(split[name]) for name in ("backbone", "fit", "validation")] == [4, 2, 2]
 
@@ -91,11 +115,18 @@ def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     again = tmp_path / "again.npz"
     assert run("embed", data=data, model=out, split="query", out=again) == 0
     assert again.read_bytes() == (tmp_path / "query.npz").read_bytes()
-    assert main(["embed", "--flip", *f"--data {data} --model {out} --split query --out {again}".split()]) == 0
+    assert (
+        main(
+            ["embed", "--flip", *f"--data {data} --model {out} --split query --out {again}".split()]
+        )
+        == 0
+    )
     assert again.read_bytes() != (tmp_path / "query.npz").read_bytes()
 
 
-def test_without_a_holdout_fit_is_seen_and_warned_of(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_without_a_holdout_fit_is_seen_and_warned_of(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     out = tmp_path / "run"
     assert train(data, out) == 0
     assert run("embed", data=data, model=out, split="fit", out=tmp_path / "fit.npz") == 0
@@ -132,14 +163,20 @@ def test_the_same_command_goes_on_and_ends_the_same(
     assert (broken / "model.safetensors").stat().st_mtime_ns == written
 
 
-def test_other_settings_on_a_run_are_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_other_settings_on_a_run_are_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     out = tmp_path / "run"
     assert train(data, out) == 0
     assert train(data, out, "--no-flip") == 2
-    assert "holds a run with other settings (fields.flip was True, is False" in capsys.readouterr().err
+    assert (
+        "holds a run with other settings (fields.flip was True, is False" in capsys.readouterr().err
+    )
 
 
-def test_other_images_of_the_same_names_are_another_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_other_images_of_the_same_names_are_another_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert train(data, tmp_path / "run") == 0
     before = contents(data)
     image, other = data / "images" / "2_1.png", data / "images" / "3_1.png"
@@ -157,7 +194,12 @@ def test_an_unreadable_image(data: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "2_1.png: not a readable image" in capsys.readouterr().err
     assert train(data, tmp_path / "skipped", "--on-error", "skip") == 0
     assert "1 images could not be read and were left out" in capsys.readouterr().out
-    gallery = {"data": data, "model": tmp_path / "skipped", "split": "gallery", "out": tmp_path / "g.npz"}
+    gallery = {
+        "data": data,
+        "model": tmp_path / "skipped",
+        "split": "gallery",
+        "out": tmp_path / "g.npz",
+    }
     assert run("embed", **gallery) == 2
     assert "9_1.png" in capsys.readouterr().err
     assert not (tmp_path / "g.npz").exists()
@@ -200,27 +242,52 @@ def test_an_interrupted_embedding_goes_on(
         (("--set", "batch_identities=9"), "a batch wants 9 identities"),
         (("--holdout-identities", "0.1"), "holdout of 0.1 of 8 identities is 1"),
         (("--seed", "-1"), "seed is -1"),
-        (("--model", "hrnet", "--preset", "ffgnn"), "hrnet has no preset ffgnn: it has small, paper, hrnet"),
+        (
+            ("--model", "hrnet", "--preset", "ffgnn"),
+            "hrnet has no preset ffgnn: it has small, paper, hrnet",
+        ),
         (("--weights", "none.pth"), "none.pth: no such file"),
         (("--memory", "1x"), "memory is '1x'"),
     ],
 )
-def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str):
+def test_what_is_refused(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    message: str,
+):
     assert train(data, tmp_path / "run", *more) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
-    assert not (tmp_path / "run").exists()  # so that the command that is mended does not find a run with other settings
+    assert not (
+        tmp_path / "run"
+    ).exists()  # so that the command that is mended does not find a run with other settings
 
 
-def test_an_embedding_of_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_embedding_of_what_is_no_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert run("embed", data=data, model=tmp_path, split="query", out=tmp_path / "q.npz") == 2
     assert "no training run" in capsys.readouterr().err
 
 
-def test_hrnet_is_trained_with_its_graphs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_hrnet_is_trained_with_its_graphs(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     out, twice = tmp_path / "run", tmp_path / "twice"
-    more = ("--model", "hrnet", "--set", "k=4", "--set", "nodes=8", "--set", "layers=1", "--no-flip")
+    more = (
+        "--model",
+        "hrnet",
+        "--set",
+        "k=4",
+        "--set",
+        "nodes=8",
+        "--set",
+        "layers=1",
+        "--no-flip",
+    )
     assert train(data, out, *more) == 0
     config = json.loads((out / "config.json").read_text())
     assert config["embedder"] == "hrnet"
@@ -231,6 +298,7 @@ def test_hrnet_is_trained_with_its_graphs(data: Path, tmp_path: Path, capsys: py
     graphs = parse(str(out / "hrnet.safetensors"))
     assert isinstance(graphs, HRNet)
     assert graphs.record_["images"] == 30
+    assert graphs.record_["precision"] == "fp32"
     # interrupted after an epoch, it goes on to the same network and graphs
     with pytest.MonkeyPatch.context() as patch:
         closed = training._State.close  # pyright: ignore[reportPrivateUsage]
@@ -263,8 +331,18 @@ def test_the_paper_presets_of_hrnet_are_the_papers(tmp_path: Path):
 
     graphs, left = _graphs("paper", {"k": 12, "rate": 1.0, "constraint": 0.2})
     assert left == {"rate": 1.0}
-    assert (graphs.k, graphs.constraint, graphs.attention, graphs.readout) == (12, 0.2, "all", "linear")
+    assert (graphs.k, graphs.constraint, graphs.attention, graphs.readout) == (
+        12,
+        0.2,
+        "all",
+        "linear",
+    )
     paper = SETTINGS["paper"]
-    assert (paper["batch_identities"], paper["batch_images"], paper["epochs"], paper["milestones"]) == (11, 6, 200, (40, 120))
+    assert (
+        paper["batch_identities"],
+        paper["batch_images"],
+        paper["epochs"],
+        paper["milestones"],
+    ) == (11, 6, 200, (40, 120))
     with pytest.raises(ValueError, match=r"option 'k=0'|k is 0"):
         _graphs("small", {"k": 0})

@@ -7,15 +7,25 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from graphreid.training import loop as training
 from graphreid.cli import main
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.methods import Parts
 from graphreid.methods.persistence import parse
+from graphreid.training import loop as training
 from tests.cli.test_train import data, run, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 MORE = (
-    *("--model", "icg", "--no-flip", "--set", "map_width=8", "--set", "graph_widths=[8]", "--set", "structure_width=12"),
+    *(
+        "--model",
+        "icg",
+        "--no-flip",
+        "--set",
+        "map_width=8",
+        "--set",
+        "graph_widths=[8]",
+        "--set",
+        "structure_width=12",
+    ),
     *("--set", "parts=4", "--set", "every=2"),
 )
 
@@ -34,21 +44,49 @@ def test_train_embed_and_rank(data: Path, tmp_path: Path, capsys: pytest.Capture
     assert "images/s" in capsys.readouterr().out
     for split in ("query", "gallery"):
         for ending in (".npz", ""):
-            assert run("embed", data=data, model=out, split=split, out=tmp_path / f"{split}{ending}", batch=4) == 0
-        features, columns = load_features(tmp_path / f"{split}.npz")[0], load_columns(tmp_path / f"{split}.npz")
+            assert (
+                run(
+                    "embed",
+                    data=data,
+                    model=out,
+                    split=split,
+                    out=tmp_path / f"{split}{ending}",
+                    batch=4,
+                )
+                == 0
+            )
+        features, columns = (
+            load_features(tmp_path / f"{split}.npz")[0],
+            load_columns(tmp_path / f"{split}.npz"),
+        )
         assert features.vectors.shape[1] == (8 + 16) + 8 + 12 + 3 * 8
-        assert (columns["visibility"] == (features.vectors[:, -24:].reshape(-1, 3, 8) != 0).any(2)).all()
-        np.testing.assert_array_equal(load_columns(tmp_path / split)["visibility"], columns["visibility"])
-    methods = ["cosine", str(out / "parts.safetensors"), f"{out / 'parts.safetensors'}+k-reciprocal:k1=3,k2=2", "aqe:n=2"]
+        assert (
+            columns["visibility"] == (features.vectors[:, -24:].reshape(-1, 3, 8) != 0).any(2)
+        ).all()
+        np.testing.assert_array_equal(
+            load_columns(tmp_path / split)["visibility"], columns["visibility"]
+        )
+    methods = [
+        "cosine",
+        str(out / "parts.safetensors"),
+        f"{out / 'parts.safetensors'}+k-reciprocal:k1=3,k2=2",
+        "aqe:n=2",
+    ]
     words = [word for each in methods for word in ("--method", each)]
     where = ["--query", str(tmp_path / "query.npz"), "--gallery", str(tmp_path / "gallery.npz")]
-    assert main(["evaluate", *where, *words, "--json", str(tmp_path / "r.json")]) == 0, capsys.readouterr().err
+    assert main(["evaluate", *where, *words, "--json", str(tmp_path / "r.json")]) == 0, (
+        capsys.readouterr().err
+    )
     scores = json.loads((tmp_path / "r.json").read_text())["methods"]
     assert len(scores) == 4
     assert all(0 < score["mAP"] <= 1 for score in scores.values())
 
 
-def test_the_same_command_goes_on_and_ends_the_same(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+def test_the_same_command_goes_on_and_ends_the_same(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(data, whole, *MORE) == 0
     original, calls = training.whole_file, [0]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.resources import Resources
 from graphreid.datasets.check import Findings, SplitCount, check
 from graphreid.datasets.manifest import Manifest
+from graphreid.resources import Resources
 
 Row = tuple[str, str, str, str]
 """identity, camera, split, role"""
@@ -32,12 +32,17 @@ def folder(root: Path, rows: Sequence[Row], cameras: bool = True) -> Manifest:
 
 
 def found(findings: Findings) -> set[str]:
-    return {name for name, value in findings.as_dict().items() if value and name not in ("ok", "splits")}
+    return {
+        name for name, value in findings.as_dict().items() if value and name not in ("ok", "splits")
+    }
 
 
 def test_a_clean_folder(tmp_path: Path):
     told: list[int] = []
-    findings = check(folder(tmp_path, CLEAN), resources=Resources(threads=1, progress=lambda _, done, total: told.append(done)))
+    findings = check(
+        folder(tmp_path, CLEAN),
+        resources=Resources(threads=1, progress=lambda _, done, total: told.append(done)),
+    )
     assert findings.ok
     assert found(findings) == set()
     assert findings.splits == (
@@ -70,7 +75,9 @@ def test_identities_in_train_and_test_are_errors(tmp_path: Path):
 
 
 def test_duplicate_files_are_told_by_where_they_stand(tmp_path: Path):
-    manifest = folder(tmp_path, [*CLEAN, ("2", "c", "gallery", "normal"), ("4", "a", "gallery", "normal")])
+    manifest = folder(
+        tmp_path, [*CLEAN, ("2", "c", "gallery", "normal"), ("4", "a", "gallery", "normal")]
+    )
     for source, copy in ((3, 6), (0, 2), (5, 7)):
         (tmp_path / f"{copy}.png").write_bytes((tmp_path / f"{source}.png").read_bytes())
     findings = check(manifest)
@@ -87,7 +94,9 @@ def test_identities_of_one_camera(tmp_path: Path):
 
 
 def slow_without_positive(manifest: Manifest) -> tuple[list[str], list[str]]:
-    """The definition, query by query: (no other image of the identity, none from another camera)."""
+    """The definition, query by query: (no other image of the identity, none from another
+    camera).
+    """
     absent: list[str] = []
     same_camera: list[str] = []
     n = len(manifest)
@@ -104,7 +113,9 @@ def slow_without_positive(manifest: Manifest) -> tuple[list[str], list[str]]:
         ]
         if not others:
             absent.append(manifest.item[p])
-        elif manifest.camera is not None and all(manifest.camera[g] == manifest.camera[p] for g in others):
+        elif manifest.camera is not None and all(
+            manifest.camera[g] == manifest.camera[p] for g in others
+        ):
             same_camera.append(manifest.item[p])
     return absent, same_camera
 

@@ -2,8 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from graphreid.datasets.folder_layouts import (
+    LAYOUTS,
+    differences,
+    locate,
+    market_style,
+    places,
+    read_parts,
+)
 from graphreid.datasets.importing import Entry
-from graphreid.datasets.folder_layouts import LAYOUTS, differences, locate, market_style, places, read_parts
 from tests.datasets.published.trees import CUHK, DUKE, MARKET, VERI, msmt, tree
 
 FLAT = {"market1501": MARKET, "dukemtmc-reid": DUKE, "cuhk03-np": CUHK, "veri-776": VERI}
@@ -12,12 +19,19 @@ FLAT = {"market1501": MARKET, "dukemtmc-reid": DUKE, "cuhk03-np": CUHK, "veri-77
 @pytest.mark.parametrize("name", FLAT)
 @pytest.mark.parametrize("other", [*FLAT, "msmt17"])
 def test_sets_are_told_apart_by_their_files_names(tmp_path: Path, name: str, other: str):
-    top = msmt(tmp_path) if other == "msmt17" else tree(tmp_path, [f"x/{file}" for file in FLAT[other]])
+    top = (
+        msmt(tmp_path)
+        if other == "msmt17"
+        else tree(tmp_path, [f"x/{file}" for file in FLAT[other]])
+    )
     layout = LAYOUTS[name]
     if name == other:
         assert locate(top, layout) == top / "x"
     else:
-        with pytest.raises(ValueError, match=f"looks like {LAYOUTS[other].title}, not {layout.title}: import it as {other}"):
+        with pytest.raises(
+            ValueError,
+            match=f"looks like {LAYOUTS[other].title}, not {layout.title}: import it as {other}",
+        ):
             locate(top, layout)
 
 
@@ -31,8 +45,14 @@ def test_every_example_is_a_name_of_its_own_set_only():
 def test_labels_come_from_the_name_never_from_the_path():
     file = Path("/run_1_c2/0009_c4s1_000000_00/0002_c1s1_000451_03.jpg")
     assert LAYOUTS["market1501"].label(file) == ("2", "1")
-    assert LAYOUTS["veri-776"].label(Path("/0001_c001_0_0/0776_c020_00000600_0.jpg")) == ("776", "20")
-    with pytest.raises(ValueError, match=r"run_1_c2\.jpg: not a file name of Market-1501 \(such as 0002_c1s1_000451_03\.jpg\)"):
+    assert LAYOUTS["veri-776"].label(Path("/0001_c001_0_0/0776_c020_00000600_0.jpg")) == (
+        "776",
+        "20",
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"run_1_c2\.jpg: not a file name of Market-1501 \(such as 0002_c1s1_000451_03\.jpg\)",
+    ):
         LAYOUTS["market1501"].label(Path("0002_c1s1_000451_03/run_1_c2.jpg"))
 
 
@@ -57,7 +77,10 @@ def test_a_set_that_is_whole_is_taken_before_copies_below_it(tmp_path: Path):
     top = tree(tmp_path, [*MARKET, *(f"backup/{name}" for name in MARKET)])
     assert locate(top, LAYOUTS["market1501"]) == top
     twice = tree(tmp_path / "twice", [f"{copy}/{name}" for copy in "ab" for name in MARKET])
-    with pytest.raises(ValueError, match=r"run_1_c2: holds Market-1501 more than once \(.*/a, .*/b\): give one of them"):
+    with pytest.raises(
+        ValueError,
+        match=r"run_1_c2: holds Market-1501 more than once \(.*/a, .*/b\): give one of them",
+    ):
         locate(twice, LAYOUTS["market1501"])
 
 
@@ -65,7 +88,9 @@ def test_half_a_set_is_named_with_what_is_missing(tmp_path: Path):
     layout = LAYOUTS["market1501"]
     top = tree(tmp_path, [f"m/{name}" for name in MARKET if not name.startswith("query")])
     with pytest.raises(
-        ValueError, match=r"/m: only a part of Market-1501, query is missing or has none of its images: complete"
+        ValueError,
+        match=r"/m: only a part of Market-1501, query is missing or has none of its images: "
+        r"complete",
     ):
         locate(top, layout)
     (top / "m/query").mkdir()
@@ -75,15 +100,28 @@ def test_half_a_set_is_named_with_what_is_missing(tmp_path: Path):
 
 
 def test_names_that_are_nobodys(tmp_path: Path):
-    top = tree(tmp_path, ["bounding_box_train/b.jpg", "bounding_box_train/a.jpg", "query/c.jpg", "bounding_box_test/d.jpg"])
-    with pytest.raises(ValueError, match=r"bounding_box_train/a\.jpg: not a file name of Market-1501 .*importer folder or csv"):
+    top = tree(
+        tmp_path,
+        [
+            "bounding_box_train/b.jpg",
+            "bounding_box_train/a.jpg",
+            "query/c.jpg",
+            "bounding_box_test/d.jpg",
+        ],
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"bounding_box_train/a\.jpg: not a file name of Market-1501 .*importer folder or csv",
+    ):
         locate(top, LAYOUTS["market1501"])
 
 
 def test_folders_without_a_set(tmp_path: Path):
     layout = LAYOUTS["market1501"]
     with pytest.raises(
-        ValueError, match="the folder is empty, no Market-1501 in it or up to 2 folders below: it has bounding_box_train"
+        ValueError,
+        match="the folder is empty, no Market-1501 in it or up to 2 folders below: it has "
+        "bounding_box_train",
     ):
         locate(tmp_path, layout)
     top = tree(tmp_path, ["a/b/c/d.jpg", "notes/x.jpg"])
@@ -91,7 +129,9 @@ def test_folders_without_a_set(tmp_path: Path):
         locate(top, layout)
     assert "\n" not in str(caught.value)
     part = tree(tmp_path / "part", MARKET) / "bounding_box_train"
-    with pytest.raises(ValueError, match="bounding_box_train: one part of a set: give the folder that it lies in"):
+    with pytest.raises(
+        ValueError, match="bounding_box_train: one part of a set: give the folder that it lies in"
+    ):
         locate(part, layout)
     with pytest.raises(ValueError, match="gone: No such file"):
         locate(tmp_path / "gone", layout)
@@ -102,7 +142,9 @@ def test_folders_without_a_set(tmp_path: Path):
 
 
 def test_places_go_two_folders_deep_and_not_into_parts_or_hidden_folders(tmp_path: Path):
-    top = tree(tmp_path, ["a/b/c/x.jpg", "query/d/x.jpg", ".cache/x.jpg", "train/e/x.jpg"], stray=False)
+    top = tree(
+        tmp_path, ["a/b/c/x.jpg", "query/d/x.jpg", ".cache/x.jpg", "train/e/x.jpg"], stray=False
+    )
     assert [place.relative_to(top).as_posix() for place in places(top)] == [".", "a", "a/b"]
     (top / "locked").mkdir(mode=0)
     assert len(list(places(top))) >= 3  # a neighbour that may not be read is none of ours
@@ -121,8 +163,16 @@ def test_differences_count_what_they_say():
         Entry(Path("b"), "b", "2", "query+gallery", "2"),
         Entry(Path("c"), "c", "-1", "gallery", "2", "junk"),
     ]
-    right = {"train images": 1, "query images": 1, "gallery images": 2, "gallery identities": 1, "junk images": 1, "cameras": 2}
+    right = {
+        "train images": 1,
+        "query images": 1,
+        "gallery images": 2,
+        "gallery identities": 1,
+        "junk images": 1,
+        "cameras": 2,
+    }
     assert differences("X", entries, right) == []
     assert differences("X", entries, {**right, "gallery images": 1_000}) == [
-        "warning: the counts are not those of the published X, is it complete? gallery images 2, not 1,000"
+        "warning: the counts are not those of the published X, is it complete? gallery images 2, "
+        "not 1,000"
     ]

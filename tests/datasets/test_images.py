@@ -36,7 +36,12 @@ def test_decode_turns_as_exif_says(tmp_path: Path):
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "header"])
 def test_broken_files_are_named_by_both(tmp_path: Path, damage: str):
     data = jpeg()
-    broken = {"truncated": data[: len(data) // 2], "empty": b"", "text": b"hello", "header": b"\x89PNG\r\n\x1a\nxxxx"}
+    broken = {
+        "truncated": data[: len(data) // 2],
+        "empty": b"",
+        "text": b"hello",
+        "header": b"\x89PNG\r\n\x1a\nxxxx",
+    }
     path = tmp_path / "bad.jpg"
     path.write_bytes(broken[damage])
     with pytest.raises(ValueError, match=r"bad\.jpg: not a readable image"):
@@ -76,7 +81,9 @@ def test_the_interpolation_is_the_one_asked_for(tmp_path: Path) -> None:
         ("bicubic", Image.Resampling.BICUBIC),
     ]
     for name, method in settings:
-        np.testing.assert_array_equal(decode(tmp_path / "a.png", 32, 16, name), np.asarray(picture.resize((16, 32), method)))
+        np.testing.assert_array_equal(
+            decode(tmp_path / "a.png", 32, 16, name), np.asarray(picture.resize((16, 32), method))
+        )
 
 
 def test_contents_tell_files_apart_by_size_and_beginning(tmp_path: Path):
@@ -88,7 +95,18 @@ def test_contents_tell_files_apart_by_size_and_beginning(tmp_path: Path):
 
     begin = bytes(1 << 14)
     assert contents(b"a", b"b") == contents(b"a", b"b")
-    assert len({contents(b"a", b"b"), contents(b"b", b"a"), contents(b"a", b"c"), contents(b"a"), contents(b"ab", b"")}) == 5
+    assert (
+        len(
+            {
+                contents(b"a", b"b"),
+                contents(b"b", b"a"),
+                contents(b"a", b"c"),
+                contents(b"a"),
+                contents(b"ab", b""),
+            }
+        )
+        == 5
+    )
     assert contents(begin) != contents(begin + b"x")
     gone = Images([tmp_path / "gone"], np.array(["gone"]))
     assert gone.contents() == contents(b"")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images, decode
 from graphreid.datasets.loading import Pixels, median_aspect, size_of_aspect
+from graphreid.resources import Resources
 
 
 @pytest.fixture
@@ -62,7 +62,12 @@ def test_nothing_readable_is_an_error(images: Images):
 
 def test_progress_is_told(images: Images):
     told: list[tuple[str, int, int]] = []
-    Pixels(images, 12, 8, resources=Resources(progress=lambda what, done, total: told.append((what, done, total))))
+    Pixels(
+        images,
+        12,
+        8,
+        resources=Resources(progress=lambda what, done, total: told.append((what, done, total))),
+    )
     assert told[-1] == ("reading images", 1, 1)
 
 
@@ -72,12 +77,21 @@ def test_median_aspect_reads_headers_and_orientation(tmp_path: Path, images: Ima
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    assert median_aspect(Images([tmp_path / "turned.jpg"], np.array(["a"]))) == pytest.approx(20 / 30)
+    assert median_aspect(Images([tmp_path / "turned.jpg"], np.array(["a"]))) == pytest.approx(
+        20 / 30
+    )
 
 
 @pytest.mark.parametrize(
     ("aspect", "size"),
-    [(1.0, (48, 48)), (0.5, (64, 32)), (2.0, (32, 64)), (0.75, (48, 48)), (1 / 3, (80, 32)), (100.0, (16, 480))],
+    [
+        (1.0, (48, 48)),
+        (0.5, (64, 32)),
+        (2.0, (32, 64)),
+        (0.75, (48, 48)),
+        (1 / 3, (80, 32)),
+        (100.0, (16, 480)),
+    ],
 )
 def test_size_follows_from_the_aspect(aspect: float, size: tuple[int, int]):
     assert size_of_aspect(aspect) == size

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery
 from graphreid.distances.from_parts import Parted
-from graphreid.protocols import DistanceSource, FromAffinity, GivesAffinity
-from graphreid.ranking import rank
+from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, Parts
 from graphreid.methods.persistence import parse
+from graphreid.protocols import DistanceSource, FromAffinity, GivesAffinity
+from graphreid.ranking import rank
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.references import icg as reference
 from tests.support import all_distances
@@ -27,7 +27,11 @@ def blocks(seed: int, n: int, name: str = "image", identities: int = 6) -> Featu
     split = [block / np.linalg.norm(block, axis=1, keepdims=True) for block in split]
     for block in split[3:]:
         block[rng.random(n) < 0.3] = 0
-    return Features(np.concatenate(split, 1), np.array([f"{name}{row}" for row in range(n)]), rng.integers(0, 3, n))
+    return Features(
+        np.concatenate(split, 1),
+        np.array([f"{name}{row}" for row in range(n)]),
+        rng.integers(0, 3, n),
+    )
 
 
 def slow(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -46,11 +50,17 @@ def test_distances_are_equations_13_to_15():
     got = all_distances(Parts(**PARTS), query, Gallery(images))
     np.testing.assert_allclose(got, wanted, atol=2e-6)
     # rows of another length mean the same
-    np.testing.assert_allclose(all_distances(Parts(**PARTS), Features(query.vectors * 3), Gallery(images)), wanted, atol=2e-6)
+    np.testing.assert_allclose(
+        all_distances(Parts(**PARTS), Features(query.vectors * 3), Gallery(images)),
+        wanted,
+        atol=2e-6,
+    )
     # where every part is seen, they are cosines
     full = [Features(np.where(x.vectors == 0, 0.5, x.vectors)) for x in (query, images)]
     np.testing.assert_allclose(
-        all_distances(Parts(**PARTS), full[0], Gallery(full[1])), all_distances(Cosine(), full[0], Gallery(full[1])), atol=2e-6
+        all_distances(Parts(**PARTS), full[0], Gallery(full[1])),
+        all_distances(Cosine(), full[0], Gallery(full[1])),
+        atol=2e-6,
     )
 
 
@@ -69,7 +79,9 @@ def test_lists_are_those_of_all_distances(memory: int | None):
         np.testing.assert_allclose(near.farthest, distance.max(1), atol=2e-6)
         if itself:
             np.fill_diagonal(distance, np.inf)
-        np.testing.assert_array_equal(near.index, np.argsort(distance, axis=1, kind="stable")[:, :7])
+        np.testing.assert_array_equal(
+            near.index, np.argsort(distance, axis=1, kind="stable")[:, :7]
+        )
         np.testing.assert_allclose(near.distance, np.sort(distance, axis=1)[:, :7], atol=2e-6)
 
 
@@ -77,7 +89,11 @@ def test_listed_pairs():
     query, images = blocks(0, 9, "query"), blocks(1, 40)
     some, rng = parted(query, images), np.random.default_rng(2)
     union = np.concatenate([images.vectors, query.vectors])
-    every, inside, across = slow(union, union), slow(images.vectors, images.vectors), slow(query.vectors, images.vectors)
+    every, inside, across = (
+        slow(union, union),
+        slow(images.vectors, images.vectors),
+        slow(query.vectors, images.vectors),
+    )
     i, j, p = (rng.integers(0, n, 50).astype(np.int32) for n in (49, 49, 9))
     a, b = (rng.integers(0, 40, 50).astype(np.int32) for _ in range(2))
     np.testing.assert_allclose(some.pairs(i, j), every[i, j], atol=2e-6)
@@ -106,13 +122,23 @@ def test_queries_of_the_gallery_do_not_find_themselves():
 
 
 @pytest.mark.parametrize(
-    "text", ["k-reciprocal", "k-reciprocal:setting=online", "ecn", "ecn:setting=online", "random-walk", "cosine"]
+    "text",
+    [
+        "k-reciprocal",
+        "k-reciprocal:setting=online",
+        "ecn",
+        "ecn:setting=online",
+        "random-walk",
+        "cosine",
+    ],
 )
 def test_methods_start_from_it(text: str):
     query, gallery = blocks(0, 9, "query"), Gallery(blocks(1, 40))
     method, chain = parse(text), parse(f"parts:parts=3,width=4+{text}")
     assert isinstance(method, FromAffinity)
-    direct = np.concatenate([block.distance for block in method.from_affinity(parted(query, gallery.features))])
+    direct = np.concatenate(
+        [block.distance for block in method.from_affinity(parted(query, gallery.features))]
+    )
     got = all_distances(chain, query, gallery)
     np.testing.assert_array_equal(got, direct)
     assert not np.array_equal(got, all_distances(parse(text), query, gallery))
@@ -121,14 +147,22 @@ def test_methods_start_from_it(text: str):
 
 def test_what_needs_vectors_is_refused_in_a_line():
     assert isinstance(Parts(), GivesAffinity)
-    with pytest.raises(ValueError, match=r"parts\+aqe: aqe needs vectors, and parts gives distances"):
+    with pytest.raises(
+        ValueError, match=r"parts\+aqe: aqe needs vectors, and parts gives distances"
+    ):
         parse("parts+aqe")
     with pytest.raises(ValueError, match="needs sums of vectors"):
-        all_distances(parse("parts:parts=3,width=4+ecn:method=origdist"), blocks(0, 3, "query"), Gallery(blocks(1, 20)))
+        all_distances(
+            parse("parts:parts=3,width=4+ecn:method=origdist"),
+            blocks(0, 3, "query"),
+            Gallery(blocks(1, 20)),
+        )
     with pytest.raises(ValueError, match="too few for 5 parts of 256 entries"):
         all_distances(Parts(), blocks(0, 3, "query"), Gallery(blocks(1, 20)))
     with pytest.raises(ValueError, match="made of cosines"):
-        all_distances(Parts(**PARTS), blocks(0, 3, "query"), Gallery(blocks(1, 20), metric="euclidean"))
+        all_distances(
+            Parts(**PARTS), blocks(0, 3, "query"), Gallery(blocks(1, 20), metric="euclidean")
+        )
     with pytest.raises(ValueError, match="parts must be at least 0"):
         Parts(parts=-1)
 
@@ -140,5 +174,6 @@ def test_a_growing_gallery_keeps_its_bits():
     all_distances(Parts(**PARTS), query, grown)
     grown = grown.add(images.take(np.arange(20, 30)))
     np.testing.assert_array_equal(
-        all_distances(Parts(**PARTS), query, grown), all_distances(Parts(**PARTS), query, Gallery(images))
+        all_distances(Parts(**PARTS), query, grown),
+        all_distances(Parts(**PARTS), query, Gallery(images)),
     )

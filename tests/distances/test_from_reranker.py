@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.distances import from_reranker as reranked
 from graphreid.distances.from_reranker import Reranked
-from graphreid.protocols import DistanceSource
+from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods import AQE, ECN, RandomWalk
+from graphreid.protocols import DistanceSource
+from graphreid.resources import Resources
 from graphreid.types import Features
 from tests.references import chain as slow
 from tests.support import all_distances, blobs, cosine_distances
@@ -18,14 +18,19 @@ METHOD = ECN(k=8, t=2, q=3)
 def test_both_kinds_are_affinities() -> None:
     query, gallery = blobs(5)
     assert isinstance(RetrievalSet(query, Gallery(gallery)), DistanceSource)
-    assert isinstance(Reranked(RandomWalk(), query, Gallery(gallery), resources=Resources()), DistanceSource)
+    assert isinstance(
+        Reranked(RandomWalk(), query, Gallery(gallery), resources=Resources()), DistanceSource
+    )
 
 
 @pytest.mark.parametrize("keep", [9, 1000])
 def test_every_view_shows_the_same_distances(monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
     monkeypatch.setattr(reranked, "KEEP", keep)
     query, gallery = blobs(1, queries=6, images=40)
-    joined = Features(np.concatenate([gallery.vectors, query.vectors]), np.concatenate([gallery.items, query.items]))
+    joined = Features(
+        np.concatenate([gallery.vectors, query.vectors]),
+        np.concatenate([gallery.items, query.items]),
+    )
     given = all_distances(METHOD, joined, Gallery(joined)).astype(np.float64)
     given[np.isinf(given)] = np.inf
     base = cosine_distances(gallery, query)  # here the gallery is first, as nodes are
@@ -34,7 +39,9 @@ def test_every_view_shows_the_same_distances(monkeypatch: pytest.MonkeyPatch, ke
     near = affinity.neighbors(7)
     others = np.where(np.eye(46, dtype=bool), np.inf, given - METHOD.least)
     np.testing.assert_array_equal(near.index, np.argsort(others, axis=1, kind="stable")[:, :7])
-    np.testing.assert_allclose(near.distance, np.take_along_axis(want, near.index.astype(int), 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        near.distance, np.take_along_axis(want, near.index.astype(int), 1), rtol=1e-6
+    )
     np.testing.assert_allclose(affinity.distances(1, 5), want[41:45, :40], rtol=1e-6)
     one, other = np.divmod(np.arange(46 * 46, dtype=np.int32), 46)
     np.testing.assert_allclose(affinity.pairs(one, other).reshape(46, 46), want, rtol=1e-6)
@@ -42,12 +49,16 @@ def test_every_view_shows_the_same_distances(monkeypatch: pytest.MonkeyPatch, ke
     start, column, value = changed.entries
     dense = base + changed.tail
     np.add.at(dense, (np.repeat(np.arange(46), np.diff(start)), column), value)
-    np.testing.assert_allclose(dense, slow.reranked(given, base, keep, METHOD.tail, METHOD.least, floor=False), atol=2e-4)
+    np.testing.assert_allclose(
+        dense, slow.reranked(given, base, keep, METHOD.tail, METHOD.least, floor=False), atol=2e-4
+    )
     np.testing.assert_array_equal(changed.queries, 40 + np.arange(6))
 
 
 @pytest.mark.parametrize("keep", [9, 1000])
-def test_the_online_view_does_not_see_the_queries_from_the_gallery(monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+def test_the_online_view_does_not_see_the_queries_from_the_gallery(
+    monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
     monkeypatch.setattr(reranked, "KEEP", keep)
     query, gallery = blobs(2, queries=6, images=40)
     method = RandomWalk(K=9)
@@ -60,12 +71,18 @@ def test_the_online_view_does_not_see_the_queries_from_the_gallery(monkeypatch: 
     one, other = np.divmod(np.arange(1600, dtype=np.int32), 40)
     np.testing.assert_allclose(affinity.gallery_pairs(one, other).reshape(40, 40), want, atol=2e-6)
     lists = np.array([[3, 1, 7], [0, 39, 5]], np.int32)
-    np.testing.assert_allclose(affinity.among(lists), want[lists[:, :, None], lists[:, None]], atol=2e-6)
+    np.testing.assert_allclose(
+        affinity.among(lists), want[lists[:, :, None], lists[:, None]], atol=2e-6
+    )
     mine = all_distances(method, query, Gallery(gallery))
-    np.testing.assert_allclose(affinity.query_neighbors(4).distance, np.sort(mine, axis=1)[:, :4], atol=1e-6)
+    np.testing.assert_allclose(
+        affinity.query_neighbors(4).distance, np.sort(mine, axis=1)[:, :4], atol=1e-6
+    )
     np.testing.assert_allclose(affinity.distances(2, 4), mine[2:4], atol=2e-6)
     one_query, image = np.divmod(np.arange(240, dtype=np.int32), 40)
-    np.testing.assert_allclose(affinity.query_pairs(one_query, image).reshape(6, 40), mine, atol=2e-6)
+    np.testing.assert_allclose(
+        affinity.query_pairs(one_query, image).reshape(6, 40), mine, atol=2e-6
+    )
 
 
 def test_a_method_without_a_tail_is_refused() -> None:

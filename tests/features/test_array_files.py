@@ -8,7 +8,9 @@ import pytest
 from graphreid.features.array_files import read_npy, read_npz, write_npz
 
 
-def test_npz_comes_back_and_equal_arrays_give_equal_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_npz_comes_back_and_equal_arrays_give_equal_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     arrays: dict[str, Any] = {"a": np.arange(6.0).reshape(2, 3), "text": np.array(["x", "yé"])}
     write_npz(tmp_path / "1.npz", arrays)
     later = time.time() + 3600
@@ -34,7 +36,9 @@ def test_a_truncated_npz_is_named(tmp_path: Path, share: float):
     np.savez(path, vectors=np.ones((50, 20)))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ValueError, match=r"a\.npz: (a damaged or truncated|not an) \.npz file") as caught:
+    with pytest.raises(
+        ValueError, match=r"a\.npz: (a damaged or truncated|not an) \.npz file"
+    ) as caught:
         read_npz(path)
     assert "\n" not in str(caught.value)
 
@@ -42,7 +46,9 @@ def test_a_truncated_npz_is_named(tmp_path: Path, share: float):
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_damaged_npz_is_named(tmp_path: Path, compressed: bool):
     path = tmp_path / "a.npz"
-    (np.savez_compressed if compressed else np.savez)(path, vectors=np.random.default_rng(0).normal(size=(50, 20)))
+    (np.savez_compressed if compressed else np.savez)(
+        path, vectors=np.random.default_rng(0).normal(size=(50, 20))
+    )
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 20] = bytes(20)
     path.write_bytes(data)

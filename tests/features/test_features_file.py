@@ -4,7 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.features.features_file import load_columns, load_features, load_vectors, save_features
+from graphreid.features.features_file import (
+    load_columns,
+    load_features,
+    load_vectors,
+    save_features,
+)
 
 N, D = 12, 5
 
@@ -68,15 +73,26 @@ def test_without_items_one_file_is_one_set_of_images(tmp_path: Path):
     save_features(tmp_path / "a.npz", vectors(), {"identity": np.zeros(N, int)})
     save_features(tmp_path / "b.npz", vectors() + 1, {"identity": np.zeros(N, int)})
     save_features(tmp_path / "c", vectors() + 1, {"identity": np.zeros(N, int)})
-    first, again = load_features(tmp_path / "a.npz")[0].items, load_vectors(tmp_path / "a.npz").items
+    first, again = (
+        load_features(tmp_path / "a.npz")[0].items,
+        load_vectors(tmp_path / "a.npz").items,
+    )
     assert first.tolist() == again.tolist()
     assert first[3].endswith("#3")
     assert not set(first.tolist()) & set(load_vectors(tmp_path / "b.npz").items.tolist())
-    assert load_vectors(tmp_path / "c").items.tolist() == load_vectors(tmp_path / "c").items.tolist()
+    assert (
+        load_vectors(tmp_path / "c").items.tolist() == load_vectors(tmp_path / "c").items.tolist()
+    )
 
 
 def test_arrays_of_other_names_are_left_alone(tmp_path: Path):
-    np.savez(tmp_path / "f.npz", vectors=vectors(), identity=np.zeros(N, int), epoch=np.array(3), names=np.ones(99))
+    np.savez(
+        tmp_path / "f.npz",
+        vectors=vectors(),
+        identity=np.zeros(N, int),
+        epoch=np.array(3),
+        names=np.ones(99),
+    )
     assert len(load_features(tmp_path / "f.npz")[1]) == N
     assert list(load_columns(tmp_path / "f.npz")) == ["identity"]
 
@@ -85,7 +101,10 @@ def test_arrays_of_other_names_are_left_alone(tmp_path: Path):
     ("arrays", "message"),
     [
         ({"vectors": np.full((3, 2), np.nan)}, "vectors has NaN or infinity in row 0"),
-        ({"vectors": np.array([[1.0, 2], [0, 0], [1, 1]])}, r"vectors is all zeros in row 1: .*--zero keep"),
+        (
+            {"vectors": np.array([[1.0, 2], [0, 0], [1, 1]])},
+            r"vectors is all zeros in row 1: .*--zero keep",
+        ),
         ({"vectors": np.ones(3)}, r"vectors must be \[images, width\]"),
         ({"vectors": np.array(["a", "b", "c"])[:, None]}, "vectors must be numbers"),
         ({"vectors": np.ones((0, 2))}, "vectors is empty"),
@@ -121,10 +140,17 @@ def test_files_that_are_no_features(tmp_path: Path):
         load_vectors(tmp_path)
     with pytest.raises(ValueError, match="No such file"):
         load_vectors(tmp_path / "gone.npz")
-    np.savez(tmp_path / "p.npz", allow_pickle=True, vectors=np.ones((2, 2)), identity=np.array([None, 1], object))
+    np.savez(
+        tmp_path / "p.npz",
+        allow_pickle=True,
+        vectors=np.ones((2, 2)),
+        identity=np.array([None, 1], object),
+    )
     with pytest.raises(ValueError, match=r"p\.npz: identity: it holds Python objects"):
         load_features(tmp_path / "p.npz")
-    np.savez(tmp_path / "u.npz", vectors=np.ones((2, 2)), item=np.array(["a", "b"]), path=np.array(["a"]))
+    np.savez(
+        tmp_path / "u.npz", vectors=np.ones((2, 2)), item=np.array(["a", "b"]), path=np.array(["a"])
+    )
     with pytest.raises(ValueError, match="columns of different lengths"):
         load_columns(tmp_path / "u.npz")
 

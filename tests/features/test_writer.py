@@ -17,7 +17,9 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / request.param
 
 
-def writer(target: Path, stamp: str = "s", columns: dict[str, Any] = COLUMNS, rows: int = N) -> FeatureWriter:
+def writer(
+    target: Path, stamp: str = "s", columns: dict[str, Any] = COLUMNS, rows: int = N
+) -> FeatureWriter:
     return FeatureWriter(target, rows, D, columns, stamp=stamp)
 
 
@@ -56,7 +58,11 @@ def test_an_interrupted_writer_goes_on(target: Path):
 
 def test_rows_of_other_work_are_discarded(target: Path):
     writer(target).write(VECTORS[:4])
-    for change in ({"stamp": "other"}, {"columns": {"identity": np.zeros(N, int)}}, {"rows": 11, "columns": {}}):
+    for change in (
+        {"stamp": "other"},
+        {"columns": {"identity": np.zeros(N, int)}},
+        {"rows": 11, "columns": {}},
+    ):
         again = writer(target, **change)  # type: ignore[arg-type]
         assert (again.done, again.discarded) == (0, True)
         again.write(VECTORS[:4])

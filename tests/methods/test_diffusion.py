@@ -17,10 +17,17 @@ def scores(distance: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.maximum(-distance, 0)
 
 
-@pytest.mark.parametrize(("case", "against_cg"), [("tiny", 2e-4), ("medium", 1e-4), ("distractor", 1e-4)])
+@pytest.mark.parametrize(
+    ("case", "against_cg"), [("tiny", 2e-4), ("medium", 1e-4), ("distractor", 1e-4)]
+)
 def test_equals_the_published_code(golden: Path, case: str, against_cg: float) -> None:
     given = np.load(golden / f"diffusion_{case}.npz")
-    kq, kd, gamma, alpha = int(given["kq"]), int(given["kd"]), float(given["gamma"]), float(given["alpha"])
+    kq, kd, gamma, alpha = (
+        int(given["kq"]),
+        int(given["kd"]),
+        float(given["gamma"]),
+        float(given["alpha"]),
+    )
     query, gallery = Features(given["q_emb"]), Gallery(Features(given["g_emb"]))
     exact = Diffusion(kq, kd, gamma, alpha, iterations=500)
     got = scores(all_distances(exact, query, gallery)) / (1 - alpha)
@@ -34,20 +41,27 @@ def test_equals_the_published_code(golden: Path, case: str, against_cg: float) -
 
 
 @pytest.mark.parametrize(
-    ("kq", "kd", "gamma", "alpha"), [(4, 6, 3.0, 0.9), (100, 100, 1.0, 0.5), (1, 3, 2.0, 0.99), (3, 1, 3.0, 0.9)]
+    ("kq", "kd", "gamma", "alpha"),
+    [(4, 6, 3.0, 0.9), (100, 100, 1.0, 0.5), (1, 3, 2.0, 0.99), (3, 1, 3.0, 0.9)],
 )
 @pytest.mark.parametrize("seed", range(2))
-def test_both_settings_equal_the_slow_statement(kq: int, kd: int, gamma: float, alpha: float, seed: int) -> None:
+def test_both_settings_equal_the_slow_statement(
+    kq: int, kd: int, gamma: float, alpha: float, seed: int
+) -> None:
     query, gallery = blobs(seed, queries=6, images=50)
     cosine = cosine_distances(query, gallery)
     method = Diffusion(kq, kd, gamma, alpha, iterations=200)
     got = all_distances(method, query, Gallery(gallery))
     want = slow.online(cosine, len(query), kq, kd, gamma, alpha)
     np.testing.assert_allclose(scores(got), want, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(got[want == 0], cosine[: len(query), len(query) :][want == 0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        got[want == 0], cosine[: len(query), len(query) :][want == 0], rtol=0, atol=1e-6
+    )
     method.setting = "transductive"
     got = scores(all_distances(method, query, Gallery(gallery)))
-    np.testing.assert_allclose(got, slow.joint(cosine, len(query), kd, gamma, alpha), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        got, slow.joint(cosine, len(query), kd, gamma, alpha), rtol=0, atol=1e-5
+    )
 
 
 def test_a_truncation_as_large_as_every_part_of_the_graph_loses_nothing() -> None:

@@ -6,19 +6,27 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import sparse_adjacency as sparse
-from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.graphs.sparse_adjacency import SparseAdjacency
-from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.methods.ec_gcn.method import ECGCN, Connectivity
+from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import ec_gcn as slow
 from tests.support import all_distances, blobs, labelled, shaken
 
-SMALL: dict[str, Any] = {"k1": 8, "k2": 3, "links": 4, "layers": 3, "width": 8, "epochs": 2, "precision": "fp32"}
+SMALL: dict[str, Any] = {
+    "k1": 8,
+    "k2": 3,
+    "links": 4,
+    "layers": 3,
+    "width": 8,
+    "epochs": 2,
+    "precision": "fp32",
+}
 
 
 def known(**options: Any) -> ECGCN:
@@ -37,20 +45,39 @@ def doubles(method: ECGCN) -> dict[str, NDArray[np.float64]]:
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize(
     "more",
-    [{}, {"self_loops": False}, {"layers": 1}, {"layers": 5, "k1": 3}, {"k1": 30, "k2": 12, "links": 6},
-     {"width": None, "lam": 2.0}],
+    [
+        {},
+        {"self_loops": False},
+        {"layers": 1},
+        {"layers": 5, "k1": 3},
+        {"k1": 30, "k2": 12, "links": 6},
+        {"width": None, "lam": 2.0},
+    ],
     ids=lambda more: ",".join(more) or "default",
-)  # fmt: skip
+)
 def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
     query, gallery = blobs(0, queries=4, images=40)
     method = known(**more)
     block = next(iter(method.distances(query, Gallery(gallery, metric=metric))))
     assert block.probability is not None
-    options: dict[str, Any] = {"k1": method.k1, "k2": method.k2, "e": method.links, "loops": method.self_loops}
+    options: dict[str, Any] = {
+        "k1": method.k1,
+        "k2": method.k2,
+        "e": method.links,
+        "loops": method.self_loops,
+    }
     for one_query in range(4):
-        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
+        vector, images = (
+            query.vectors[one_query].astype(np.float64),
+            gallery.vectors.astype(np.float64),
+        )
         expected, likely = slow.distances(
-            vector, images, doubles(method), lam=method.tail, euclidean=metric == "euclidean", **options
+            vector,
+            images,
+            doubles(method),
+            lam=method.tail,
+            euclidean=metric == "euclidean",
+            **options,
         )
         np.testing.assert_allclose(block.probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-4, atol=1e-5)
@@ -58,12 +85,21 @@ def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
 
 
 def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
-    """F W taken once an image, sparse edges, 1-hop nodes alone judged: against whole differences and dense products."""
+    """F W taken once an image, sparse edges, 1-hop nodes alone judged: against whole differences
+    and dense products.
+    """
     _, train = labelled(1, images=60)
     for loss, sampler in (("focal", "rpgs"), ("ce", "hgs")):
         options: dict[str, Any] = {**SMALL, "loss": loss, "sampler": sampler, "k1": 10}
         method = ECGCN(**options)
-        lesson = Lesson(*train, k1=15 if sampler == "rpgs" else 10, k2=4, noise=0.0, seed=0, resources=Resources())
+        lesson = Lesson(
+            *train,
+            k1=15 if sampler == "rpgs" else 10,
+            k2=4,
+            noise=0.0,
+            seed=0,
+            resources=Resources(),
+        )
         queries = lesson.batches(0, 5)[0]
         torch.manual_seed(0)
         network = method._build(16).train()  # pyright: ignore[reportPrivateUsage]
@@ -80,8 +116,12 @@ def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
             np.testing.assert_allclose(one.grad.numpy(), other.grad.numpy(), rtol=0, atol=1e-5)
 
 
-def literal_loss(method: ECGCN, network: Connectivity, lesson: Lesson, queries: NDArray[np.intp]) -> torch.Tensor:
-    """The loss of some queries from Eqs. 8-12 as they stand; batch norm sees the nodes of all graphs."""
+def literal_loss(
+    method: ECGCN, network: Connectivity, lesson: Lesson, queries: NDArray[np.intp]
+) -> torch.Tensor:
+    """The loss of some queries from Eqs. 8-12 as they stand; batch norm sees the nodes of all
+    graphs.
+    """
     from graphreid.graphs import samplers as sampling
     from graphreid.seeding import generator
 
@@ -89,7 +129,9 @@ def literal_loss(method: ECGCN, network: Connectivity, lesson: Lesson, queries: 
     near = candidates.near
     if method.sampler == "rpgs":
         draws = [generator(0, 0, int(query), 7) for query in queries]
-        near = sampling.random_probability(near, lesson.targets(queries, near) > 0.5, method.k1, draws)
+        near = sampling.random_probability(
+            near, lesson.targets(queries, near) > 0.5, method.k1, draws
+        )
     graphs, dense = [], []
     for row, query in enumerate(queries):
         others = [other for other in range(60) if other != query]
@@ -100,8 +142,12 @@ def literal_loss(method: ECGCN, network: Connectivity, lesson: Lesson, queries: 
             nodes += [other for other in more if other not in nodes]
         nodes = nodes[: method.k1 * method.k2]
         assert set(nodes) <= set(others)
-        kept = np.array([[among[i, j] if j != query else np.inf for j in range(60)] for i in range(60)])
-        dense.append(torch.from_numpy(slow.adjacency(nodes, kept, method.links, method.self_loops)).float())
+        kept = np.array(
+            [[among[i, j] if j != query else np.inf for j in range(60)] for i in range(60)]
+        )
+        dense.append(
+            torch.from_numpy(slow.adjacency(nodes, kept, method.links, method.self_loops)).float()
+        )
         graphs.append((nodes, torch.from_numpy(vectors[nodes] - vectors[query]) * 4))
     z = [x for _, x in graphs]
     for layer in range(method.layers):
@@ -164,7 +210,9 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
         all_distances(method, query, half)
         got = all_distances(method, query, half.add(gallery.take(np.arange(30, 60))))
     assert calls == [30, 12, 12, 30, 12]
-    np.testing.assert_allclose(got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        got, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-6
+    )
 
 
 def test_beyond_what_is_judged_a_distance_is_the_base_distance_plus_lam():
@@ -173,7 +221,9 @@ def test_beyond_what_is_judged_a_distance_is_the_base_distance_plus_lam():
     block = next(iter(method.distances(query, Gallery(gallery))))
     plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
     assert block.probability is not None
-    np.testing.assert_allclose(block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6
+    )
     nearest = np.argsort(plain, axis=1)[:, :8]
     for one_query in range(12):
         assert set(np.flatnonzero(block.probability[one_query])) == set(nearest[one_query])
@@ -185,7 +235,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     options: dict[str, Any] = {
         **SMALL,
         "k1": 20,
-        "epochs": 4,
+        "epochs": 8,
         "lam": "auto",
         "batch": 8,
         "width": 16,
@@ -194,7 +244,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     }
     method = ECGCN(**options).fit(*train, validation=held)
     validation = method.record_["validation"]
-    assert validation["mAP"] > validation["input"] + 0.01
+    assert validation["mAP"] > validation["input"] + 0.01  # .021 to .037 over ten seeds
     assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
     assert method.record_["images"] == 150
     block = next(iter(method.distances(test[0], Gallery(test[0]))))
@@ -205,7 +255,9 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     save(method, tmp_path / "m.safetensors")
     assert isinstance(load(tmp_path / "m.safetensors"), ECGCN)
     plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
-    np.testing.assert_array_equal(plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance)
+    np.testing.assert_array_equal(
+        plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance
+    )
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
 
@@ -249,8 +301,12 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
         assert block.probability is not None
         assert given.probability is not None
         assert len(given.nodes) > method.k1, "neighbours are nodes too"
-        np.testing.assert_allclose(block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5)
-        np.testing.assert_array_equal(given.after, np.argsort(np.argsort(block.distance[one_query]))[given.nodes] + 1)
+        np.testing.assert_allclose(
+            block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5
+        )
+        np.testing.assert_array_equal(
+            given.after, np.argsort(np.argsort(block.distance[one_query]))[given.nodes] + 1
+        )
         sums = np.bincount(given.edges[:, 0], given.weights, minlength=len(given.nodes))
         np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="one at a time"):
@@ -267,9 +323,28 @@ def test_what_it_says_of_itself():
     assert isinstance(ECGCN(lam=0.3), Rescores)
     assert ECGCN(lam=0.3).tail == 0.3
     paper = ECGCN(**ECGCN.presets["paper"])
-    assert (paper.k1, paper.k2, paper.gamma, paper.links, paper.layers, paper.width) == (200, 10, 1.5, 10, 5, 4096)
-    assert (paper.loss, paper.alpha, paper.focus, paper.lam, paper.epochs) == ("focal", 0.25, 2.0, 0.4, 4)
-    assert (paper.optimizer, paper.rate, paper.schedule, paper.batch, paper.queries) == ("sgd", 0.01, "steps", 1, None)
+    assert (paper.k1, paper.k2, paper.gamma, paper.links, paper.layers, paper.width) == (
+        200,
+        10,
+        1.5,
+        10,
+        5,
+        4096,
+    )
+    assert (paper.loss, paper.alpha, paper.focus, paper.lam, paper.epochs) == (
+        "focal",
+        0.25,
+        2.0,
+        0.4,
+        4,
+    )
+    assert (paper.optimizer, paper.rate, paper.schedule, paper.batch, paper.queries) == (
+        "sgd",
+        0.01,
+        "steps",
+        1,
+        None,
+    )
     factor = paper._schedule()  # pyright: ignore[reportPrivateUsage]
     assert [round(factor(epoch), 6) for epoch in (0, 0.5, 1, 2, 3.9)] == [1, 1, 0.1, 0.01, 0.001]
 
@@ -287,10 +362,24 @@ def test_wrong_use_is_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k1": 0}, {"k2": 0}, {"links": 0}, {"layers": 0}, {"gamma": 0.9}, {"lam": -1.0}, {"alpha": 1.0}, {"focus": -1.0},
-     {"width": 1}, {"noise": -0.1}, {"batch": 0}, {"epochs": 0}, {"rate": -1.0}, {"queries": 0}],
+    [
+        {"k1": 0},
+        {"k2": 0},
+        {"links": 0},
+        {"layers": 0},
+        {"gamma": 0.9},
+        {"lam": -1.0},
+        {"alpha": 1.0},
+        {"focus": -1.0},
+        {"width": 1},
+        {"noise": -0.1},
+        {"batch": 0},
+        {"epochs": 0},
+        {"rate": -1.0},
+        {"queries": 0},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ECGCN(**wrong)

@@ -31,7 +31,9 @@ def test_original_distances_equal_the_authors_code(golden: Path, case: str, t: i
 
 
 @pytest.mark.parametrize("method", ["rankdist", "origdist"])
-@pytest.mark.parametrize(("k", "t", "q", "images"), [(7, 2, 3, 50), (1, 1, 1, 20), (30, 4, 9, 24), (7, 2, 3, 1)])
+@pytest.mark.parametrize(
+    ("k", "t", "q", "images"), [(7, 2, 3, 50), (1, 1, 1, 20), (30, 4, 9, 24), (7, 2, 3, 1)]
+)
 @pytest.mark.parametrize("seed", range(2))
 def test_both_settings_equal_the_slow_statement(
     method: Literal["rankdist", "origdist"], k: int, t: int, q: int, images: int, seed: int
@@ -40,20 +42,28 @@ def test_both_settings_equal_the_slow_statement(
     cosine = cosine_distances(query, gallery)
     by_rank = method == "rankdist"
     got = all_distances(ECN(k, t, q, method), query, Gallery(gallery))
-    np.testing.assert_allclose(got, slow.transductive(cosine, len(query), k, t, q, by_rank), rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(
+        got, slow.transductive(cosine, len(query), k, t, q, by_rank), rtol=1e-6, atol=2e-6
+    )
     got = all_distances(ECN(k, t, q, method, setting="online"), query, Gallery(gallery))
     expected = [
-        slow.online(cosine[np.ix_(rows, rows)], k, t, q, by_rank) for rows in query_and_gallery(len(query), len(cosine))
+        slow.online(cosine[np.ix_(rows, rows)], k, t, q, by_rank)
+        for rows in query_and_gallery(len(query), len(cosine))
     ]
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=2e-6)
 
 
 def test_a_query_of_the_gallery_has_the_distances_of_its_own_list() -> None:
     query, gallery = blobs(4, queries=5, images=40)
-    joined = Features(np.concatenate([gallery.vectors, query.vectors]), np.concatenate([gallery.items, query.items]))
+    joined = Features(
+        np.concatenate([gallery.vectors, query.vectors]),
+        np.concatenate([gallery.items, query.items]),
+    )
     online = all_distances(ECN(setting="online"), query, Gallery(joined))
     transductive = all_distances(ECN(), query, Gallery(joined))
-    np.testing.assert_array_equal(online, transductive)  # no query is outside the gallery: the two settings are one
+    np.testing.assert_array_equal(
+        online, transductive
+    )  # no query is outside the gallery: the two settings are one
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"t": 0}, {"q": 0}, {"setting": "both"}])

@@ -5,18 +5,26 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
-from graphreid.protocols import Explains, Learned, Rescores, Transforms
 from graphreid.methods import ECGCN, FAECGCN, FAGCN
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Explains, Learned, Rescores, Transforms
+from graphreid.resources import Resources
 from graphreid.types import Labels
 from tests.support import all_distances, labelled
 
 SMALL: dict[str, Any] = {
-    "fa_k": 4, "fa_epochs": 3, "fa_batch": 4, "k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 2,
+    "fa_k": 4,
+    "fa_epochs": 3,
+    "fa_batch": 4,
+    "k1": 8,
+    "k2": 3,
+    "links": 4,
+    "layers": 2,
+    "width": 8,
+    "epochs": 2,
     "precision": "fp32",
-}  # fmt: skip
+}
 
 
 def data(seed: int) -> tuple[Any, Any]:
@@ -34,7 +42,11 @@ def test_it_is_fa_gcn_and_then_ec_gcn_on_its_vectors():
         fa = FAGCN(k=4, epochs=3, batch=4, distance=distance).fit(*train)
         vectors = fa.transform(train[0], Gallery(train[0]))[1]
         ec = ECGCN(
-            **{key: SMALL[key] for key in ("k1", "k2", "links", "layers", "width", "epochs", "precision")}, metric=fa.metric
+            **{
+                key: SMALL[key]
+                for key in ("k1", "k2", "links", "layers", "width", "epochs", "precision")
+            },
+            metric=fa.metric,
         )
         ec.fit(vectors, train[1])
         queries, images = fa.transform(query, Gallery(gallery))
@@ -45,7 +57,9 @@ def test_it_is_fa_gcn_and_then_ec_gcn_on_its_vectors():
             low, high = d.min(axis=1, keepdims=True), d.max(axis=1, keepdims=True)
             d = (d - low) / (high - low)
         expected = d + 0.7 * (1 - block.probability)
-        np.testing.assert_allclose(all_distances(both, query, Gallery(gallery)), expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            all_distances(both, query, Gallery(gallery)), expected, rtol=0, atol=1e-5
+        )
     assert held is not None
 
 
@@ -57,14 +71,20 @@ def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     assert validation["fa"] == method.record_["fa"]["validation"]["mAP"]
     assert method.record_["ec"]["validation"]["best_lam"] == validation["lam"]
     assert method.tail == validation["lam"]
-    assert method.record_["fa"]["validation"]["mAP_of_distance"].keys() == {"mahalanobis", "euclidean", "cosine"}
+    assert method.record_["fa"]["validation"]["mAP_of_distance"].keys() == {
+        "mahalanobis",
+        "euclidean",
+        "cosine",
+    }
     save(method, tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
     assert isinstance(again, FAECGCN)
     assert again.record_ == method.record_
     (query, _), (gallery, _) = labelled(7)
     snapshot = Gallery(gallery)
-    np.testing.assert_array_equal(all_distances(again, query, snapshot), all_distances(method, query, snapshot))
+    np.testing.assert_array_equal(
+        all_distances(again, query, snapshot), all_distances(method, query, snapshot)
+    )
     other = parse(f"{tmp_path}/m.safetensors:lam=0,setting=transductive")
     assert other.setting == "transductive"
     changed = all_distances(other, query, snapshot)
@@ -74,11 +94,15 @@ def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     np.testing.assert_array_equal(all_distances(method, query, snapshot), changed)
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=4"), query, snapshot)
-    assert np.isfinite(all_distances(parse(f"{tmp_path}/m.safetensors+k-reciprocal:k1=6,k2=2"), query, snapshot)).all()
+    assert np.isfinite(
+        all_distances(parse(f"{tmp_path}/m.safetensors+k-reciprocal:k1=6,k2=2"), query, snapshot)
+    ).all()
 
 
 @pytest.mark.parametrize("half", ["fa-gcn", "ec-gcn"])
-def test_a_fit_that_was_stopped_in_either_half_goes_on_to_the_same_result(tmp_path: Path, half: str):
+def test_a_fit_that_was_stopped_in_either_half_goes_on_to_the_same_result(
+    tmp_path: Path, half: str
+):
     train, _ = data(2)
     whole = FAECGCN(**SMALL).fit(*train)
 
@@ -106,7 +130,9 @@ def test_an_explanation_is_of_the_same_pass_as_the_distances():
     given = method.explain(query.take(np.array([3])), snapshot)
     assert block.probability is not None
     assert given.probability is not None
-    np.testing.assert_allclose(block.probability[3, given.nodes], given.probability, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        block.probability[3, given.nodes], given.probability, rtol=0, atol=1e-4
+    )
 
 
 def test_what_it_says_of_itself():
@@ -117,7 +143,9 @@ def test_what_it_says_of_itself():
     assert (method.tail, method.least, method.setting) == (0.3, 0.0, "online")
     paper = FAECGCN(**FAECGCN.presets["paper"])
     fa, ec = paper._parts()  # pyright: ignore[reportPrivateUsage]
-    assert fa == FAGCN(**FAGCN.presets["paper"]) or vars(fa) == vars(FAGCN(**FAGCN.presets["paper"]))
+    assert fa == FAGCN(**FAGCN.presets["paper"]) or vars(fa) == vars(
+        FAGCN(**FAGCN.presets["paper"])
+    )
     assert (ec.k1, ec.width, ec.batch, ec.lam, ec.metric) == (200, 4096, 1, 0.4, "euclidean")
     fa, ec = FAECGCN()._parts()  # pyright: ignore[reportPrivateUsage]
     for part, kind in ((fa, FAGCN), (ec, ECGCN)):

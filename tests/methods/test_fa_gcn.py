@@ -6,17 +6,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.fa_gcn.mahalanobis import within
-from graphreid.protocols import Learned, Transforms
 from graphreid.methods.fa_gcn.method import (
     FAGCN,
     Aggregation,
     _Training,  # pyright: ignore[reportPrivateUsage]
 )
+from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Learned, Transforms
+from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
 from tests.references import fa_gcn as slow
 from tests.references import losses as slow_losses
@@ -31,7 +31,11 @@ def known(**options: Any) -> FAGCN:
     torch.manual_seed(3)
     network = Aggregation(16, method.layers, 0)
     root = torch.linalg.cholesky(torch.cov(torch.randn(16, 40)) + torch.eye(16))
-    method.state_ = {**network.layers.state_dict(), "within": root / 10, "length": torch.tensor(3.0)}
+    method.state_ = {
+        **network.layers.state_dict(),
+        "within": root / 10,
+        "length": torch.tensor(3.0),
+    }
     return method
 
 
@@ -45,7 +49,10 @@ def doubles(method: FAGCN) -> list[NDArray[np.float64]]:
 def test_equals_the_papers_equations(layers: int, distance: str, setting: str):
     query, gallery = blobs(0, queries=5, images=40)
     method = known(layers=layers, distance=distance, setting=setting)
-    queries, images = slow.unit(query.vectors.astype(np.float64)), slow.unit(gallery.vectors.astype(np.float64))
+    queries, images = (
+        slow.unit(query.vectors.astype(np.float64)),
+        slow.unit(gallery.vectors.astype(np.float64)),
+    )
     weights = doubles(method)
     if setting == "transductive":
         union = slow.aggregated(np.concatenate([images, queries]), 4, weights)
@@ -77,10 +84,15 @@ def test_the_training_losses_are_the_papers_equations():
     weights = [layer.weight.detach().double().numpy() for layer in network.layers]  # type: ignore[union-attr]
     z = slow.aggregated(slow.unit(train.vectors.astype(np.float64)), 4, weights)[rows]
     assert network.classifier is not None
-    logits = z @ network.classifier.weight.detach().double().numpy().T + network.classifier.bias.detach().double().numpy()
+    logits = (
+        z @ network.classifier.weight.detach().double().numpy().T
+        + network.classifier.bias.detach().double().numpy()
+    )
     expected = slow_losses.identity_loss(logits, graph.label[rows], 0.0)
     assert got["identity"].item() == pytest.approx(0.5 * expected, rel=1e-4)
-    contrastive = slow_losses.supervised_contrastive(z, labels.identity[rows], 0.3, include_self=False)
+    contrastive = slow_losses.supervised_contrastive(
+        z, labels.identity[rows], 0.3, include_self=False
+    )
     assert got["contrastive"].item() == pytest.approx(contrastive, rel=1e-4)
 
 
@@ -89,7 +101,9 @@ def test_the_matrix_is_the_inverse_of_what_differs_within_an_identity(seed: int)
     rng = np.random.default_rng(seed)
     identity = rng.integers(0, 8, 60)
     identity[0] = 99  # the only image of its identity has nothing to say
-    z = rng.standard_normal((60, 6)) @ rng.standard_normal((6, 6)) + identity[:, None] * rng.standard_normal(6)
+    z = rng.standard_normal((60, 6)) @ rng.standard_normal((6, 6)) + identity[
+        :, None
+    ] * rng.standard_normal(6)
     root = within(z, identity)
     np.testing.assert_allclose(root @ root.T, slow.precision(z, identity), rtol=1e-8)
 
@@ -110,7 +124,9 @@ def test_batches_are_all_images_of_some_identities():
     graph = _Training(FAGCN(k=4, batch=3), lesson)
     first, second = graph.batches(0), graph.batches(1)
     for batches in (first, second):
-        assert sorted(np.concatenate(batches)) == list(range(10, 60)), "distractors are nodes, and never learned from"
+        assert sorted(np.concatenate(batches)) == list(range(10, 60)), (
+            "distractors are nodes, and never learned from"
+        )
         for rows in batches:
             inside = np.isin(labels.identity[10:], labels.identity[rows])
             assert inside.sum() == len(rows)
@@ -122,25 +138,36 @@ def test_batches_are_all_images_of_some_identities():
     assert sorted(whole.batches(0)[0]) == list(range(10, 60))
 
 
-@pytest.mark.parametrize("more", [{}, {"identity_weight": 1.0, "schedule": "steps", "optimizer": "adam"}, {"layers": 2}])
+@pytest.mark.parametrize(
+    "more", [{}, {"identity_weight": 1.0, "schedule": "steps", "optimizer": "adam"}, {"layers": 2}]
+)
 def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path, more: dict[str, Any]):
-    # one set's images in two parts: what is learned of the first must hold for the second, under other names
+    # one set's images in two parts: what is learned of the first must hold for the second, under
+    # other names
     features, labels = labelled(1, queries=1, images=400)[1]
     half = np.arange(400) < 200
     train = features.take(half), labels.take(half)
-    held = features.take(~half), Labels(labels.identity[~half] + 50, np.asarray(labels.camera)[~half])
+    held = (
+        features.take(~half),
+        Labels(labels.identity[~half] + 50, np.asarray(labels.camera)[~half]),
+    )
     method = FAGCN(k=10, epochs=30, batch=5, rate=3e-3, **more).fit(*train, validation=held)
     validation = method.record_["validation"]
-    assert validation["mAP"] > validation["input"] + 0.02
+    assert validation["mAP"] > validation["input"] + 0.02  # .047 to .148 over ten seeds
     assert validation["mAP_of_distance"].keys() == {"mahalanobis", "euclidean", "cosine"}
     assert validation["mAP_of_distance"]["mahalanobis"] == validation["mAP"]
     assert len(method.record_["mAP_of_epochs"]) == 30
-    assert validation["mAP"] == pytest.approx(max(method.record_["mAP_of_epochs"]), abs=1e-4), "the best weights are kept"
+    assert validation["mAP"] == pytest.approx(max(method.record_["mAP_of_epochs"]), abs=1e-4), (
+        "the best weights are kept"
+    )
     save(method, tmp_path / "m.safetensors")
     other = parse(f"{tmp_path}/m.safetensors:distance=cosine")
     assert isinstance(other, FAGCN)
     assert other.metric == "cosine"
-    assert np.isfinite(all_distances(other, held[0].take(np.arange(5)), Gallery(held[0]))).sum() == 5 * 199
+    assert (
+        np.isfinite(all_distances(other, held[0].take(np.arange(5)), Gallery(held[0]))).sum()
+        == 5 * 199
+    )
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=4"), held[0], Gallery(held[0]))
 
@@ -171,13 +198,17 @@ def test_new_vectors_are_compared_by_the_distance_and_by_what_follows():
         queries, images = method.transform(query, Gallery(gallery))
         retrieval_set = RetrievalSet(queries, Gallery(images, metric=method.metric))
         expected = all_distances(method, query, Gallery(gallery))
-        np.testing.assert_allclose(retrieval_set.distances(0, len(query)), expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            retrieval_set.distances(0, len(query)), expected, rtol=0, atol=1e-5
+        )
     from graphreid.methods import Cosine, KReciprocal
     from graphreid.methods.chain import chained
 
     method = known()
     after = all_distances(chained(method, Cosine()), query, Gallery(gallery))
-    np.testing.assert_allclose(after, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        after, all_distances(method, query, Gallery(gallery)), rtol=0, atol=1e-5
+    )
     assert np.isfinite(all_distances(chained(method, KReciprocal()), query, Gallery(gallery))).all()
 
 
@@ -202,8 +233,20 @@ def test_what_it_says_of_itself(tmp_path: Path):
     assert isinstance(FAGCN(), Learned)
     assert FAGCN().setting == "online"
     paper = FAGCN(**FAGCN.presets["paper"])
-    assert (paper.k, paper.layers, paper.epochs, paper.rate, paper.batch, paper.identity_weight) == (3, 1, 2000, 1e-4, None, 1)
-    assert (paper.distance, paper.tau, paper.include_self, paper.schedule) == ("mahalanobis", 0.07, False, "steps")
+    assert (
+        paper.k,
+        paper.layers,
+        paper.epochs,
+        paper.rate,
+        paper.batch,
+        paper.identity_weight,
+    ) == (3, 1, 2000, 1e-4, None, 1)
+    assert (paper.distance, paper.tau, paper.include_self, paper.schedule) == (
+        "mahalanobis",
+        0.07,
+        False,
+        "steps",
+    )
     save(known(), tmp_path / "m.safetensors")
     assert isinstance(load(tmp_path / "m.safetensors"), FAGCN)
 
@@ -221,10 +264,18 @@ def test_wrong_use_is_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": 0}, {"layers": 0}, {"epochs": 0}, {"tau": 0.0}, {"batch": 1}, {"rate": -1.0}, {"identity_weight": -1.0},
-     {"setting": "both"}],
+    [
+        {"k": 0},
+        {"layers": 0},
+        {"epochs": 0},
+        {"tau": 0.0},
+        {"batch": 1},
+        {"rate": -1.0},
+        {"identity_weight": -1.0},
+        {"setting": "both"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FAGCN(**wrong)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
-from graphreid.protocols import Learned, Rescores
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.persistence import load, parse, save
+from graphreid.protocols import Learned, Rescores
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import hrnet as slow
 from tests.support import all_distances, blobs, labelled
@@ -41,7 +41,9 @@ def doubles(method: HRNet) -> dict[str, NDArray[np.float64]]:
 
 
 def options_of(method: HRNet) -> dict[str, Any]:
-    return {each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init}
+    return {
+        each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init
+    }
 
 
 CASES: list[dict[str, Any]] = [
@@ -64,7 +66,10 @@ def test_equals_the_papers_equations(more: dict[str, Any]):
     method = known(**more)
     block = next(iter(method.distances(query, Gallery(gallery))))
     for one_query in range(4):
-        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
+        vector, images = (
+            query.vectors[one_query].astype(np.float64),
+            gallery.vectors.astype(np.float64),
+        )
         expected, likely = slow.distances(vector, images, doubles(method), options_of(method))
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-5, atol=1e-5)
         if method.pairwise:
@@ -75,7 +80,9 @@ def test_equals_the_papers_equations(more: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"propagation": False}, {"individual": False}, {"edges": 4, "readout": "linear"}], ids=str
+    "more",
+    [{}, {"propagation": False}, {"individual": False}, {"edges": 4, "readout": "linear"}],
+    ids=str,
 )
 def test_every_image_of_a_batch_is_an_anchor(more: dict[str, Any]):
     _, images = blobs(1, images=14)
@@ -86,7 +93,9 @@ def test_every_image_of_a_batch_is_an_anchor(more: dict[str, Any]):
     np.testing.assert_allclose(related.images[-1][0].numpy(), layers[-1], rtol=0, atol=1e-4)
     if method.individual:
         assert related.weights is not None
-        expected = slow.individual(layers[-2], doubles(method), method.layers - 1, options_of(method))[1]
+        expected = slow.individual(
+            layers[-2], doubles(method), method.layers - 1, options_of(method)
+        )[1]
         np.testing.assert_allclose(related.weights[0].numpy(), expected, rtol=0, atol=1e-5)
     assert related.logits is not None
     assert related.pairs is not None
@@ -108,15 +117,29 @@ def test_losses_are_the_papers(balance: bool):
     torch.manual_seed(0)
     classifier = torch.nn.Linear(16, 10)
     related = method.related(features)
-    options: dict[str, Any] = {"smoothing": 0.2, "margin": 0.4, "constraint": 0.3, "balance": balance}
+    options: dict[str, Any] = {
+        "smoothing": 0.2,
+        "margin": 0.4,
+        "constraint": 0.3,
+        "balance": balance,
+    }
     with torch.inference_mode():
         got = relation_losses(related, torch.from_numpy(labels.identity), classifier, **options)
     f = 4 * slow.unit(features.vectors.astype(np.float64))
     layers, classes = slow.images(f, doubles(method), options_of(method)), labels.identity.tolist()
-    logits = np.stack([slow.pairs(f, layers[-1], anchor, doubles(method), options_of(method))[0] for anchor in range(18)])
-    assert got["pairwise"].item() == pytest.approx(slow.verification(logits, classes, balance), rel=1e-5)
+    logits = np.stack(
+        [
+            slow.pairs(f, layers[-1], anchor, doubles(method), options_of(method))[0]
+            for anchor in range(18)
+        ]
+    )
+    assert got["pairwise"].item() == pytest.approx(
+        slow.verification(logits, classes, balance), rel=1e-5
+    )
     w, bias = (each.detach().double().numpy() for each in (classifier.weight, classifier.bias))
-    assert got["individual"].item() == pytest.approx(slow.classification(layers[-1] @ w.T + bias, classes, 0.2), rel=1e-5)
+    assert got["individual"].item() == pytest.approx(
+        slow.classification(layers[-1] @ w.T + bias, classes, 0.2), rel=1e-5
+    )
     expected = sum(slow.constraint(*each, classes, 0.4) for each in itertools.pairwise(layers))
     assert got["constraint"].item() == pytest.approx(0.3 * expected, rel=1e-5)
 
@@ -144,18 +167,27 @@ def test_gradients_flow_from_pairs_into_images_and_not_through_the_distances_bef
 def test_a_fit_learns_and_says_what_it_did(tmp_path: Path):
     train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
-    options: dict[str, Any] = {"epochs": 10, "attention": "linked", "k": 8, "nodes": 60, "init": "identity"}
+    options: dict[str, Any] = {
+        "epochs": 10,
+        "attention": "linked",
+        "k": 8,
+        "nodes": 60,
+        "init": "identity",
+    }
     images = small(**options, pairwise=False).fit(*train, validation=held)
     facts = images.record_["validation"]
-    assert facts["mAP"] > facts["input"] + 0.02
+    assert facts["mAP"] > facts["input"] + 0.02  # .081 to .090 over ten seeds
     assert images.record_["images"] == 150
-    # ten identities are too few to learn a measure of pairs from, but not to learn which pairs are likelier
+    # ten identities are too few to learn a measure of pairs from, but not to learn which pairs are
+    # likelier
     method = small(**options).fit(*train, validation=held)
     block = next(iter(method.distances(test[0], Gallery(test[0]))))
     right = test[1].identity[:, None] == test[1].identity
     given = block.probability
     assert given is not None
-    assert given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    assert (
+        given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    )  # .052 to .177 over ten seeds
     assert method.calibration_ != [1.0, 0.0]
     save(method, tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")
@@ -182,7 +214,9 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path):
             raise Stop
 
     with pytest.raises(Stop):
-        small(**options).fit(*train, validation=held, folder=tmp_path, resources=Resources(progress=interrupt))
+        small(**options).fit(
+            *train, validation=held, folder=tmp_path, resources=Resources(progress=interrupt)
+        )
     resumed = small(**options).fit(*train, validation=held, folder=tmp_path)
     for key, value in whole.state_.items():
         assert torch.equal(resumed.state_[key], value), key
@@ -194,7 +228,9 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path):
 def test_it_can_stand_before_another_method(tmp_path: Path):
     query, gallery = blobs(2)
     save(known(), tmp_path / "h.safetensors")
-    got = all_distances(parse(f"{tmp_path}/h.safetensors+k-reciprocal:k1=6,k2=3"), query, Gallery(gallery))
+    got = all_distances(
+        parse(f"{tmp_path}/h.safetensors+k-reciprocal:k1=6,k2=3"), query, Gallery(gallery)
+    )
     assert np.isfinite(got).all()
 
 
@@ -202,8 +238,21 @@ def test_what_it_says_of_itself():
     assert isinstance(HRNet(), Learned)
     assert isinstance(HRNet(), Rescores)
     paper = HRNet(**HRNet.presets["paper"])
-    assert (paper.nodes, paper.k, paper.alpha, paper.beta, paper.margin, paper.constraint) == (120, 10, 0.9, 0.8, 0.3, 0.1)
-    assert (paper.identities, paper.images, paper.rate, paper.weight_decay, paper.epochs) == (11, 6, 3.5e-4, 5e-4, 200)
+    assert (paper.nodes, paper.k, paper.alpha, paper.beta, paper.margin, paper.constraint) == (
+        120,
+        10,
+        0.9,
+        0.8,
+        0.3,
+        0.1,
+    )
+    assert (paper.identities, paper.images, paper.rate, paper.weight_decay, paper.epochs) == (
+        11,
+        6,
+        3.5e-4,
+        5e-4,
+        200,
+    )
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(HRNet(), blobs(0)[0], Gallery(blobs(0)[1]))
 
@@ -223,12 +272,28 @@ def test_what_can_not_be_learned_from_is_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"nodes": 0}, {"k": 0}, {"layers": 0}, {"epochs": 0}, {"identities": 1}, {"images": 1}, {"rate": -1.0},
-     {"weight_decay": -1.0}, {"noise": -0.1}, {"margin": -1.0}, {"constraint": -0.1}, {"lam": -1.0}, {"alpha": 1.5},
-     {"beta": -0.5}, {"smoothing": 2.0}, {"edges": 0}, {"individual": False, "pairwise": False},
-     {"individual": False, "lam": 0.0}],
+    [
+        {"nodes": 0},
+        {"k": 0},
+        {"layers": 0},
+        {"epochs": 0},
+        {"identities": 1},
+        {"images": 1},
+        {"rate": -1.0},
+        {"weight_decay": -1.0},
+        {"noise": -0.1},
+        {"margin": -1.0},
+        {"constraint": -0.1},
+        {"lam": -1.0},
+        {"alpha": 1.5},
+        {"beta": -0.5},
+        {"smoothing": 2.0},
+        {"edges": 0},
+        {"individual": False, "pairwise": False},
+        {"individual": False, "lam": 0.0},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         HRNet(**wrong)

@@ -14,15 +14,23 @@ from tests.support import all_distances, blobs
 @pytest.mark.parametrize("case", ["tiny", "medium", "distractor"])
 @pytest.mark.parametrize(
     ("k1", "k2", "lam", "key"),
-    [(20, 6, 0.3, "k20_k6_l03"), (10, 3, 0.3, "k10_k3_l03"), (20, 1, 0.5, "k20_k1_l05"), (20, 6, 0.0, "k20_k6_l00")],
+    [
+        (20, 6, 0.3, "k20_k6_l03"),
+        (10, 3, 0.3, "k10_k3_l03"),
+        (20, 1, 0.5, "k20_k1_l05"),
+        (20, 6, 0.0, "k20_k6_l00"),
+    ],
 )
-def test_equals_the_authors_code(golden: Path, case: str, k1: int, k2: int, lam: float, key: str) -> None:
+def test_equals_the_authors_code(
+    golden: Path, case: str, k1: int, k2: int, lam: float, key: str
+) -> None:
     given = np.load(golden / f"kreciprocal_{case}.npz")
     query, gallery = Features(given["q_emb"]), Features(given["g_emb"])
     got = all_distances(KReciprocal(k1, k2, lam), query, Gallery(gallery))
     np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=2e-6)
     unit = [
-        Features(each.vectors / np.linalg.norm(each.vectors, axis=1, keepdims=True), each.items) for each in (query, gallery)
+        Features(each.vectors / np.linalg.norm(each.vectors, axis=1, keepdims=True), each.items)
+        for each in (query, gallery)
     ]
     got = all_distances(KReciprocal(k1, k2, lam), unit[0], Gallery(unit[1], metric="euclidean"))
     np.testing.assert_allclose(got, given[f"final_{key}"], rtol=0, atol=5e-6)
@@ -33,14 +41,18 @@ def test_euclidean_distances_are_squared(setting: str) -> None:
     query, gallery = blobs(4, queries=9, images=50)
     x = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     square = ((x[:, None] - x[None]) ** 2).sum(2)
-    got = all_distances(KReciprocal(7, 3, setting=setting), query, Gallery(gallery, metric="euclidean"))
+    got = all_distances(
+        KReciprocal(7, 3, setting=setting), query, Gallery(gallery, metric="euclidean")
+    )
     if setting == "transductive":
         expected = slow.transductive(square, len(query), 7, 3, 0.3)
     else:
         sets = [[one_query, *range(len(query), len(x))] for one_query in range(len(query))]
         expected = np.stack([slow.online(square[np.ix_(rows, rows)], 7, 3, 0.3) for rows in sets])
     np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
-    why = KReciprocal(7, 3, setting=setting).explain(query.take(np.array([2])), Gallery(gallery, metric="euclidean"))
+    why = KReciprocal(7, 3, setting=setting).explain(
+        query.take(np.array([2])), Gallery(gallery, metric="euclidean")
+    )
     assert len(why.nodes)
 
 

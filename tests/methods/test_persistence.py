@@ -11,7 +11,9 @@ from graphreid.methods.persistence import load, parse, save
 
 def test_methods_are_named_with_options() -> None:
     assert parse("cosine") == Cosine()
-    assert parse("k-reciprocal:k1=9,lam=0.5,setting=online") == KReciprocal(k1=9, lam=0.5, setting="online")
+    assert parse("k-reciprocal:k1=9,lam=0.5,setting=online") == KReciprocal(
+        k1=9, lam=0.5, setting="online"
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,10 @@ def test_methods_are_named_with_options() -> None:
         ("ecn:method=both", "method of ecn is 'both': choose one of rankdist, origdist"),
         ("aqe+cosin", "'cosin' is not known"),
         ("aqe+", "'' is not known"),
-        ("k-reciprocal+aqe", r"k-reciprocal\+aqe: aqe needs vectors, and k-reciprocal gives distances"),
+        (
+            "k-reciprocal+aqe",
+            r"k-reciprocal\+aqe: aqe needs vectors, and k-reciprocal gives distances",
+        ),
     ],
 )
 def test_what_can_not_be_parsed_is_refused(text: str, says: str) -> None:

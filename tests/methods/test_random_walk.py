@@ -9,14 +9,18 @@ from tests.references import random_walk as slow
 from tests.support import all_distances, blobs, cosine_distances, query_and_gallery
 
 
-@pytest.mark.parametrize(("k", "alpha", "temperature"), [(20, 0.95, 0.1), (75, 0.5, 1.0), (1, 0.95, 0.1), (10, 0.0, 0.1)])
+@pytest.mark.parametrize(
+    ("k", "alpha", "temperature"), [(20, 0.95, 0.1), (75, 0.5, 1.0), (1, 0.95, 0.1), (10, 0.0, 0.1)]
+)
 @pytest.mark.parametrize("seed", range(2))
 def test_equals_the_closed_form(k: int, alpha: float, temperature: float, seed: int) -> None:
     query, gallery = blobs(seed, queries=6, images=50)
     cosine = cosine_distances(query, gallery)
     some = [cosine[np.ix_(rows, rows)] for rows in query_and_gallery(len(query), len(cosine))]
     got = all_distances(RandomWalk(k, alpha, temperature), query, Gallery(gallery))
-    np.testing.assert_allclose(got, [slow.online(each, k, alpha, temperature) for each in some], rtol=0, atol=5e-6)
+    np.testing.assert_allclose(
+        got, [slow.online(each, k, alpha, temperature) for each in some], rtol=0, atol=5e-6
+    )
 
 
 def test_alpha_0_changes_nothing() -> None:

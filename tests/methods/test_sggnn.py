@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.methods.sggnn.method import SGGNN
+from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.types import Features, Labels
 from tests.references import sggnn as slow
 from tests.support import all_distances, blobs, labelled
@@ -30,7 +30,9 @@ def known(**options: Any) -> SGGNN:
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"share": 0.3, "lam": 0.5}, {"width": None, "k": 50}, {"k": 1}], ids=lambda more: ",".join(more) or "default"
+    "more",
+    [{}, {"share": 0.3, "lam": 0.5}, {"width": None, "k": 50}, {"k": 1}],
+    ids=lambda more: ",".join(more) or "default",
 )
 def test_equals_the_slow_statement(more: dict[str, Any]):
     query, gallery = blobs(0, queries=4, images=30)
@@ -39,8 +41,13 @@ def test_equals_the_slow_statement(more: dict[str, Any]):
     block = next(iter(method.distances(query, Gallery(gallery))))
     assert block.probability is not None
     for one_query in range(4):
-        vector, images = query.vectors[one_query].astype(np.float64), gallery.vectors.astype(np.float64)
-        expected, likely = slow.distances(vector, images, weights, method.k, method.share, method.tail)
+        vector, images = (
+            query.vectors[one_query].astype(np.float64),
+            gallery.vectors.astype(np.float64),
+        )
+        expected, likely = slow.distances(
+            vector, images, weights, method.k, method.share, method.tail
+        )
         np.testing.assert_allclose(block.probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-4)
     assert block.probability.std() > 0.01
@@ -55,7 +62,10 @@ def test_lam_0_is_the_original_order():
 def test_without_share_no_node_hears_another():
     query, gallery = blobs(0)
     alone = known(share=0.0)
-    few, many = (next(iter(SGGNN.distances(each, query, Gallery(gallery)))) for each in (alone, _wider(alone, 30)))
+    few, many = (
+        next(iter(SGGNN.distances(each, query, Gallery(gallery))))
+        for each in (alone, _wider(alone, 30))
+    )
     assert few.probability is not None
     assert many.probability is not None
     there = few.probability > 0
@@ -71,7 +81,10 @@ def _wider(method: SGGNN, k: int) -> SGGNN:
 def test_similarity_in_training_is_that_of_the_batchs_own_statistics():
     network = known()._build(16).train()  # pyright: ignore[reportPrivateUsage]
     generator = torch.Generator().manual_seed(0)
-    query, images = torch.randn(3, 16, generator=generator), torch.randn(3, 5, 16, generator=generator)
+    query, images = (
+        torch.randn(3, 16, generator=generator),
+        torch.randn(3, 5, 16, generator=generator),
+    )
     real = torch.ones(3, 5, dtype=torch.bool)
     _, weights = network(query, images, real)
     squares = (query[:, None] - images).square().flatten(0, 1)
@@ -80,7 +93,9 @@ def test_similarity_in_training_is_that_of_the_batchs_own_statistics():
     for i in range(5):
         for j in range(5):
             normed = ((images[1, i] - images[1, j]).square() - mean) / torch.sqrt(var + 1e-5)
-            scores[i, j] = network.readout(network.feature(normed * network.norm.weight + network.norm.bias))[0]
+            scores[i, j] = network.readout(
+                network.feature(normed * network.norm.weight + network.norm.bias)
+            )[0]
     scores.fill_diagonal_(-torch.inf)
     torch.testing.assert_close(weights[1], torch.softmax(scores, 1), rtol=1e-4, atol=1e-6)
 
@@ -88,9 +103,11 @@ def test_similarity_in_training_is_that_of_the_batchs_own_statistics():
 def test_a_fit_learns_who_is_who():
     train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
-    method = SGGNN(k=25, width=16, batch=8, epochs=5, rate=3e-3, lam="auto", seed=1).fit(*train, validation=held)
+    method = SGGNN(k=25, width=16, batch=8, epochs=10, rate=3e-3, lam="auto", seed=1).fit(
+        *train, validation=held
+    )
     validation = method.record_["validation"]
-    assert validation["mAP"] >= validation["input"]
+    assert validation["mAP"] > validation["input"] + 0.005  # .018 to .046 over ten seeds
     assert method.tail == method.lam_ == validation["lam"]
     block = next(iter(method.distances(test[0], Gallery(test[0]))))
     right, given = test[1].identity[:, None] == test[1].identity, block.probability
@@ -105,7 +122,9 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
     block = next(iter(method.distances(query, snapshot)))
     assert block.probability is not None
     assert given.probability is not None
-    np.testing.assert_allclose(block.probability[5, given.nodes], given.probability, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        block.probability[5, given.nodes], given.probability, rtol=0, atol=1e-5
+    )
     assert len(given.edges) == 12 * 11
     assert (given.before == np.arange(1, 13)).all()
 
@@ -125,7 +144,16 @@ def test_what_it_says_of_itself():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": 0}, {"width": 0}, {"share": 1.5}, {"lam": -1.0}, {"rate": -1.0}, {"noise": -1.0}, {"batch": 0}, {"epochs": 0}],
+    [
+        {"k": 0},
+        {"width": 0},
+        {"share": 1.5},
+        {"lam": -1.0},
+        {"rate": -1.0},
+        {"noise": -1.0},
+        {"batch": 0},
+        {"epochs": 0},
+    ],
     ids=str,
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):

@@ -3,15 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import RULES, RankCounter, Report, Rule, evaluate
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import RULES, RankCounter, Report, Rule, evaluate
 from graphreid.types import DistanceBlock, Features, Labels
 from tests.references import evaluation as slow
 from tests.support import labelled
 
 
-def judged(distance: np.ndarray, query: Labels, gallery: Labels, rule: Rule | None = None) -> Report:
+def judged(
+    distance: np.ndarray, query: Labels, gallery: Labels, rule: Rule | None = None
+) -> Report:
     """In blocks of 7 queries, none of which is in the gallery."""
     judge = RankCounter(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
     for i in range(0, len(distance), 7):
@@ -27,8 +29,14 @@ def cmc(report: Report) -> list[float]:
 @pytest.mark.parametrize("junk", ["dropjunk", "rawjunk"])
 def test_equals_published_evaluators(golden: Path, reference: str, junk: str) -> None:
     given = np.load(golden / "evaluation_market.npz")
-    roles = None if junk == "dropjunk" else np.zeros(len(given["g_pids"]), np.int8)  # evaluators alone do not know junk
-    report = judged(given["distmat"], Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"], roles))
+    roles = (
+        None if junk == "dropjunk" else np.zeros(len(given["g_pids"]), np.int8)
+    )  # evaluators alone do not know junk
+    report = judged(
+        given["distmat"],
+        Labels(given["q_pids"], given["q_cams"]),
+        Labels(given["g_pids"], given["g_cams"], roles),
+    )
     prefix = f"{junk}_{reference}"
     np.testing.assert_allclose(report.ap, given[f"{prefix}_ap"], atol=1e-12)
     np.testing.assert_allclose(report.mean_ap(), given[f"{prefix}_map"], atol=1e-12)
@@ -42,17 +50,29 @@ def test_equals_published_evaluators(golden: Path, reference: str, junk: str) ->
 
 def test_equals_layumi(golden: Path) -> None:
     given = np.load(golden / "evaluation_market.npz")
-    query, gallery = Labels(given["q_pids"], given["q_cams"]), Labels(given["g_pids"], given["g_cams"])
+    query, gallery = (
+        Labels(given["q_pids"], given["q_cams"]),
+        Labels(given["g_pids"], given["g_cams"]),
+    )
     report = judged(given["distmat"], query, gallery, RULES["layumi"])
     np.testing.assert_allclose(report.mean_ap(), given["layumi_map"], atol=1e-12)
-    np.testing.assert_allclose(report.ap[report.valid], given["layumi_ap"][report.valid], atol=1e-12)
+    np.testing.assert_allclose(
+        report.ap[report.valid], given["layumi_ap"][report.valid], atol=1e-12
+    )
     np.testing.assert_allclose(cmc(report), given["layumi_cmc"], atol=1e-6)
 
 
 @pytest.mark.parametrize("case", ["medium", "distractor"])
-@pytest.mark.parametrize(("matrix", "k1", "k2", "lam"), [("original", 0, 0, 0.0), ("kreciprocal_k20_k6_l03", 20, 6, 0.3)])
-def test_equals_the_numbers_of_whole_runs(golden: Path, case: str, matrix: str, k1: int, k2: int, lam: float) -> None:
-    inputs, given = np.load(golden / f"kreciprocal_{case}.npz"), np.load(golden / f"evaluation_{case}.npz")
+@pytest.mark.parametrize(
+    ("matrix", "k1", "k2", "lam"), [("original", 0, 0, 0.0), ("kreciprocal_k20_k6_l03", 20, 6, 0.3)]
+)
+def test_equals_the_numbers_of_whole_runs(
+    golden: Path, case: str, matrix: str, k1: int, k2: int, lam: float
+) -> None:
+    inputs, given = (
+        np.load(golden / f"kreciprocal_{case}.npz"),
+        np.load(golden / f"evaluation_{case}.npz"),
+    )
     report = evaluate(
         KReciprocal(k1, k2, lam) if k1 else Cosine(),
         Features(inputs["q_emb"]),
@@ -78,13 +98,19 @@ def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
     report = judged(distance, query, gallery, rule)
     for row in range(20):
         camera = int(query.camera[row]) if rule.camera == "remove" else None
-        right = slow.query(distance[row], int(query.identity[row]), camera, gallery.identity, gallery.camera)
+        right = slow.query(
+            distance[row], int(query.identity[row]), camera, gallery.identity, gallery.camera
+        )
         if not right.any():
             assert np.isnan(report.ap[row])
             continue
-        assert report.ap[row] == pytest.approx(slow.average_precision(right, rule.ap == "trapezoid"), abs=1e-12)
+        assert report.ap[row] == pytest.approx(
+            slow.average_precision(right, rule.ap == "trapezoid"), abs=1e-12
+        )
         assert report.first_rank[row] == right.argmax() + 1
-        assert report.inp[row] == pytest.approx(right.sum() / (np.flatnonzero(right)[-1] + 1), abs=1e-12)
+        assert report.inp[row] == pytest.approx(
+            right.sum() / (np.flatnonzero(right)[-1] + 1), abs=1e-12
+        )
 
 
 def test_distractors_count_as_wrong_and_match_nobody() -> None:
@@ -106,7 +132,10 @@ def test_positives_in_the_queries_own_camera_are_explained() -> None:
         judged(distance, Labels([1, 2], [1, 1]), Labels([3, 4, 5], [1, 1, 1]))
     with pytest.raises(ValueError, match="the queries have no cameras"):
         judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]))
-    assert judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]), RULES["no-camera"]).queries == 2
+    assert (
+        judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]), RULES["no-camera"]).queries
+        == 2
+    )
 
 
 def test_without_cameras_only_the_query_itself_is_removed() -> None:
@@ -117,7 +146,13 @@ def test_without_cameras_only_the_query_itself_is_removed() -> None:
     cosine = 1 - query.vectors.astype(np.float64) @ query.vectors.T
     for row in np.flatnonzero(report.valid):
         others = np.delete(np.arange(30), row)
-        right = slow.query(cosine[row, others], int(bare.identity[row]), None, bare.identity[others], np.zeros(29, np.int64))
+        right = slow.query(
+            cosine[row, others],
+            int(bare.identity[row]),
+            None,
+            bare.identity[others],
+            np.zeros(29, np.int64),
+        )
         assert report.ap[row] == pytest.approx(slow.average_precision(right, False), abs=1e-12)
 
 
@@ -141,7 +176,11 @@ def test_intervals_and_differences_go_over_identities() -> None:
     means = []
     for _ in range(4000):
         drawn = rng.choice(names, len(names))
-        means.append(np.concatenate([first.ap[first.valid & (first.identity == name)] for name in drawn]).mean())
+        means.append(
+            np.concatenate(
+                [first.ap[first.valid & (first.identity == name)] for name in drawn]
+            ).mean()
+        )
     np.testing.assert_allclose([low, high], np.quantile(means, [0.025, 0.975]), atol=0.01)
     apart, (least, most) = second.difference(first)
     assert apart == pytest.approx(second.mean_ap() - first.mean_ap())

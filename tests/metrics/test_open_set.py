@@ -5,18 +5,38 @@ import pytest
 from numpy.typing import NDArray
 
 from graphreid.metrics.evaluation import RankCounter, Rule
-from graphreid.metrics.open_set import BINS, CALIBRATION_BINS, IGNORED, RIGHT, PairCounts, Separation, Verdicts
+from graphreid.metrics.open_set import (
+    BINS,
+    CALIBRATION_BINS,
+    IGNORED,
+    RIGHT,
+    PairCounts,
+    Separation,
+    Verdicts,
+)
 from graphreid.types import DISTRACTOR, DistanceBlock, Labels
 from tests.references import openset as slow
 
 RULES = [Rule(), Rule(camera="keep"), Rule(distractor=3), Rule(camera="keep", distractor=0)]
 
 
-def case(seed: int, queries: int = 30, images: int = 90) -> tuple[Labels, Labels, NDArray[np.int64], NDArray[np.float32]]:
-    """Queries and gallery with junk, distractors, unknown identities, queries that are in the gallery, ties and equal rows."""
+def case(
+    seed: int, queries: int = 30, images: int = 90
+) -> tuple[Labels, Labels, NDArray[np.int64], NDArray[np.float32]]:
+    """Queries and gallery with junk, distractors, unknown identities, queries that are in the
+    gallery, ties and equal rows.
+    """
     rng = np.random.default_rng(seed)
-    query = Labels(rng.integers(-1, 12, queries), rng.integers(0, 3, queries), rng.choice([0, 0, 0, 0, 1, 2], queries))
-    gallery = Labels(rng.integers(-1, 8, images), rng.integers(0, 3, images), rng.choice([0, 0, 0, 0, 0, 1, 2], images))
+    query = Labels(
+        rng.integers(-1, 12, queries),
+        rng.integers(0, 3, queries),
+        rng.choice([0, 0, 0, 0, 1, 2], queries),
+    )
+    gallery = Labels(
+        rng.integers(-1, 8, images),
+        rng.integers(0, 3, images),
+        rng.choice([0, 0, 0, 0, 0, 1, 2], images),
+    )
     own = np.where(rng.random(queries) < 0.3, rng.permutation(images)[:queries], -1)
     same = query.identity[:, None] == gallery.identity
     distance = (rng.random((queries, images)) - 0.1 - 0.3 * same).astype(np.float32)
@@ -25,18 +45,24 @@ def case(seed: int, queries: int = 30, images: int = 90) -> tuple[Labels, Labels
     return query, gallery, own, distance
 
 
-def counted(case_: Any, rule: Rule, *, comparable: bool = True, probability: Any = None, block: int = 7) -> Separation:
+def counted(
+    case_: Any, rule: Rule, *, comparable: bool = True, probability: Any = None, block: int = 7
+) -> Separation:
     query, gallery, own, distance = case_
     counts = PairCounts(Verdicts(query, gallery, own=own, rule=rule), comparable=comparable)
     for start in range(0, len(query), block):
         rows = slice(start, start + block)
-        counts.add(DistanceBlock(start, distance[rows], None if probability is None else probability[rows]))
+        counts.add(
+            DistanceBlock(start, distance[rows], None if probability is None else probability[rows])
+        )
     return counts.separation()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_verdicts_equal_the_slow_ones_and_count_what_evaluation_counts(seed: int, rule: Rule) -> None:
+def test_verdicts_equal_the_slow_ones_and_count_what_evaluation_counts(
+    seed: int, rule: Rule
+) -> None:
     query, gallery, own, distance = case(seed)
     verdict = Verdicts(query, gallery, own=own, rule=rule).block(0, len(query))
     judge = RankCounter(query, gallery, own=own, rule=rule)
@@ -47,7 +73,11 @@ def test_verdicts_equal_the_slow_ones_and_count_what_evaluation_counts(seed: int
         for image in range(len(gallery)):
             expected = slow.verdict(query, gallery, own, rule, one_query, image)
             assert verdict[one_query, image] == (IGNORED if expected is None else expected)
-        order = [image for image in np.argsort(distance[one_query], kind="stable") if verdict[one_query, image] != IGNORED]
+        order = [
+            image
+            for image in np.argsort(distance[one_query], kind="stable")
+            if verdict[one_query, image] != IGNORED
+        ]
         ranks = [rank for rank, image in enumerate(order, 1) if verdict[one_query, image] == RIGHT]
         assert report.first_rank[one_query] == (ranks[0] if ranks else 0)
 
@@ -62,7 +92,9 @@ def test_rates_at_thresholds_equal_the_slow_ones(seed: int, rule: Rule) -> None:
     assert (separation.right.sum(), separation.wrong.sum()) == (len(right), len(wrong))
     for rate in (0.003, 0.01, 0.1, 0.5):
         point = separation.at_fmr(rate)
-        assert (point.false, point.true) == pytest.approx(slow.rates(right, wrong, point.threshold), abs=1e-12)
+        assert (point.false, point.true) == pytest.approx(
+            slow.rates(right, wrong, point.threshold), abs=1e-12
+        )
         assert point.false <= rate
         # the largest: a threshold a bin farther lets too many pass
         farther = point.threshold + max(abs(point.threshold), 1e-30) * 2**-10
@@ -72,7 +104,10 @@ def test_rates_at_thresholds_equal_the_slow_ones(seed: int, rule: Rule) -> None:
     for place in range(0, len(threshold), 50):
         expected = slow.rates(right, wrong, threshold[place])
         assert (false[place], 1 - missed[place]) == pytest.approx(expected, abs=1e-12)
-    closest = min((abs(f - 1 + t), (f + 1 - t) / 2) for f, t in (slow.rates(right, wrong, s) for s in threshold))
+    closest = min(
+        (abs(f - 1 + t), (f + 1 - t) / 2)
+        for f, t in (slow.rates(right, wrong, s) for s in threshold)
+    )
     assert separation.equal_error() == pytest.approx(closest[1], abs=1e-9)
 
 
@@ -83,7 +118,9 @@ def test_identification_equals_the_slow_one(seed: int, rule: Rule) -> None:
     query, gallery, own, distance = given
     separation = counted(given, rule)
     results = slow.searches(distance, distance, query, gallery, own, rule)
-    strangers = [slow.unknown(query, gallery, own, rule, one_query) for one_query in range(len(query))]
+    strangers = [
+        slow.unknown(query, gallery, own, rule, one_query) for one_query in range(len(query))
+    ]
     np.testing.assert_array_equal(separation.unknown, strangers)
     met = {
         "given": [entry[0] for entry, stranger in zip(results, strangers, strict=True) if stranger],
@@ -109,13 +146,20 @@ def test_a_probability_is_what_is_thresholded_and_is_calibrated(seed: int) -> No
     assert separation.comparable
     right, wrong = slow.pairs(1 - probability, query, gallery, own, Rule())
     point = separation.at_fmr(0.05)
-    assert (point.false, point.true) == pytest.approx(slow.rates(right, wrong, point.threshold), abs=1e-12)
+    assert (point.false, point.true) == pytest.approx(
+        slow.rates(right, wrong, point.threshold), abs=1e-12
+    )
     results = slow.searches(distance, 1 - probability, query, gallery, own, Rule())
     point = separation.at_fpir(0.2, unknowns="removed")
     met = [entry[2] for entry in results if entry[3]]
-    assert (point.false, point.true) == pytest.approx(slow.identification(results, met, point.threshold), abs=1e-12)
+    assert (point.false, point.true) == pytest.approx(
+        slow.identification(results, met, point.threshold), abs=1e-12
+    )
     judged = [
-        (float(probability[one_query, image]), slow.verdict(query, gallery, own, Rule(), one_query, image))
+        (
+            float(probability[one_query, image]),
+            slow.verdict(query, gallery, own, Rule(), one_query, image),
+        )
         for one_query in range(len(query))
         for image in range(len(gallery))
         if probability[one_query, image] > 0 and query.role[one_query] != 1
@@ -131,7 +175,9 @@ def test_a_probability_is_what_is_thresholded_and_is_calibrated(seed: int) -> No
 
 def test_calibration_of_known_probabilities() -> None:
     query, gallery = Labels([1, 2]), Labels([1, 1, 2, 2])
-    counts = PairCounts(Verdicts(query, gallery, own=np.array([-1, -1]), rule=Rule()), comparable=False)
+    counts = PairCounts(
+        Verdicts(query, gallery, own=np.array([-1, -1]), rule=Rule()), comparable=False
+    )
     probability = np.array([[0.8, 0.8, 0.8, 0.0], [0.2, 0.0, 0.8, 1.0]], np.float32)
     counts.add(DistanceBlock(0, 1 - probability, probability))
     calibration = counts.separation().calibration
@@ -143,7 +189,10 @@ def test_calibration_of_known_probabilities() -> None:
 
 def test_bins_are_fine_and_in_order() -> None:
     values = np.sort(np.random.default_rng(0).normal(size=(1, 3000)).astype(np.float32) ** 3)
-    counts = PairCounts(Verdicts(Labels([0]), Labels(np.ones(3000, int)), own=np.array([-1]), rule=Rule()), comparable=True)
+    counts = PairCounts(
+        Verdicts(Labels([0]), Labels(np.ones(3000, int)), own=np.array([-1]), rule=Rule()),
+        comparable=True,
+    )
     counts.add(DistanceBlock(0, values))
     edges = np.array(counts.separation().roc()[0])
     assert len(counts.separation().wrong) == BINS
@@ -169,7 +218,12 @@ def test_a_histogram_shares_out_all_pairs() -> None:
 
 def test_distances_that_can_not_be_compared_have_no_threshold() -> None:
     separation = counted(case(0), Rule(), comparable=False)
-    for ask in (lambda: separation.at_fmr(0.1), separation.roc, separation.equal_error, lambda: separation.at_fpir(0.1)):
+    for ask in (
+        lambda: separation.at_fmr(0.1),
+        separation.roc,
+        separation.equal_error,
+        lambda: separation.at_fpir(0.1),
+    ):
         with pytest.raises(ValueError, match="comparable between queries"):
             ask()
     separation.histogram(10)

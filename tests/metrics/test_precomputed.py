@@ -5,19 +5,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import RankCounter, Report, Rule, evaluate
 from graphreid.gallery import Gallery
-from graphreid.ranking import rank
 from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import RankCounter, Report, Rule, evaluate
 from graphreid.metrics.precomputed import Stored, is_stored, stored
+from graphreid.ranking import rank
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 from tests.support import all_distances, labelled
 
 NUMBERS = (("image", 5000), ("query", 1200))
 
 
-def sides(*, junk: bool = False, both: bool = False) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
+def sides(
+    *, junk: bool = False, both: bool = False
+) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
     """Queries and gallery; with junk in the gallery, or with queries that are in it too."""
     queries, (images, labels) = labelled(3, queries=20, images=50)
     if junk:
@@ -26,7 +28,10 @@ def sides(*, junk: bool = False, both: bool = False) -> tuple[tuple[Features, La
 
 
 def reports(
-    path: Path, truth: NDArray[np.float32], subject: tuple[tuple[Features, Labels], tuple[Features, Labels]], rule: Rule
+    path: Path,
+    truth: NDArray[np.float32],
+    subject: tuple[tuple[Features, Labels], tuple[Features, Labels]],
+    rule: Rule,
 ) -> tuple[Report, Report, Stored]:
     """What the file gives, and what the same distances give as a method's."""
     (query, query_labels), (gallery, gallery_labels) = subject
@@ -35,7 +40,15 @@ def reports(
     rule = Rule(camera=rule.camera, ap=rule.ap, listed=method.listed)
 
     # blocks of a few queries
-    told = evaluate(method, query, Gallery(kept), query_labels, kept_labels, rule=rule, resources=Resources(memory=2**16))
+    told = evaluate(
+        method,
+        query,
+        Gallery(kept),
+        query_labels,
+        kept_labels,
+        rule=rule,
+        resources=Resources(memory=2**16),
+    )
     own = Gallery(kept).rows_of(query.items)
     distance = truth[:, gallery_labels.role == 0]
     distance[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf
@@ -52,7 +65,9 @@ def same(one: Report, other: Report) -> None:
 @pytest.mark.parametrize("ap", ["step", "trapezoid"])
 @pytest.mark.parametrize("kind", ["distances", "order", "npz"])
 @pytest.mark.parametrize("special", ["plain", "junk", "both"])
-def test_a_file_gives_the_numbers_of_its_distances(tmp_path: Path, kind: str, special: str, ap: str) -> None:
+def test_a_file_gives_the_numbers_of_its_distances(
+    tmp_path: Path, kind: str, special: str, ap: str
+) -> None:
     subject = sides(junk=special == "junk", both=special == "both")
     (query, _), (gallery, _) = subject
     truth = all_distances(Cosine(), query, Gallery(gallery))
@@ -71,7 +86,9 @@ def test_a_file_gives_the_numbers_of_its_distances(tmp_path: Path, kind: str, sp
     assert ours.setting == ("online" if kind == "npz" else "unknown")
 
 
-def test_a_list_that_ends_gives_at_most_the_mean_of_the_whole_and_that_of_a_cut_method(tmp_path: Path) -> None:
+def test_a_list_that_ends_gives_at_most_the_mean_of_the_whole_and_that_of_a_cut_method(
+    tmp_path: Path,
+) -> None:
     subject = sides()
     (query, query_labels), (gallery, gallery_labels) = subject
     whole = evaluate(KReciprocal(k1=5), query, Gallery(gallery), query_labels, gallery_labels)
@@ -81,7 +98,9 @@ def test_a_list_that_ends_gives_at_most_the_mean_of_the_whole_and_that_of_a_cut_
         method = stored(tmp_path / "r.npy", query.items, gallery.items)
         assert method.listed == top
         rule = Rule(listed=top)
-        cut = evaluate(KReciprocal(k1=5), query, Gallery(gallery), query_labels, gallery_labels, rule=rule)
+        cut = evaluate(
+            KReciprocal(k1=5), query, Gallery(gallery), query_labels, gallery_labels, rule=rule
+        )
         told = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, rule=rule)
         same(cut, told)
         assert told.mean_ap() < whole.mean_ap()
@@ -145,16 +164,23 @@ def test_what_is_no_answer_is_refused_with_file_and_row(tmp_path: Path) -> None:
         order[row, place] = value
         return order
 
-    refused(write(tmp_path, changed(7, 2, 50)), "50 in row 7, place 2: the gallery has rows 0 to 49")
+    refused(
+        write(tmp_path, changed(7, 2, 50)), "50 in row 7, place 2: the gallery has rows 0 to 49"
+    )
     refused(write(tmp_path, changed(7, 2, -2)), "-2 in row 7, place 2")
     refused(write(tmp_path, changed(7, 2, -1)), "-1 in row 7, place 2: -1, for none")
-    refused(write(tmp_path, changed(3, 5, int(good[3, 1]))), f"image {good[3, 1]} stands twice in row 3")
+    refused(
+        write(tmp_path, changed(3, 5, int(good[3, 1]))), f"image {good[3, 1]} stands twice in row 3"
+    )
     refused(write(tmp_path, good[:12]), "12 lists for 20 queries")
     refused(write(tmp_path, good[0]), r"order has shape \(50,\)")
     refused(write(tmp_path, good.astype(float)), "order is float64")  # type: ignore[arg-type]
     refused(write(tmp_path, np.concatenate([good, good], 1)), "lists of 100 for 50 images")
     refused(write(tmp_path, good, query_item=query.items[::-1]), "query_item is 'query19' in row 0")
-    refused(write(tmp_path, good, gallery_item=gallery.items[:3]), "3 of gallery_item, and 50 gallery items")
+    refused(
+        write(tmp_path, good, gallery_item=gallery.items[:3]),
+        "3 of gallery_item, and 50 gallery items",
+    )
     np.savez(tmp_path / "r.npz", ranks=good)
     refused(tmp_path / "r.npz", "no array 'order' in it; it has ranks")
     damaged = write(tmp_path, good)
@@ -185,9 +211,14 @@ def test_rankings_stored_by_columns_or_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["ranking", "distances"])
 def test_a_file_is_never_held_wholly(tmp_path: Path, kind: str) -> None:
     rng = np.random.default_rng(0)
-    gallery, query = (Features(rng.standard_normal((n, 4)), [f"{name}{row}" for row in range(n)]) for name, n in NUMBERS)
+    gallery, query = (
+        Features(rng.standard_normal((n, 4)), [f"{name}{row}" for row in range(n)])
+        for name, n in NUMBERS
+    )
     if kind == "ranking":
-        file = write(tmp_path, rng.permuted(np.tile(np.arange(len(gallery)), (len(query), 1)), axis=1))
+        file = write(
+            tmp_path, rng.permuted(np.tile(np.arange(len(gallery)), (len(query), 1)), axis=1)
+        )
     else:
         file = tmp_path / "d.npy"
         np.save(file, rng.random((len(query), len(gallery)), np.float32))

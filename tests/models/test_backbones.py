@@ -22,7 +22,9 @@ def test_last_stride(name: str, stride: int, side: int):
     model: Any = backbone(name, last_stride=stride, height=64, width=64, channels=(8, 8, 8, 16))
     maps = model.forward_features(torch.randn(1, 3, 64, 64))
     assert maps.shape[2:] == (side, side)
-    assert all(module.dilation == (1, 1) for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert all(
+        module.dilation == (1, 1) for module in model.modules() if isinstance(module, nn.Conv2d)
+    )
     assert features(model, 64).shape == (2, width_of(model))
 
 
@@ -60,7 +62,9 @@ def test_unknown_backbones_and_poolings():
 def test_ibn_has_the_published_names_and_is_half_instance_norm():
     model: Any = backbone("resnet26_ibn_a", **TINY)
     names = model.state_dict()
-    assert {"layer1.0.bn1.IN.weight", "layer3.1.bn1.BN.running_mean", "layer4.0.bn1.weight"} <= set(names)
+    assert {"layer1.0.bn1.IN.weight", "layer3.1.bn1.BN.running_mean", "layer4.0.bn1.weight"} <= set(
+        names
+    )
     assert features(model).shape == (2, width_of(model))
     mixed = InstanceBatchNorm(6).eval()
     x = torch.randn(2, 6, 5, 5)
@@ -92,7 +96,10 @@ def test_features_are_float32_under_autocast():
 @pytest.fixture
 def state() -> dict[str, torch.Tensor]:
     model = backbone("resnet10t", **TINY)
-    return {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    return {
+        name: torch.randn_like(value) if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
 
 
 def fresh() -> nn.Module:
@@ -108,7 +115,14 @@ def test_weights_from_files(tmp_path: Path, state: dict[str, torch.Tensor], form
     elif form == "bare":
         torch.save(full, file)
     else:
-        torch.save({"state_dict": {f"module.{name}" if form == "parallel" else name: full[name] for name in full}}, file)
+        torch.save(
+            {
+                "state_dict": {
+                    f"module.{name}" if form == "parallel" else name: full[name] for name in full
+                }
+            },
+            file,
+        )
     model = fresh()
     matched = load_weights(model, file)
     assert len(matched.loaded) == len(state)
@@ -126,7 +140,10 @@ def test_a_partial_match_is_an_error_unless_allowed(tmp_path: Path, state: dict[
     torch.save(changed, file)
     model = fresh()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r"2 missing \(conv1.0.weight, layer4.0.conv1.weight\), 2 unused .*--allow-partial"):
+    with pytest.raises(
+        ValueError,
+        match=r"2 missing \(conv1.0.weight, layer4.0.conv1.weight\), 2 unused .*--allow-partial",
+    ):
         load_weights(model, file)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     matched = load_weights(model, file, allow_partial=True)

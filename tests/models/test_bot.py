@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
 from graphreid.models import BoT, build, load_embedder, save_embedder
 from graphreid.models.bot import PRESETS
 from graphreid.models.losses import center_loss
 from graphreid.protocols import Embedder
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 
 TINY: dict[str, Any] = {
@@ -71,10 +71,16 @@ def test_it_is_an_embedder(fitted: BoT):
     assert all(name.endswith("_") for name in vars(fitted) if name not in fitted.fields())
 
 
-def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(drawn: tuple[Images, Labels], tmp_path: Path):
+def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(
+    drawn: tuple[Images, Labels], tmp_path: Path
+):
     method = tiny({"epochs": 12, "rate": 5e-3}).fit(*drawn)
-    assert method.history_[-1]["identity"] < 0.8 * method.history_[0]["identity"]
-    assert {"identity", "triplet", "center", "rate", "batches", "seconds", "epoch"} == set(method.history_[0])
+    assert (
+        method.history_[-1]["identity"] < 0.8 * method.history_[0]["identity"]
+    )  # .63 to .72 over ten seeds
+    assert {"identity", "triplet", "center", "rate", "batches", "seconds", "epoch"} == set(
+        method.history_[0]
+    )
     other, labels = draw(tmp_path)
     unit = method.embed(other).vectors
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
@@ -83,14 +89,18 @@ def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(drawn: 
     assert same[np.arange(len(same)), cosine.argmax(1)].mean() > 0.9
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(drawn: tuple[Images, Labels], fitted: BoT):
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    drawn: tuple[Images, Labels], fitted: BoT
+):
     torch.manual_seed(123)
     assert torch.equal(weights(tiny().fit(*drawn)), weights(fitted))
     assert not torch.equal(weights(tiny({"seed": 1}).fit(*drawn)), weights(fitted))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(drawn: tuple[Images, Labels], tmp_path: Path, precision: str):
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    drawn: tuple[Images, Labels], tmp_path: Path, precision: str
+):
     settings = {"precision": precision}
     whole = tiny(settings).fit(*drawn)
 
@@ -116,7 +126,9 @@ def test_a_run_of_other_data_or_settings_is_refused(drawn: tuple[Images, Labels]
         tiny({"epochs": 1}).fit(images.take(some), labels.take(some), run=tmp_path)
 
 
-def test_vectors_do_not_depend_on_company_and_are_the_same_twice(drawn: tuple[Images, Labels], fitted: BoT):
+def test_vectors_do_not_depend_on_company_and_are_the_same_twice(
+    drawn: tuple[Images, Labels], fitted: BoT
+):
     images, _ = drawn
     together = fitted.embed(images)
     assert isinstance(together, Features)
@@ -133,7 +145,9 @@ def test_vectors_do_not_depend_on_company_and_are_the_same_twice(drawn: tuple[Im
     np.testing.assert_allclose(small.vectors, together.vectors, atol=1e-5)
 
 
-def test_flip_average_is_the_mean_of_both(drawn: tuple[Images, Labels], fitted: BoT, tmp_path: Path):
+def test_flip_average_is_the_mean_of_both(
+    drawn: tuple[Images, Labels], fitted: BoT, tmp_path: Path
+):
     images, _ = drawn
     both = fitted.embed(images).vectors
     mirrored_paths = [tmp_path / path.name for path in images.paths]
@@ -141,7 +155,9 @@ def test_flip_average_is_the_mean_of_both(drawn: tuple[Images, Labels], fitted: 
         Image.fromarray(np.asarray(Image.open(path))[:, ::-1].copy()).save(mirrored)
     plain = load_copy(fitted, tmp_path / "m.safetensors")
     plain.flip_average = False
-    mean = (plain.embed(images).vectors + plain.embed(Images(mirrored_paths, images.items)).vectors) / 2
+    mean = (
+        plain.embed(images).vectors + plain.embed(Images(mirrored_paths, images.items)).vectors
+    ) / 2
     np.testing.assert_allclose(both, mean, atol=1e-5)
 
 
@@ -200,7 +216,9 @@ def test_junk_and_distractors_are_not_trained_on(drawn: tuple[Images, Labels]):
 
 def test_too_few_identities_for_a_batch_and_lengths_that_differ(drawn: tuple[Images, Labels]):
     images, labels = drawn
-    with pytest.raises(ValueError, match=r"a batch wants 9 identities, and there are 6.*batch_identities"):
+    with pytest.raises(
+        ValueError, match=r"a batch wants 9 identities, and there are 6.*batch_identities"
+    ):
         tiny({"batch_identities": 9}).fit(images, labels)
     with pytest.raises(ValueError, match="5 labels for 36 images"):
         tiny().fit(images, labels.take(np.arange(5)))
@@ -224,13 +242,17 @@ def test_weights_are_taken_over(drawn: tuple[Images, Labels], fitted: BoT, tmp_p
     assert method.matched_ is not None
     assert str(method.matched_).endswith("weights matched")
     own = method.fitted()[0].backbone.state_dict()
-    torch.testing.assert_close(own["conv1.0.weight"], network.backbone.state_dict()["conv1.0.weight"])
+    torch.testing.assert_close(
+        own["conv1.0.weight"], network.backbone.state_dict()["conv1.0.weight"]
+    )
 
 
 def test_centers_move_as_with_their_own_optimizer():
-    """The published code multiplies the loss by the weight and the centers' gradient by its inverse, and steps SGD(0.5)."""
-    from graphreid.models.bot import _Objective  # pyright: ignore[reportPrivateUsage]
+    """The published code multiplies the loss by the weight and the centers' gradient by its
+    inverse, and steps SGD(0.5).
+    """
     from graphreid.models.backbones import BNNeck, backbone
+    from graphreid.models.bot import _Objective  # pyright: ignore[reportPrivateUsage]
 
     torch.manual_seed(0)
     settings = tiny()
@@ -242,9 +264,15 @@ def test_centers_move_as_with_their_own_optimizer():
     center_loss(pooled, target, centers).backward()
     assert centers.grad is not None
     parts = objective((pixels, target))
-    torch.testing.assert_close(objective.centers, (centers - 0.5 * centers.grad).detach(), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(parts["center"], 5e-4 * center_loss(pooled, target, centers), atol=1e-5, rtol=1e-4)
-    assert "center" not in _Objective(tiny({"center_weight": 0}), network, bf16=False)((pixels, target))
+    torch.testing.assert_close(
+        objective.centers, (centers - 0.5 * centers.grad).detach(), atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        parts["center"], 5e-4 * center_loss(pooled, target, centers), atol=1e-5, rtol=1e-4
+    )
+    assert "center" not in _Objective(tiny({"center_weight": 0}), network, bf16=False)(
+        (pixels, target)
+    )
 
 
 def test_small_preset_takes_its_size_from_the_data(drawn: tuple[Images, Labels]):
@@ -272,10 +300,32 @@ def test_presets(name: str):
 
 def test_presets_are_the_papers():
     paper, ffgnn, hrnet = (build("bot", PRESETS[name]) for name in ("paper", "ffgnn", "hrnet"))
-    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.weight_decay) == (3.5e-4, 10, (40, 70), 120, 5e-4)
-    assert (paper.batch_identities, paper.batch_images, paper.margin, paper.center_weight) == (16, 4, 0.3, 5e-4)
-    assert (ffgnn.rate, ffgnn.height, ffgnn.width, ffgnn.center_weight, ffgnn.warmup) == (3e-4, 384, 128, 0, 0)
-    assert (hrnet.batch_identities, hrnet.batch_images, hrnet.epochs, hrnet.milestones) == (11, 6, 200, (40, 120))
+    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.weight_decay) == (
+        3.5e-4,
+        10,
+        (40, 70),
+        120,
+        5e-4,
+    )
+    assert (paper.batch_identities, paper.batch_images, paper.margin, paper.center_weight) == (
+        16,
+        4,
+        0.3,
+        5e-4,
+    )
+    assert (ffgnn.rate, ffgnn.height, ffgnn.width, ffgnn.center_weight, ffgnn.warmup) == (
+        3e-4,
+        384,
+        128,
+        0,
+        0,
+    )
+    assert (hrnet.batch_identities, hrnet.batch_images, hrnet.epochs, hrnet.milestones) == (
+        11,
+        6,
+        200,
+        (40, 120),
+    )
     assert (hrnet.erasing, hrnet.warmup, hrnet.center_weight, hrnet.rate) == (0, 0, 0, 3.5e-4)
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from graphreid.models import export
-from graphreid.models.extraction import Extractor
 from graphreid.models.checkpoints.architectures import Anatomy, Foreign
+from graphreid.models.extraction import Extractor
 
 SIZE = (32, 16)
 
@@ -57,7 +57,10 @@ def test_parity_pixels_are_images_and_always_the_same() -> None:
     batches = export.parity_pixels(SIZE)
     assert [pixels.shape for pixels in batches] == [(1, 3, *SIZE), (3, 3, *SIZE)]
     assert all(pixels.min() >= 0 and pixels.max() <= 1 and pixels.std() > 0.1 for pixels in batches)
-    assert all(np.array_equal(one, other) for one, other in zip(batches, export.parity_pixels(SIZE), strict=True))
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(batches, export.parity_pixels(SIZE), strict=True)
+    )
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime", "openvino"])
@@ -66,7 +69,9 @@ def test_a_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     calls = {
-        "onnxruntime": lambda: export.onnx_vectors(tmp_path / "x.onnx", export.parity_pixels(SIZE)[0]),
+        "onnxruntime": lambda: export.onnx_vectors(
+            tmp_path / "x.onnx", export.parity_pixels(SIZE)[0]
+        ),
         "openvino": lambda: export.to_openvino(tmp_path / "x.onnx", tmp_path / "ov"),
     }
     with pytest.raises(ValueError, match=rf"needs {package}: pip install 'graphreid\[export\]'"):
@@ -74,5 +79,8 @@ def test_a_missing_package_is_named(
 
 
 def test_importing_it_needs_none_of_them() -> None:
-    code = "import sys, graphreid.models.export; sys.exit(any(name in sys.modules for name in ('onnx', 'onnxruntime', 'openvino')))"
+    code = (
+        "import sys, graphreid.models.export; sys.exit(any(name in sys.modules for name in "
+        "('onnx', 'onnxruntime', 'openvino')))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
 from graphreid.models.extraction import Extractor, blocks, to_tensor
+from graphreid.resources import Resources
 
 
 class Columns(nn.Module):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
 from graphreid.models import ICG, build, load_embedder, save_embedder
 from graphreid.models.icg.embedder import LABELS, PRESETS
 from graphreid.models.icg.network import UNKNOWN
 from graphreid.protocols import Embedder
+from graphreid.resources import Resources
 from graphreid.types import Labels
 from tests.models.test_bot import draw, weights
 from tests.references import icg as reference
@@ -61,17 +61,29 @@ def test_it_is_an_embedder(fitted: ICG):
 def test_the_log_names_the_losses_and_what_clustering_took(fitted: ICG):
     first, second, third = fitted.history_
     losses = {"global", "foreground", "structure", "parts", "separation", "assignment"}
-    assert losses | {"epoch", "rate", "batches", "seconds", "unclustered", "clustering", "labelling"} == set(first)
+    assert losses | {
+        "epoch",
+        "rate",
+        "batches",
+        "seconds",
+        "unclustered",
+        "clustering",
+        "labelling",
+    } == set(first)
     assert first["clustering"] > 0
     assert second["clustering"] == 0
     assert third["clustering"] > 0
     assert all(record["labelling"] <= record["seconds"] for record in fitted.history_)
 
 
-def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(drawn: tuple[Images, Labels], tmp_path: Path):
-    method = tiny({"epochs": 12, "rate": 5e-3}).fit(*drawn)
+def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(
+    drawn: tuple[Images, Labels], tmp_path: Path
+):
+    method = tiny({"epochs": 24, "rate": 5e-3}).fit(*drawn)
     for name in ("global", "foreground", "structure", "parts"):
-        assert method.history_[-1][name] < 0.8 * method.history_[0][name], name
+        assert method.history_[-1][name] < 0.8 * method.history_[0][name], (
+            name
+        )  # .29 to .68 over ten seeds
     other, labels = draw(tmp_path)
     unit = method.embed(other).vectors
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
@@ -80,14 +92,18 @@ def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(drawn
     assert same[np.arange(len(same)), cosine.argmax(1)].mean() > 0.9
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(drawn: tuple[Images, Labels], fitted: ICG):
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    drawn: tuple[Images, Labels], fitted: ICG
+):
     torch.manual_seed(123)
     assert torch.equal(weights(tiny().fit(*drawn)), weights(fitted))
     assert not torch.equal(weights(tiny({"seed": 1}).fit(*drawn)), weights(fitted))
 
 
 @pytest.mark.parametrize("begin", ["rows", "plusplus"])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(drawn: tuple[Images, Labels], tmp_path: Path, begin: str):
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    drawn: tuple[Images, Labels], tmp_path: Path, begin: str
+):
     settings = {"begin": begin, "epochs": 4}
     whole = tiny(settings).fit(*drawn, run=tmp_path / "whole")
 
@@ -121,8 +137,12 @@ def test_lost_labels_are_named(drawn: tuple[Images, Labels], tmp_path: Path):
         tiny().fit(*drawn, run=tmp_path)
 
 
-def test_labels_are_the_clusters_of_an_identitys_foreground_from_the_top(drawn: tuple[Images, Labels], tmp_path: Path):
-    """The labels before epoch 1, remade with the references from the map of the untrained network."""
+def test_labels_are_the_clusters_of_an_identitys_foreground_from_the_top(
+    drawn: tuple[Images, Labels], tmp_path: Path
+):
+    """The labels before epoch 1, remade with the references from the map of the untrained
+    network.
+    """
     images, labels = drawn
     method = tiny({"epochs": 1, "rate": 1e-12}).fit(images, labels, run=tmp_path)
     made = np.load(tmp_path / LABELS / "0000.npz")["labels"]
@@ -139,7 +159,9 @@ def test_labels_are_the_clusters_of_an_identitys_foreground_from_the_top(drawn: 
         f = network.eval().feature_map(to_tensor(held))[0].double().numpy()
     rows = np.flatnonzero(labels.identity == labels.identity[0])
     masks = [reference.activation(f[row]) > 0.5 for row in rows]
-    points = np.concatenate([reference.unit_pixels(f[row], mask) for row, mask in zip(rows, masks, strict=True)])
+    points = np.concatenate(
+        [reference.unit_pixels(f[row], mask) for row, mask in zip(rows, masks, strict=True)]
+    )
     row = np.concatenate([np.nonzero(mask)[0] for mask in masks])
     order = np.argsort(row, kind="stable")
     begin = np.array([points[part].mean(axis=0) for part in np.array_split(order, 3)])
@@ -161,7 +183,12 @@ def test_labels_go_with_their_pixels(drawn: tuple[Images, Labels]):
     place = np.arange(32).reshape(8, 4).astype(np.uint8)
     pixels.held[:] = np.kron(place, np.ones((4, 4), np.uint8))[None, :, :, None] * 7 + 7
     target, marks = np.repeat(np.arange(6), 6), np.repeat(place[None], 36, axis=0)
-    changes: list[dict[str, Any]] = [{"pad": 0}, {"pad": 4, "padding": "zeros"}, {"pad": 4}, {"pad": 3, "erasing": 1.0}]
+    changes: list[dict[str, Any]] = [
+        {"pad": 0},
+        {"pad": 4, "padding": "zeros"},
+        {"pad": 4},
+        {"pad": 3, "erasing": 1.0},
+    ]
     for change in changes:
         unknown, seen = 0, set[int]()
         for batch, _, labels in _LabelledEpoch(tiny(change), pixels, target, 0, "cpu", marks, {}):
@@ -178,16 +205,33 @@ def test_labels_go_with_their_pixels(drawn: tuple[Images, Labels]):
     ("change", "groups", "blocks"),
     [
         ({"clustering": False, "structure": False}, {"global", "foreground", "separation"}, 2),
-        ({"attention": False, "structure": False}, {"global", "foreground", "parts", "assignment"}, 5),
+        (
+            {"attention": False, "structure": False},
+            {"global", "foreground", "parts", "assignment"},
+            5,
+        ),
         ({"attention": False}, {"global", "foreground", "structure", "parts", "assignment"}, 6),
-        ({"parts": 7}, {"global", "foreground", "structure", "parts", "separation", "assignment"}, 9),
+        (
+            {"parts": 7},
+            {"global", "foreground", "structure", "parts", "separation", "assignment"},
+            9,
+        ),
     ],
 )
-def test_switches(drawn: tuple[Images, Labels], change: dict[str, Any], groups: set[str], blocks: int):
+def test_switches(
+    drawn: tuple[Images, Labels], change: dict[str, Any], groups: set[str], blocks: int
+):
     method = tiny({**change, "epochs": 1}).fit(*drawn)
     assert isinstance(method, ICG)
     assert groups <= set(method.history_[0])
-    assert not {"global", "foreground", "structure", "parts", "separation", "assignment"} - groups & set(method.history_[0])
+    assert not {
+        "global",
+        "foreground",
+        "structure",
+        "parts",
+        "separation",
+        "assignment",
+    } - groups & set(method.history_[0])
     assert len(method.looker().block_widths) == blocks
     vectors = method.embed(drawn[0]).vectors
     assert vectors.shape[1] == method.entries
@@ -198,7 +242,9 @@ def test_switches(drawn: tuple[Images, Labels], change: dict[str, Any], groups: 
 
 
 def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
-    method = tiny({"epochs": 1, "separation_weight": 0.7, "part_weight": 0.3, "center_weight": 0.01}).fit(*drawn)
+    method = tiny(
+        {"epochs": 1, "separation_weight": 0.7, "part_weight": 0.3, "center_weight": 0.01}
+    ).fit(*drawn)
     assert isinstance(method, ICG)
     objective: Any = method._objective(method.looker(), bf16=False)  # pyright: ignore[reportPrivateUsage]
     objective.eval()
@@ -211,17 +257,30 @@ def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
     with torch.no_grad():
         network = method.looker()
         seen = network.look(pixels)
-        logits = {name: network.classified(name, network.normed(name, seen)).double().numpy() for name in centers}
+        logits = {
+            name: network.classified(name, network.normed(name, seen)).double().numpy()
+            for name in centers
+        }
         parts = objective((pixels, target, labels))
     assert seen.separation is not None
     assert seen.confidence is not None
     options = {"smoothing": 0.1, "margin": 0.3, "center_weight": 0.01}
     groups = {
-        name: reference.group_loss(seen.features[name].double().numpy(), logits[name], target.numpy(), centers[name], options)
+        name: reference.group_loss(
+            seen.features[name].double().numpy(),
+            logits[name],
+            target.numpy(),
+            centers[name],
+            options,
+        )
         for name in centers
     }
-    mask = np.array([reference.activation(one.double().numpy()) > 0.5 for one in seen.f]).astype(np.int64)
-    separation = reference.pixel_loss(seen.separation.double().softmax(1).numpy(), np.where(labels.numpy() == -1, -1, mask))
+    mask = np.array([reference.activation(one.double().numpy()) > 0.5 for one in seen.f]).astype(
+        np.int64
+    )
+    separation = reference.pixel_loss(
+        seen.separation.double().softmax(1).numpy(), np.where(labels.numpy() == -1, -1, mask)
+    )
     assignment = reference.pixel_loss(seen.confidence.double().softmax(1).numpy(), labels.numpy())
     for name, value in groups.items():
         assert float(parts[name]) == pytest.approx(0.2 * value, rel=1e-4), name
@@ -260,15 +319,28 @@ def test_save_and_load(drawn: tuple[Images, Labels], fitted: ICG, tmp_path: Path
 
 
 def test_images_that_are_decoded_batch_by_batch_give_the_same(drawn: tuple[Images, Labels]):
-    whole, decoded = tiny({"epochs": 2}).fit(*drawn), tiny({"epochs": 2}).fit(*drawn, resources=Resources(memory=40_000))
+    whole, decoded = (
+        tiny({"epochs": 2}).fit(*drawn),
+        tiny({"epochs": 2}).fit(*drawn, resources=Resources(memory=40_000)),
+    )
     assert torch.equal(weights(whole), weights(decoded))
 
 
 def test_presets_are_the_papers():
     paper = build("icg", PRESETS["paper"])
     assert isinstance(paper, ICG)
-    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.erasing) == (3.5e-4, 10, (40, 70), 120, 0.5)
-    assert (paper.batch_identities * paper.batch_images, paper.height, paper.width) == (64, 256, 128)
+    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.erasing) == (
+        3.5e-4,
+        10,
+        (40, 70),
+        120,
+        0.5,
+    )
+    assert (paper.batch_identities * paper.batch_images, paper.height, paper.width) == (
+        64,
+        256,
+        128,
+    )
     assert (paper.feature_weight, paper.separation_weight, paper.part_weight) == (0.2, 0.1, 0.1)
     assert (paper.parts, paper.map_width, paper.threshold, paper.every) == (6, 256, 0.5, 1)
     assert (paper.graph_widths, paper.structure_width) == ((512, 512), 2048)

@@ -5,13 +5,23 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.models.losses import batch_hard_triplet, center_loss, focal_loss, identity_loss, supervised_contrastive
+from graphreid.models.losses import (
+    batch_hard_triplet,
+    center_loss,
+    focal_loss,
+    identity_loss,
+    supervised_contrastive,
+)
 from tests.references import losses as reference
 
 
-def some(seed: int, count: int = 12, width: int = 5, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+def some(
+    seed: int, count: int = 12, width: int = 5, classes: int = 4
+) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.standard_normal((count, width))), torch.from_numpy(rng.integers(0, classes, count))
+    return torch.from_numpy(rng.standard_normal((count, width))), torch.from_numpy(
+        rng.integers(0, classes, count)
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -32,7 +42,9 @@ def test_triplet_is_the_equation(seed: int, margin: float | None):
         ("unbalanced_pml_mean", 0.3, "labels_unbalanced"),
     ],
 )
-def test_triplet_is_the_published_codes(golden: Path, prefix: str, name: str, margin: float | None, labels: str):
+def test_triplet_is_the_published_codes(
+    golden: Path, prefix: str, name: str, margin: float | None, labels: str
+):
     numbers: Any = np.load(golden / "batch_hard_triplet.npz")
     given = torch.from_numpy(numbers["embeddings"]).requires_grad_()
     features = given / given.norm(dim=1, keepdim=True) if prefix == "normalised_" else given
@@ -83,7 +95,10 @@ def test_center_loss_is_the_equation_and_the_published_code(golden: Path):
     np.testing.assert_allclose(c.grad.numpy(), numbers["grad_centers"], atol=1e-9)
 
 
-@pytest.mark.parametrize(("name", "alpha", "gamma"), [("a0p25_g2", 0.25, 2.0), ("a0p50_g2", 0.5, 2.0), ("anone_g2", None, 2.0)])
+@pytest.mark.parametrize(
+    ("name", "alpha", "gamma"),
+    [("a0p25_g2", 0.25, 2.0), ("a0p50_g2", 0.5, 2.0), ("anone_g2", None, 2.0)],
+)
 def test_focal_is_the_published_codes(golden: Path, name: str, alpha: float | None, gamma: float):
     numbers: Any = np.load(golden / "focal.npz")
     logits = torch.from_numpy(numbers["logits"]).flatten().requires_grad_()
@@ -91,7 +106,9 @@ def test_focal_is_the_published_codes(golden: Path, name: str, alpha: float | No
     loss.backward()
     assert loss.item() == pytest.approx(float(numbers[f"{name}p0_mean"]), abs=1e-10)
     assert logits.grad is not None
-    np.testing.assert_allclose(logits.grad.numpy(), numbers[f"{name}p0_grad_of_mean"].ravel(), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        logits.grad.numpy(), numbers[f"{name}p0_grad_of_mean"].ravel(), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.25, 0.0), (None, 1.5)])
@@ -106,14 +123,20 @@ def test_focal_is_the_equation(alpha: float | None, gamma: float):
 @pytest.mark.parametrize("labels", ["balanced", "unbalanced"])
 @pytest.mark.parametrize(("name", "temperature"), [("0p07", 0.07), ("0p10", 0.1), ("0p50", 0.5)])
 @pytest.mark.parametrize("rows", [5, 2048])
-def test_contrastive_is_the_published_codes(golden: Path, labels: str, name: str, temperature: float, rows: int):
+def test_contrastive_is_the_published_codes(
+    golden: Path, labels: str, name: str, temperature: float, rows: int
+):
     numbers: Any = np.load(golden / "supcon.npz")
     given = torch.from_numpy(numbers["embeddings"]).requires_grad_()
-    loss = supervised_contrastive(given, torch.from_numpy(numbers[f"labels_{labels}"]), temperature, rows=rows)
+    loss = supervised_contrastive(
+        given, torch.from_numpy(numbers[f"labels_{labels}"]), temperature, rows=rows
+    )
     loss.backward()
     assert loss.item() == pytest.approx(float(numbers[f"{labels}_t{name}_loss"]), abs=1e-10)
     assert given.grad is not None
-    np.testing.assert_allclose(given.grad.numpy(), numbers[f"{labels}_t{name}_grad"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        given.grad.numpy(), numbers[f"{labels}_t{name}_grad"], rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("include_self", [False, True])

@@ -10,9 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import Rule
 from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.metrics.evaluation import Rule
 from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import load_inputs
 from graphreid.papers.pages import publish
@@ -20,12 +19,15 @@ from graphreid.papers.paper import TABLES, Claim, Row, Table
 from graphreid.papers.runner import run_table
 from graphreid.papers.store import Store
 from graphreid.papers.table import Filled, fill
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
 @dataclass
 class Sharpened:
-    """A method that learns: distances of the vectors, with those entries left out that `fit` (its seed) chose."""
+    """A method that learns: distances of the vectors, with those entries left out that `fit` (its
+    seed) chose.
+    """
 
     keep: float = 0.9
     lam: float = 1.0
@@ -68,11 +70,15 @@ class Sharpened:
         chosen = self.state_["chosen"].numpy()
         for start, stop in retrieval_set.blocks():
             extra = 1 - (retrieval_set.vectors[start:stop] * chosen) @ gallery.vectors.T
-            yield retrieval_set.answer(start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra)
+            yield retrieval_set.answer(
+                start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra
+            )
 
 
 def write_inputs(folder: Path, *, width: int = 8, seen: bool | None = None, **changes: Any) -> Path:
-    """fit, validation, query and gallery of identities of their own (query's are the gallery's), hard enough for errors."""
+    """fit, validation, query and gallery of identities of their own (query's are the gallery's),
+    hard enough for errors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
     centres = rng.standard_normal((40, width))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from graphreid.papers.runner import run_table
 from graphreid.methods import METHODS
 from graphreid.methods.persistence import parse
+from graphreid.papers.runner import run_table
 from tests.papers.cases import LEARNED, TABLE, Sharpened, setup, write_inputs
 
 
@@ -30,7 +30,9 @@ def test_options_are_chosen_on_validation_identities(tmp_path: Path) -> None:
     options = f"k1={best[0]},lam={best[1]}"
     assert run["chosen"] == {"options": options, "mAP": scores[best], "tried": 4}
     assert run["validation"] == {"mAP": scores[best], "input": on.validation_input}
-    assert run["validation"]["input"] == pytest.approx(scores[3, 1.0]), "lam = 1 is the input's order"
+    assert run["validation"]["input"] == pytest.approx(scores[3, 1.0]), (
+        "lam = 1 is the input's order"
+    )
     assert run["sets"]["fit"] is None
     assert run["sets"]["validation"]["images"] == 40
     assert run["grid"] == '{"k1": [3, 6], "lam": [0.3, 1.0]}'

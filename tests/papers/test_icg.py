@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphreid.papers import figures, part_figures
 from graphreid.papers.coverage import COVERAGE, RECIPES, state
 from graphreid.papers.pixels import Trained
 
 from graphreid.cli import main
+from graphreid.papers import figures, part_figures
 from graphreid.synthetic.render import Settings, render
 
 SMALL = {

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import parse
 from graphreid.papers.measures import MEASURES
 from graphreid.papers.paper import (
     FITTED,
@@ -15,8 +17,6 @@ from graphreid.papers.paper import (
     select,
     with_options,
 )
-from graphreid.methods import METHODS
-from graphreid.methods.persistence import parse
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"
@@ -45,9 +45,12 @@ def page() -> str:
     lines = [
         "# What of the five papers can be made",
         "",
-        "Written by `python -m tests.papers.test_paper`. Any data set will do for each; on the paper's own, levels can",
-        "be compared too. *Needs*: what `--data` must be, a folder of embeddings or a data folder with images",
-        "([papers.md](papers.md)). Other papers' rows in comparison tables, diagrams and notation are left out.",
+        "Written by `python -m tests.papers.test_paper`. Any data set will do for each; on the "
+        "paper's own, levels can",
+        "be compared too. *Needs*: what `--data` must be, a folder of embeddings or a data folder "
+        "with images",
+        "([papers.md](papers.md)). Other papers' rows in comparison tables, diagrams and notation "
+        "are left out.",
         "",
         "| command | what | needs | the paper's own data |",
         "| --- | --- | --- | --- |",

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphreid.resources import Resources
 from graphreid.papers import provenance
+from graphreid.resources import Resources
 
 
 def test_the_digest_is_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

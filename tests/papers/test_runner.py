@@ -4,12 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphreid.methods import METHODS
 from graphreid.papers import runner
 from graphreid.papers.runner import orders, run_table
 from graphreid.papers.specs import short
 from graphreid.papers.store import Run, Store
 from graphreid.papers.table import applied
-from graphreid.methods import METHODS
 from tests.papers.cases import LEARNED, LISTS, TABLE, Sharpened, setup, some_rows, write_inputs
 
 TINY = {

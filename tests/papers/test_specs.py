@@ -1,8 +1,8 @@
 import pytest
 
-from graphreid.papers.specs import canonical, short, versions
 from graphreid.methods import METHODS
 from graphreid.methods.persistence import options, parse
+from graphreid.papers.specs import canonical, short, versions
 
 
 @pytest.mark.parametrize("name", METHODS)

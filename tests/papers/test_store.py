@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse
+from graphreid.metrics.evaluation import evaluate
 from graphreid.papers.runner import run_table
 from graphreid.papers.runs import averaged, report_of, same_queries
 from graphreid.papers.schema import FILES
 from graphreid.papers.store import Made, Run, Store, key_of, updated
-from graphreid.methods.persistence import parse
 from tests.papers.cases import TABLE, setup, write_inputs
 
 
@@ -169,7 +169,9 @@ def test_runs_that_no_table_shows_any_more_are_dropped(
     store, (first, second, third) = copy_of(made, tmp_path), made[1]
 
     def table(name: str, *runs: Run) -> Made:
-        return Made("toys", name, "x", [{"name": "a", "runs": [run.key for run in runs], "missing": None}])
+        return Made(
+            "toys", name, "x", [{"name": "a", "runs": [run.key for run in runs], "missing": None}]
+        )
 
     store.put(table("t/table1", first, second))
     store.put(table("t/table2", second))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphreid.papers import tables
 from graphreid.papers.run import run
 
 from graphreid.methods import METHODS
+from graphreid.papers import tables
 from tests.papers.cases import LEARNED, TABLE, Sharpened, bench, made, write_inputs
 
 

@@ -13,7 +13,10 @@ def ranked(cosine: F64, i: int, allowed: list[int]) -> list[int]:
 
 def all_lists(cosine: F64, camera: NDArray[np.int64]) -> tuple[list[list[int]], list[list[int]]]:
     n = len(cosine)
-    intra = [[i, *ranked(cosine, i, [j for j in range(n) if j != i and camera[j] == camera[i]])] for i in range(n)]
+    intra = [
+        [i, *ranked(cosine, i, [j for j in range(n) if j != i and camera[j] == camera[i]])]
+        for i in range(n)
+    ]
     inter = [ranked(cosine, i, [j for j in range(n) if camera[j] != camera[i]]) for i in range(n)]
     return intra, inter
 
@@ -30,7 +33,12 @@ def rows(cosine: F64, intra: list[list[int]], inter: list[list[int]], k1: tuple[
 
 
 def transductive(
-    cosine: F64, camera: NDArray[np.int64], queries: int, k1: tuple[int, int], k2: tuple[int, int], lam: float
+    cosine: F64,
+    camera: NDArray[np.int64],
+    queries: int,
+    k1: tuple[int, int],
+    k2: tuple[int, int],
+    lam: float,
 ) -> F64:
     """cosine: (N, N) cosine distances, queries first -> (queries, N - queries)."""
     intra, inter = all_lists(cosine, camera)
@@ -40,7 +48,9 @@ def transductive(
     return blend(v[:queries], v[queries:], original[:queries, queries:], lam)
 
 
-def online(cosine: F64, camera: NDArray[np.int64], k1: tuple[int, int], k2: tuple[int, int], lam: float) -> F64:
+def online(
+    cosine: F64, camera: NDArray[np.int64], k1: tuple[int, int], k2: tuple[int, int], lam: float
+) -> F64:
     """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> (G,)."""
     own, query = cosine[1:, 1:], cosine[0, 1:]
     g = len(own)

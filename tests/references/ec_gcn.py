@@ -1,4 +1,6 @@
-"""EC-GCN statement by statement, in float64 and with loops, nothing shared between graphs; indices are gallery rows."""
+"""EC-GCN statement by statement, in float64 and with loops, nothing shared between graphs; indices
+are gallery rows.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +42,19 @@ def adjacency(nodes: list[int], among: F64, e: int, loops: bool) -> F64:
 
 
 def link(x: F64, a: F64, weights: dict[str, F64]) -> F64:
-    """Eq. 11 in evaluation mode, the whole graph through every layer, and the softmax of the head: p_p of each node."""
+    """Eq. 11 in evaluation mode, the whole graph through every layer, and the softmax of the head:
+    p_p of each node.
+    """
     z, layer = x, 0
     while f"maps.{layer}.weight" in weights:
-        norm = {name: weights[f"norms.{layer}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")}
+        norm = {
+            name: weights[f"norms.{layer}.{name}"]
+            for name in ("running_mean", "running_var", "weight", "bias")
+        }
         z = a @ z @ weights[f"maps.{layer}.weight"].T
-        z = (z - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5) * norm["weight"] + norm["bias"]
+        z = (z - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5) * norm[
+            "weight"
+        ] + norm["bias"]
         z = np.maximum(z, 0)
         layer += 1
     for at in (0, 2):
@@ -58,11 +67,24 @@ def link(x: F64, a: F64, weights: dict[str, F64]) -> F64:
 
 def focal(p: float, linked: bool, alpha: float, upsilon: float) -> float:
     """Eq. 12 for one node; p is the probability of a link."""
-    return -alpha * (1 - p) ** upsilon * np.log(p) if linked else -(1 - alpha) * p**upsilon * np.log(1 - p)
+    return (
+        -alpha * (1 - p) ** upsilon * np.log(p)
+        if linked
+        else -(1 - alpha) * p**upsilon * np.log(1 - p)
+    )
 
 
 def distances(
-    query: F64, gallery: F64, weights: dict[str, F64], *, k1: int, k2: int, e: int, loops: bool, lam: float, euclidean: bool
+    query: F64,
+    gallery: F64,
+    weights: dict[str, F64],
+    *,
+    k1: int,
+    k2: int,
+    e: int,
+    loops: bool,
+    lam: float,
+    euclidean: bool,
 ) -> tuple[F64, F64]:
     """Eq. 13 for one query that is not in the gallery: its distances and link probabilities."""
     if euclidean:

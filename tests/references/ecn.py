@@ -1,4 +1,6 @@
-"""Sarfraz et al., CVPR 2018, literally: a mean over listed pairs of distances, all N x N distances, float64."""
+"""Sarfraz et al., CVPR 2018, literally: a mean over listed pairs of distances, all N x N distances,
+float64.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,9 @@ def transductive(cosine: F64, queries: int, k: int, t: int, q: int, by_rank: boo
 
 
 def transductive_of_rows(distance: F64, queries: int, k: int, t: int, q: int, by_rank: bool) -> F64:
-    """The same for distances that are not symmetric, an anchor a row: d(n, g) is read in n's row, d(p, n) in the query's."""
+    """The same for distances that are not symmetric, an anchor a row: d(n, g) is read in n's row,
+    d(p, n) in the query's.
+    """
     ranked = order(distance)
     w = weights(ranked, k)
     d = -w @ w.T if by_rank else distance
@@ -67,7 +71,9 @@ def online(cosine: F64, k: int, t: int, q: int, by_rank: bool) -> F64:
     to_query = -w @ mine if by_rank else query
     e = expanded(near, ranked, t, q)
     out = [
-        np.mean([among[n, g] for n in e] + [to_query[n] for n in expanded(ranked[g, 1:], ranked, t, q)])
+        np.mean(
+            [among[n, g] for n in e] + [to_query[n] for n in expanded(ranked[g, 1:], ranked, t, q)]
+        )
         for g in range(len(own))
     ]
     return np.where(np.array(out) == 0, query, out)

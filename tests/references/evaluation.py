@@ -17,7 +17,11 @@ def average_precision(right: NDArray[np.bool_], trapezoid: bool) -> float:
 
 
 def query(
-    distance: NDArray[np.float64], identity: int, camera: int | None, identities: NDArray[np.int64], cameras: NDArray[np.int64]
+    distance: NDArray[np.float64],
+    identity: int,
+    camera: int | None,
+    identities: NDArray[np.int64],
+    cameras: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Which of the images that count are right, in ranked order; identity -1 is junk."""
     order = np.argsort(distance, kind="stable")

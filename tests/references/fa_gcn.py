@@ -1,4 +1,6 @@
-"""FA-GCN statement by statement, in float64 and with loops; equations are those of the paper of FA-GCN and EC-GCN."""
+"""FA-GCN statement by statement, in float64 and with loops; equations are those of the paper of
+FA-GCN and EC-GCN.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +55,9 @@ def online(query: F64, gallery: F64, k: int, weights: list[F64]) -> F64:
 
 
 def precision(z: F64, identity: NDArray[np.int64]) -> F64:
-    """M: the inverse of the Ledoit-Wolf covariance (2004, eqs. 14) of z less its identity's mean, which is taken for 0-mean."""
+    """M: the inverse of the Ledoit-Wolf covariance (2004, eqs. 14) of z less its identity's mean,
+    which is taken for 0-mean.
+    """
     residuals: list[F64] = []
     for name in np.unique(identity):
         some = z[identity == name]

@@ -24,12 +24,17 @@ def weight(cosine: F64, i: int, j: int, alpha: float) -> float:
 
 
 def spread(symmetric: F64, ranked: NDArray[np.intp], cosine: F64, k2: int, alpha: float) -> F64:
-    rows = [sum(weight(cosine, i, j, alpha) * symmetric[j] for j in ranked[i, :k2]) for i in range(len(ranked))]
+    rows = [
+        sum(weight(cosine, i, j, alpha) * symmetric[j] for j in ranked[i, :k2])
+        for i in range(len(ranked))
+    ]
     stacked = np.stack(rows)
     return stacked / np.sqrt((stacked**2).sum(axis=1, keepdims=True))
 
 
-def transductive(cosine: F64, queries: int, k1: int, k2: int, layers: int, alpha: float, lam: float) -> F64:
+def transductive(
+    cosine: F64, queries: int, k1: int, k2: int, layers: int, alpha: float, lam: float
+) -> F64:
     """cosine: (N, N) cosine distances, queries first -> similarity (queries, N - queries)."""
     ranked = order(cosine)
     a = binary(ranked, k1)
@@ -39,7 +44,9 @@ def transductive(cosine: F64, queries: int, k1: int, k2: int, layers: int, alpha
 
 
 def online(cosine: F64, k1: int, k2: int, layers: int, alpha: float, lam: float) -> F64:
-    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query -> similarity (G,)."""
+    """cosine: (1 + G, 1 + G), the query first. The gallery's side never sees the query ->
+    similarity (G,).
+    """
     own, query = cosine[1:, 1:], cosine[0, 1:]
     g = len(own)
     ranked, near = order(own), np.argsort(query, kind="stable")

@@ -1,4 +1,6 @@
-"""HRNet's equations, statement by statement, in float64 and with loops; weights by the module's names."""
+"""HRNet's equations, statement by statement, in float64 and with loops; weights by the module's
+names.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +56,16 @@ def individual(x: F64, weights: Weights, layer: int, options: dict[str, object])
 def images(x: F64, weights: Weights, options: dict[str, object]) -> list[F64]:
     """The images before and after each layer."""
     out = [x]
-    for layer in range(sum(key.endswith("map.weight") and key.startswith("individual") for key in weights)):
+    for layer in range(
+        sum(key.endswith("map.weight") and key.startswith("individual") for key in weights)
+    ):
         out.append(individual(out[-1], weights, layer, options)[0])
     return out
 
 
-def pairs(f: F64, v: F64, anchor: int, weights: Weights, options: dict[str, object]) -> tuple[F64, F64]:
+def pairs(
+    f: F64, v: F64, anchor: int, weights: Weights, options: dict[str, object]
+) -> tuple[F64, F64]:
     """Logits and G of one anchor's pairs (Eqs. 6-9)."""
     n, alpha, beta = len(f), float(str(options["alpha"])), float(str(options["beta"]))
     u = f[anchor] - f
@@ -74,7 +80,10 @@ def pairs(f: F64, v: F64, anchor: int, weights: Weights, options: dict[str, obje
         heard = sum(g[i, j] * u[j] @ w_p for j in range(n))
         if options["propagation"]:
             w_l, w_r = (part.T for part in np.split(weights[f"{name}propagation.map.weight"], 2))
-            pair, image = weights[f"{name}propagation.of_pair.weight"], weights[f"{name}propagation.of_image.weight"]
+            pair, image = (
+                weights[f"{name}propagation.of_pair.weight"],
+                weights[f"{name}propagation.of_image.weight"],
+            )
             of_anchor = mu(np.concatenate([u[i], v[anchor]]) @ np.concatenate([pair[0], image[0]]))
             of_other = mu(np.concatenate([u[i], v[i]]) @ np.concatenate([pair[1], image[1]]))
             q = softmax([of_anchor, of_other])
@@ -85,7 +94,9 @@ def pairs(f: F64, v: F64, anchor: int, weights: Weights, options: dict[str, obje
     return logits, g
 
 
-def distances(query: F64, gallery: F64, weights: Weights, options: dict[str, object]) -> tuple[F64, F64]:
+def distances(
+    query: F64, gallery: F64, weights: Weights, options: dict[str, object]
+) -> tuple[F64, F64]:
     """Distances and probabilities of one query that is not in the gallery."""
     to = unit(gallery) @ unit(query)
     nodes = np.argsort(1 - to, kind="stable")[: int(str(options["nodes"]))]
@@ -121,7 +132,9 @@ def constraint(before: F64, after: F64, classes: list[int], margin: float) -> fl
 
 
 def verification(logits: F64, classes: list[int], balance: bool) -> float:
-    """Eq. 13 over all pairs of two images; balanced, the mean of the means over pairs of one identity and of two."""
+    """Eq. 13 over all pairs of two images; balanced, the mean of the means over pairs of one
+    identity and of two.
+    """
     right: list[float] = []
     wrong: list[float] = []
     for i, own in enumerate(classes):

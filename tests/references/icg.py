@@ -1,4 +1,6 @@
-"""ICG's equations, statement by statement, in float64 and with loops; weights by the network's names."""
+"""ICG's equations, statement by statement, in float64 and with loops; weights by the network's
+names.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,9 @@ def activation(f: F64) -> F64:
 def unit_pixels(f: F64, mask: NDArray[np.bool_]) -> F64:
     """Eq. 5: the foreground's pixels, row by row."""
     _, h, w = f.shape
-    return np.array([f[:, y, x] / length(f[:, y, x]) for y in range(h) for x in range(w) if mask[y, x]])
+    return np.array(
+        [f[:, y, x] / length(f[:, y, x]) for y in range(h) for x in range(w) if mask[y, x]]
+    )
 
 
 def softmax(scores: F64) -> F64:
@@ -71,7 +75,9 @@ def matrix(parts: F64, seen: list[bool], bilinear: F64) -> F64:
     for i in range(n):
         for j in range(n):
             if seen[i] and seen[j]:
-                m[i, j] = 1 / (1 + np.exp(-(bilinear @ parts[i]) @ parts[j] / np.sqrt(len(parts[j]))))
+                m[i, j] = 1 / (
+                    1 + np.exp(-(bilinear @ parts[i]) @ parts[j] / np.sqrt(len(parts[j])))
+                )
     return m
 
 
@@ -111,20 +117,28 @@ def pixel_loss(p: F64, labels: NDArray[np.int64]) -> float:
     return float(np.mean(terms)) if terms else 0.0
 
 
-def group_loss(feature: F64, logits: F64, target: NDArray[np.int64], centers: F64, options: dict[str, float]) -> float:
+def group_loss(
+    feature: F64, logits: F64, target: NDArray[np.int64], centers: F64, options: dict[str, float]
+) -> float:
     """Eq. 20."""
     identity = losses.identity_loss(logits, target, options["smoothing"])
     triplet = losses.batch_hard_triplet(feature, target, options["margin"])
-    return float(identity + triplet + options["center_weight"] * losses.center_loss(feature, target, centers))
+    return float(
+        identity + triplet + options["center_weight"] * losses.center_loss(feature, target, centers)
+    )
 
 
-def objective(groups: list[float], separation: float, assignment: float, alphas: tuple[float, float, float]) -> float:
+def objective(
+    groups: list[float], separation: float, assignment: float, alphas: tuple[float, float, float]
+) -> float:
     """Eqs. 21-22."""
     return alphas[0] * sum(groups) + alphas[1] * separation + alphas[2] * assignment
 
 
 def kmeans(points: F64, centers: F64, steps: int) -> tuple[NDArray[np.int64], F64]:
-    """Lloyd's iteration; a center without points takes the point farthest from its own, of a cluster that has others."""
+    """Lloyd's iteration; a center without points takes the point farthest from its own, of a
+    cluster that has others.
+    """
     label = np.zeros(len(points), np.int64)
     for step in range(steps):
         gap = np.array([[((x - c) ** 2).sum() for c in centers] for x in points])

@@ -27,8 +27,12 @@ def expanded(ranked: NDArray[np.intp], i: int, k: int) -> set[int]:
     return out
 
 
-def transductive(cosine: F64, queries: int, k1: int, k2: int, lam: float, farthest: F64 | None = None) -> F64:
-    """cosine: (N, N) cosine distances, queries first -> (queries, N - queries). farthest: (N,), the rows' maxima if None."""
+def transductive(
+    cosine: F64, queries: int, k1: int, k2: int, lam: float, farthest: F64 | None = None
+) -> F64:
+    """cosine: (N, N) cosine distances, queries first -> (queries, N - queries). farthest: (N,), the
+    rows' maxima if None.
+    """
     n = len(cosine)
     original = cosine / (cosine.max(axis=1) if farthest is None else farthest)[:, None]
     ranked = order(cosine)

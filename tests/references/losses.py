@@ -1,4 +1,6 @@
-"""The baseline's losses written from their equations: a loop over samples, float64, no library's loss."""
+"""The baseline's losses written from their equations: a loop over samples, float64, no library's
+loss.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +21,21 @@ def identity_loss(logits: Array, labels: NDArray[np.int64], smoothing: float) ->
 
 
 def batch_hard_triplet(features: Array, labels: NDArray[np.int64], margin: float | None) -> float:
-    """Hermans et al. 2017, eq. (5), as a mean over the anchors that have a positive and a negative."""
+    """Hermans et al. 2017, eq. (5), as a mean over the anchors that have a positive and a
+    negative.
+    """
     terms: list[float] = []
     for a in range(len(features)):
         positive = [
-            float(np.linalg.norm(features[a] - features[p])) for p in range(len(features)) if p != a and labels[p] == labels[a]
+            float(np.linalg.norm(features[a] - features[p]))
+            for p in range(len(features))
+            if p != a and labels[p] == labels[a]
         ]
-        negative = [float(np.linalg.norm(features[a] - features[n])) for n in range(len(features)) if labels[n] != labels[a]]
+        negative = [
+            float(np.linalg.norm(features[a] - features[n]))
+            for n in range(len(features))
+            if labels[n] != labels[a]
+        ]
         if positive and negative:
             gap = max(positive) - min(negative)
             terms.append(np.logaddexp(0, gap) if margin is None else max(0.0, gap + margin))
@@ -34,7 +44,14 @@ def batch_hard_triplet(features: Array, labels: NDArray[np.int64], margin: float
 
 def center_loss(features: Array, labels: NDArray[np.int64], centers: Array) -> float:
     """Wen et al. 2016, eq. (2), without the half, a mean over the batch."""
-    return float(np.mean([((x - centers[label]) ** 2).sum() for x, label in zip(features, labels.tolist(), strict=True)]))
+    return float(
+        np.mean(
+            [
+                ((x - centers[label]) ** 2).sum()
+                for x, label in zip(features, labels.tolist(), strict=True)
+            ]
+        )
+    )
 
 
 def focal_loss(logits: Array, targets: Array, alpha: float | None, gamma: float) -> float:
@@ -48,8 +65,12 @@ def focal_loss(logits: Array, targets: Array, alpha: float | None, gamma: float)
     return float(np.mean(terms))
 
 
-def supervised_contrastive(features: Array, labels: NDArray[np.int64], temperature: float, include_self: bool) -> float:
-    """Eqs. 5-6 of FA-GCN on vectors of unit length; without the image itself, the mean over those with a partner."""
+def supervised_contrastive(
+    features: Array, labels: NDArray[np.int64], temperature: float, include_self: bool
+) -> float:
+    """Eqs. 5-6 of FA-GCN on vectors of unit length; without the image itself, the mean over those
+    with a partner.
+    """
     z = features / np.linalg.norm(features, axis=1, keepdims=True)
     terms: list[float] = []
     for i in range(len(z)):

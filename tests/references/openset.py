@@ -14,19 +14,29 @@ Scores = NDArray[np.float64]
 Search = tuple[float, bool, float, bool]
 
 
-def verdict(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int, image: int) -> int | None:
+def verdict(
+    query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int, image: int
+) -> int | None:
     """1 right, 0 wrong, None where the pair does not count."""
     if gallery.role[image] == 1 or own[one_query] == image:
         return None
     same = query.identity[one_query] == gallery.identity[image]
-    cameras = None if query.camera is None or gallery.camera is None else (query.camera[one_query], gallery.camera[image])
+    cameras = (
+        None
+        if query.camera is None or gallery.camera is None
+        else (query.camera[one_query], gallery.camera[image])
+    )
     if rule.camera == "remove" and same and cameras is not None and cameras[0] == cameras[1]:
         return None
-    distracts = gallery.role[image] == 2 or (rule.distractor is not None and gallery.identity[image] == rule.distractor)
+    distracts = gallery.role[image] == 2 or (
+        rule.distractor is not None and gallery.identity[image] == rule.distractor
+    )
     return int(same and not distracts and query.role[one_query] == 0)
 
 
-def pairs(score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule) -> tuple[Scores, Scores]:
+def pairs(
+    score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule
+) -> tuple[Scores, Scores]:
     """Scores of right and of wrong pairs; queries that are junk have none."""
     found: dict[int, list[float]] = {1: [], 0: []}
     for one_query in range(len(query)):
@@ -49,22 +59,34 @@ def unknown(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: in
     if query.role[one_query] == 1:
         return False
     for image in range(len(gallery)):
-        distracts = gallery.role[image] != 0 or (rule.distractor is not None and gallery.identity[image] == rule.distractor)
+        distracts = gallery.role[image] != 0 or (
+            rule.distractor is not None and gallery.identity[image] == rule.distractor
+        )
         same = query.identity[one_query] == gallery.identity[image]
         if same and not distracts and own[one_query] != image and query.role[one_query] == 0:
             return False
     return True
 
 
-def searches(distance: Reals, score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule) -> list[Search]:
-    """For each query: (score of its first image, is it right, score of its first wrong image, has it a right one)."""
+def searches(
+    distance: Reals, score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule
+) -> list[Search]:
+    """For each query: (score of its first image, is it right, score of its first wrong image, has
+    it a right one).
+    """
     out: list[Search] = []
     for one_query in range(len(query)):
         if query.role[one_query] == 1:
             out.append((np.inf, False, np.inf, False))
             continue
-        judged = [verdict(query, gallery, own, rule, one_query, image) for image in range(len(gallery))]
-        order = [image for image in np.argsort(distance[one_query], kind="stable") if judged[image] is not None]
+        judged = [
+            verdict(query, gallery, own, rule, one_query, image) for image in range(len(gallery))
+        ]
+        order = [
+            image
+            for image in np.argsort(distance[one_query], kind="stable")
+            if judged[image] is not None
+        ]
         wrong = [image for image in order if judged[image] == 0]
         out.append(
             (
@@ -77,8 +99,12 @@ def searches(distance: Reals, score: Reals, query: Labels, gallery: Labels, own:
     return out
 
 
-def identification(results: list[Search], unknowns: list[float], threshold: float) -> tuple[float, float]:
-    """FPIR and DIR at a threshold; `unknowns` are the scores of the first image that an unknown query meets."""
+def identification(
+    results: list[Search], unknowns: list[float], threshold: float
+) -> tuple[float, float]:
+    """FPIR and DIR at a threshold; `unknowns` are the scores of the first image that an unknown
+    query meets.
+    """
     known = [entry for entry in results if entry[3]]
     return (
         sum(s <= threshold for s in unknowns) / len(unknowns),
@@ -86,7 +112,9 @@ def identification(results: list[Search], unknowns: list[float], threshold: floa
     )
 
 
-def calibration(probability: Sequence[float], right: Sequence[int], bins: int = 15) -> tuple[float, float]:
+def calibration(
+    probability: Sequence[float], right: Sequence[int], bins: int = 15
+) -> tuple[float, float]:
     """Expected calibration error and Brier score of pairs."""
     error = 0.0
     for b in range(bins):

@@ -1,7 +1,8 @@
 """A body of revolution seen from above at a slant, a pixel at a time: which texel is seen, if any.
 
-x = centre + r sin(a - azimuth): a point at azimuth a and radius r appears there; r cos(a - azimuth) is how much nearer to
-the camera it is than the axis, and a point that is nearer by z appears lower by z tan(elevation).
+x = centre + r sin(a - azimuth): a point at azimuth a and radius r appears there; r cos(a - azimuth)
+is how much nearer to the camera it is than the axis, and a point that is nearer by z appears lower
+by z tan(elevation).
 """
 
 import math
@@ -20,7 +21,9 @@ def texel(
     bins: int,
     texture_rows: int,
 ) -> tuple[int, int] | None:
-    """(row, bin) of the texture that pixel (x, y) shows, None where it is beside the body. A cylinder's, radius in pixels."""
+    """(row, bin) of the texture that pixel (x, y) shows, None where it is beside the body. A
+    cylinder's, radius in pixels.
+    """
     sine = (x - centre) / radius
     if abs(sine) >= 1:
         return None

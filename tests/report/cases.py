@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import Report, Rule
 from graphreid.gallery import Gallery
-from graphreid.report import Details, examine
 from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import Report, Rule
+from graphreid.report import Details, examine
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.support import labelled
 
@@ -24,21 +24,36 @@ class Examined:
     details: list[Details]
 
 
-def examined(seed: int = 0, *, methods: int = 2, rule: Rule | None = None, queries: int = 40, images: int = 150) -> Examined:
+def examined(
+    seed: int = 0,
+    *,
+    methods: int = 2,
+    rule: Rule | None = None,
+    queries: int = 40,
+    images: int = 150,
+) -> Examined:
     """Cosine and k-reciprocal on ten noisy centres."""
-    (query, query_labels), (features, gallery_labels) = labelled(seed, queries=queries, images=images)
+    (query, query_labels), (features, gallery_labels) = labelled(
+        seed, queries=queries, images=images
+    )
     gallery = Gallery(features)
     reports: list[Report] = []
     details: list[Details] = []
-    for method in (Cosine(), KReciprocal(k1=8, k2=3), KReciprocal(k1=8, k2=3, setting="online"))[:methods]:
+    for method in (Cosine(), KReciprocal(k1=8, k2=3), KReciprocal(k1=8, k2=3, setting="online"))[
+        :methods
+    ]:
         name = f"{method.name}:{method.setting}"
-        report, detail = examine(method, query, gallery, query_labels, gallery_labels, rule=rule, name=name)
+        report, detail = examine(
+            method, query, gallery, query_labels, gallery_labels, rule=rule, name=name
+        )
         reports.append(report)
         details.append(detail)
     return Examined(query, query_labels, gallery, gallery_labels, reports, details)
 
 
-def many(seed: int = 0, identities: int = 24, each: int = 6) -> tuple[Features, Labels, Gallery, Labels]:
+def many(
+    seed: int = 0, identities: int = 24, each: int = 6
+) -> tuple[Features, Labels, Gallery, Labels]:
     """Queries (two of each identity) and gallery with as many identities as a map needs."""
     rng = np.random.default_rng(seed)
     identity = np.repeat(np.arange(identities), each)
@@ -59,8 +74,12 @@ class Shifted(Cosine):
 
     name: ClassVar[str] = "shifted"
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
         return tuple(  # pyright: ignore[reportReturnType]
-            Features(each.vectors * np.array([3.0] + [1.0] * (each.width - 1), np.float32), each.items)
+            Features(
+                each.vectors * np.array([3.0] + [1.0] * (each.width - 1), np.float32), each.items
+            )
             for each in (query, gallery.features)
         )

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 
-from graphreid.resources import Resources
-from graphreid.metrics.open_set import Verdicts
-from graphreid.report import write_report
-from graphreid.report import ranked_lists as lists
-from graphreid.report import contributions as messages
 from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.open_set import Verdicts
+from graphreid.report import contributions as messages
+from graphreid.report import ranked_lists as lists
+from graphreid.report import write_report
+from graphreid.resources import Resources
 from tests.report.cases import Examined, examined
 
 METHODS = {
@@ -21,16 +21,21 @@ def told(case: Examined) -> tuple[list[messages.Message], Verdicts]:
     own = case.gallery.rows_of(case.query.items)
     verdicts = Verdicts(case.query_labels, case.gallery_labels, own=own, rule=case.reports[0].rule)
     sections = [
-        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, verdicts)) for report in case.reports[1:]
+        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, verdicts))
+        for report in case.reports[1:]
     ]
-    return messages.messages(sections, METHODS, case.query, case.gallery, verdicts, resources=Resources()), verdicts
+    return messages.messages(
+        sections, METHODS, case.query, case.gallery, verdicts, resources=Resources()
+    ), verdicts
 
 
 def test_the_most_changed_queries_are_told_with_the_ranks_of_their_lists() -> None:
     case = examined(methods=3)
     made, verdicts = told(case)
     assert [each.kind for each in made] == ["Most improved", "Most harmed"]
-    assert {each.method for each in made} == {"k-reciprocal:online"}, "the transductive one saw other queries too"
+    assert {each.method for each in made} == {"k-reciprocal:online"}, (
+        "the transductive one saw other queries too"
+    )
     report = case.reports[2]
     assert report.order is not None
     for each in made:

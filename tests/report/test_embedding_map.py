@@ -12,7 +12,9 @@ def test_twenty_identities_with_their_own_images() -> None:
     assert sample is not None
     assert len(np.unique(sample.identity)) == maps.IDENTITIES
     assert sample.query.sum() == len(sample.query) == 2 * maps.IDENTITIES
-    real = np.concatenate([query_labels.identity[sample.query], gallery_labels.identity[sample.gallery]])
+    real = np.concatenate(
+        [query_labels.identity[sample.query], gallery_labels.identity[sample.gallery]]
+    )
     # one number an identity, and one identity a number
     assert len(set(zip(sample.identity.tolist(), real.tolist(), strict=True))) == maps.IDENTITIES
     vectors = sample.vectors(query, gallery.features)
@@ -27,7 +29,10 @@ def test_too_few_identities_give_no_map() -> None:
     assert maps.sample(query, query_labels, gallery, labels) is not None
     # with fewer gallery images most identities are left with their two queries
     fewer = np.arange(15)
-    assert maps.sample(query, query_labels, Gallery(gallery.features.take(fewer)), labels.take(fewer)) is None
+    assert (
+        maps.sample(query, query_labels, Gallery(gallery.features.take(fewer)), labels.take(fewer))
+        is None
+    )
 
 
 def test_identities_of_many_images_are_cut() -> None:
@@ -40,7 +45,8 @@ def test_a_query_of_the_gallery_stands_there_once() -> None:
     query, query_labels, gallery, gallery_labels = many()
     joined = Gallery(
         Features(
-            np.concatenate([query.vectors, gallery.features.vectors]), np.concatenate([query.items, gallery.features.items])
+            np.concatenate([query.vectors, gallery.features.vectors]),
+            np.concatenate([query.items, gallery.features.items]),
         )
     )
     labels = Labels(np.concatenate([query_labels.identity, gallery_labels.identity]))
@@ -68,5 +74,7 @@ def test_the_layout_is_the_same_twice_and_keeps_identities_together() -> None:
     assert (sample.identity[apart.argmin(axis=1)] == sample.identity).mean() > 0.9
     again = maps.layout(vectors, start=place)
     # started from the first, the second map lies as the first does
-    middle = np.array([[p[sample.identity == one].mean(axis=0) for one in range(20)] for p in (place, again)])
+    middle = np.array(
+        [[p[sample.identity == one].mean(axis=0) for one in range(20)] for p in (place, again)]
+    )
     assert np.corrcoef(middle[0, :, 0], middle[1, :, 0])[0, 1] > 0.9

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import Rule, evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.evaluation import Rule, evaluate
 from graphreid.report import Details, examine
 from graphreid.report.examine import MOST_CAMERAS
-from graphreid.methods import Cosine, KReciprocal
 from graphreid.types import Features, Labels
 from tests.references import evaluation as slow
 from tests.report.cases import examined
@@ -20,7 +20,11 @@ def test_the_report_is_that_of_evaluate(rule: Rule) -> None:
     given = Cosine(), query, Gallery(images), query_labels, gallery_labels
     report, _ = examine(*given, rule=rule, top=7, name="x")
     expected = evaluate(*given, rule=rule, top=7, name="x")
-    assert (report.method, report.setting, report.rule) == (expected.method, expected.setting, expected.rule)
+    assert (report.method, report.setting, report.rule) == (
+        expected.method,
+        expected.setting,
+        expected.rule,
+    )
     for name in ("identity", "ap", "inp", "first_rank", "positives", "order"):
         np.testing.assert_array_equal(getattr(report, name), getattr(expected, name))
 
@@ -43,22 +47,31 @@ def test_cameras_equal_the_slow_statement(rule: Rule) -> None:
                 camera = a if rule.camera == "remove" else None
                 identity = int(query.identity[one_query])
                 right = slow.query(
-                    distance[one_query, columns], identity, camera, gallery.identity[columns], gallery.camera[columns]
+                    distance[one_query, columns],
+                    identity,
+                    camera,
+                    gallery.identity[columns],
+                    gallery.camera[columns],
                 )
                 if right.any():
                     found.append((slow.average_precision(right, trapezoid=False), bool(right[0])))
             assert table.queries[a, b] == len(found)
             expected = [np.nan, np.nan] if not found else np.mean(found, axis=0)
-            np.testing.assert_allclose([table.mean_ap[a, b], table.rank1[a, b]], expected, atol=1e-12)
+            np.testing.assert_allclose(
+                [table.mean_ap[a, b], table.rank1[a, b]], expected, atol=1e-12
+            )
 
 
 def test_a_query_of_the_gallery_is_no_right_image_of_itself() -> None:
     _, (features, labels) = labelled(3, images=30)
     alone = Labels(np.arange(30) // 2, np.arange(30) % 2)
-    report, details = examine(Cosine(), features, Gallery(features), alone, alone, rule=Rule(camera="keep"))
+    report, details = examine(
+        Cosine(), features, Gallery(features), alone, alone, rule=Rule(camera="keep")
+    )
     assert details.cameras is not None
     assert (report.positives == 1).all()
-    # the two images of an identity are of two cameras: each finds the other, and nobody in its own camera
+    # the two images of an identity are of two cameras: each finds the other, and nobody in its own
+    # camera
     assert details.cameras.queries.tolist() == [[0, 15], [15, 0]]
     assert details.separation.right.sum() == 30
     assert details.separation.wrong.sum() == 30 * 28
@@ -81,7 +94,9 @@ def test_what_a_method_says_of_its_distances() -> None:
 
     def comparable(method: KReciprocal | Cosine, given: bool | None = None) -> bool:
         (query, labels), (images, gallery_labels) = labelled(0)
-        details: Details = examine(method, query, Gallery(images), labels, gallery_labels, comparable=given)[1]
+        details: Details = examine(
+            method, query, Gallery(images), labels, gallery_labels, comparable=given
+        )[1]
         return details.separation.comparable
 
     assert comparable(Cosine())

@@ -45,12 +45,18 @@ def test_figures_are_the_same_twice_and_share_no_ids(first: list[str]) -> None:
     assert len(ids) == len(set(ids))
     for svg in first:
         known = set(re.findall(r'\bid="([^"]+)"', svg))
-        assert set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg)) <= known
+        assert (
+            set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
+            <= known
+        )
 
 
 def test_a_line_a_method_and_dashes_when_colours_run_out() -> None:
     case = examined(0, methods=1)
-    reports = [dataclasses.replace(case.reports[0], method=f"m{number}") for number in range(figures.SERIES + 1)]
+    reports = [
+        dataclasses.replace(case.reports[0], method=f"m{number}")
+        for number in range(figures.SERIES + 1)
+    ]
     svg = figures.cmc(reports)
     assert all(f"var(--s{number})" in svg for number in range(figures.SERIES))
     assert figures.series(figures.SERIES) == ("s0", "dashed")

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import HRNet
+from graphreid.metrics.evaluation import evaluate
 from graphreid.protocols import Hears
 from graphreid.report import figures
 from graphreid.report import heatmaps as heat
 from graphreid.report.page import write_report
-from graphreid.methods import HRNet
 from graphreid.types import DISTRACTOR, Labels
 from tests.support import labelled
 
@@ -44,10 +44,20 @@ def test_a_page_shows_the_graphs_of_a_method_that_has_some(tmp_path) -> None:  #
     assert isinstance(method, Hears)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, top=20)
     file = tmp_path / "r.html"
-    write_report(file, [report], query, query_labels, Gallery(gallery), gallery_labels, methods={"hrnet": method})
+    write_report(
+        file,
+        [report],
+        query,
+        query_labels,
+        Gallery(gallery),
+        gallery_labels,
+        methods={"hrnet": method},
+    )
     text = file.read_text()
     assert text.count("heat map of hrnet: ") == 2
     assert "A o C, images" in text
     write_report(file, [report], query, query_labels, Gallery(gallery), gallery_labels)
     assert "heat map of" not in file.read_text()
-    assert figures.heat_map(0, "x", np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])).startswith("<svg")
+    assert figures.heat_map(0, "x", np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])).startswith(
+        "<svg"
+    )

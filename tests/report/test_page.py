@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from graphreid.gallery import Gallery
-from graphreid.report import examine, page, write_report
 from graphreid.methods import Cosine
+from graphreid.report import examine, page, write_report
 from graphreid.types import Features
 from tests.report.cases import Examined, Shifted, examined, many
 
@@ -61,7 +61,14 @@ class Reader(HTMLParser):
 
 def written(path: Path, case: Examined, **options: Any) -> str:
     write_report(
-        path, case.reports, case.query, case.query_labels, case.gallery, case.gallery_labels, details=case.details, **options
+        path,
+        case.reports,
+        case.query,
+        case.query_labels,
+        case.gallery,
+        case.gallery_labels,
+        details=case.details,
+        **options,
     )
     return path.read_text(encoding="utf-8")
 
@@ -74,9 +81,17 @@ def renamed(case: Examined, name: str) -> Examined:
     """The same with a gallery, a query and a method called `name`."""
     items = case.gallery.features.items.tolist()
     gallery = Gallery(
-        Features(case.gallery.vectors, np.array([f"{name}{item}" for item in items]), case.gallery.features.camera)
+        Features(
+            case.gallery.vectors,
+            np.array([f"{name}{item}" for item in items]),
+            case.gallery.features.camera,
+        )
     )
-    query = Features(case.query.vectors, np.array([f"{name}{item}" for item in case.query.items]), case.query.camera)
+    query = Features(
+        case.query.vectors,
+        np.array([f"{name}{item}" for item in case.query.items]),
+        case.query.camera,
+    )
     reports = [dataclasses.replace(report, method=name + report.method) for report in case.reports]
     return dataclasses.replace(case, gallery=gallery, query=query, reports=reports)
 
@@ -89,7 +104,9 @@ def case() -> Examined:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, case: Examined) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
-    for number, item in enumerate([*case.query.items.tolist(), *case.gallery.features.items.tolist()]):
+    for number, item in enumerate(
+        [*case.query.items.tolist(), *case.gallery.features.items.tolist()]
+    ):
         noise = np.random.default_rng(number).integers(0, 255, (48, 24, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{item}.png")
     return folder
@@ -118,7 +135,15 @@ def test_one_file_without_scripts_and_without_a_network(text: str) -> None:
 
 def test_what_the_page_has(text: str, case: Examined) -> None:
     words = " ".join("".join(Reader(text).text).split())
-    for heading in ("A title", "Results", "Ranked lists", "Distances of right and wrong pairs", "Cameras", "Map", "Protocol"):
+    for heading in (
+        "A title",
+        "Results",
+        "Ranked lists",
+        "Distances of right and wrong pairs",
+        "Cameras",
+        "Map",
+        "Protocol",
+    ):
         assert heading in words
     for kind in ("Most improved", "Most harmed", "Hardest", "Random"):
         assert text.count(f"<h3>{kind} ") == 1
@@ -130,7 +155,9 @@ def test_what_the_page_has(text: str, case: Examined) -> None:
 
 
 def test_the_same_page_twice(tmp_path: Path, text: str, case: Examined, pictures: Path) -> None:
-    assert written(tmp_path / "r.html", case, thumbnails=found_in(pictures), title="A title") == text
+    assert (
+        written(tmp_path / "r.html", case, thumbnails=found_in(pictures), title="A title") == text
+    )
 
 
 def test_pictures_are_stored_once_and_marked(text: str) -> None:
@@ -189,11 +216,15 @@ def test_a_page_of_plain_reports_says_what_it_lacks(tmp_path: Path, case: Examin
     assert "Cameras were not gathered" in words
 
 
-def test_missing_and_broken_pictures_are_said_in_the_card(tmp_path: Path, case: Examined, pictures: Path) -> None:
+def test_missing_and_broken_pictures_are_said_in_the_card(
+    tmp_path: Path, case: Examined, pictures: Path
+) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")
     first = case.query.items[0]
-    files = {item: pictures / f"{item}.png" for item in case.gallery.features.items.tolist()} | {first: bad}
+    files = {item: pictures / f"{item}.png" for item in case.gallery.features.items.tolist()} | {
+        first: bad
+    }
     text = written(tmp_path / "r.html", case, thumbnails=files.get)
     assert "Pictures missing" in text
     assert "no picture" in text
@@ -204,10 +235,22 @@ def test_missing_and_broken_pictures_are_said_in_the_card(tmp_path: Path, case: 
 def test_a_map_before_and_after_where_there_are_new_vectors(tmp_path: Path) -> None:
     query, query_labels, gallery, gallery_labels = many()
     methods = {"cosine": Cosine(), "shifted": Shifted()}
-    pairs = [examine(method, query, gallery, query_labels, gallery_labels, name=name) for name, method in methods.items()]
+    pairs = [
+        examine(method, query, gallery, query_labels, gallery_labels, name=name)
+        for name, method in methods.items()
+    ]
     reports, details = zip(*pairs, strict=True)
     path = tmp_path / "r.html"
-    write_report(path, reports, query, query_labels, gallery, gallery_labels, details=details, methods=methods)
+    write_report(
+        path,
+        reports,
+        query,
+        query_labels,
+        gallery,
+        gallery_labels,
+        details=details,
+        methods=methods,
+    )
     text = path.read_text()
     assert text.count('aria-label="t-SNE map') == 2
     assert "after shifted" in text
@@ -224,7 +267,13 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path: Path, case: Examined) -> 
     with pytest.raises(ValueError, match="give one each"):
         write_report(path, case.reports, *given[:3], case.gallery_labels.take(np.arange(5)))
     with pytest.raises(ValueError, match="judged on 40 queries, and 3"):
-        write_report(path, case.reports, case.query.take(np.arange(3)), case.query_labels.take(np.arange(3)), *given[2:])
+        write_report(
+            path,
+            case.reports,
+            case.query.take(np.arange(3)),
+            case.query_labels.take(np.arange(3)),
+            *given[2:],
+        )
     other = examined(5, methods=1).reports
     with pytest.raises(ValueError, match="differ"):
         write_report(path, [*case.reports, *other], *given)

@@ -9,7 +9,9 @@ from graphreid.types import JUNK, Labels
 from tests.report.cases import examined
 
 
-def shown(seed: int = 0, *, methods: int = 2, others: int = 1) -> tuple[tuple[Group, ...], list[Report], Verdicts]:
+def shown(
+    seed: int = 0, *, methods: int = 2, others: int = 1
+) -> tuple[tuple[Group, ...], list[Report], Verdicts]:
     case = examined(seed, methods=methods)
     own = case.gallery.rows_of(case.query.items)
     verdicts = Verdicts(case.query_labels, case.gallery_labels, own=own, rule=Rule())
@@ -43,7 +45,9 @@ def test_a_list_is_the_head_of_the_ranking_with_what_does_not_count() -> None:
         assert len(case.listings) == 2
         for listing, report in zip(case.listings, reports, strict=True):
             assert report.order is not None
-            assert [entry.row for entry in listing.entries] == report.order[case.query][: len(listing.entries)].tolist()
+            assert [entry.row for entry in listing.entries] == report.order[case.query][
+                : len(listing.entries)
+            ].tolist()
             ranks = [entry.rank for entry in listing.entries if entry.rank is not None]
             assert ranks == list(range(1, len(ranks) + 1))
             assert len(ranks) == lists.SHOWN or len(listing.entries) == lists.LONGEST
@@ -61,7 +65,9 @@ def test_a_list_is_the_head_of_the_ranking_with_what_does_not_count() -> None:
 def test_junk_is_called_junk() -> None:
     case = examined(0)
     labels = Labels(
-        case.gallery_labels.identity, case.gallery_labels.camera, np.where(np.arange(150) % 2, JUNK, 0).astype(np.int8)
+        case.gallery_labels.identity,
+        case.gallery_labels.camera,
+        np.where(np.arange(150) % 2, JUNK, 0).astype(np.int8),
     )
     verdicts = Verdicts(case.query_labels, labels, own=np.full(40, -1), rule=Rule())
     entries = [
@@ -99,5 +105,8 @@ def test_equal_methods_improve_and_harm_nobody() -> None:
 def test_random_queries_follow_the_seed() -> None:
     case = examined(0)
     verdicts = Verdicts(case.query_labels, case.gallery_labels, own=np.full(40, -1), rule=Rule())
-    drawn = [[one.query for one in groups(case.reports[0], None, verdicts, seed=seed)[1].cases] for seed in (1, 1, 2)]
+    drawn = [
+        [one.query for one in groups(case.reports[0], None, verdicts, seed=seed)[1].cases]
+        for seed in (1, 1, 2)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]

@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
 from graphreid.metrics.open_set import RIGHT, PairCounts, Verdicts
 from graphreid.report import tables
 from graphreid.report.examine import CameraTable
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Labels
 from tests.report.cases import examined
 
@@ -16,13 +16,20 @@ def test_results_compare_all_with_the_first() -> None:
     case = examined(0, methods=3)
     case.reports[1].extra["peak_mb"] = 12.4
     rows = tables.results(case.reports)
-    assert [row.method for row in rows] == ["cosine:online", "k-reciprocal:transductive", "k-reciprocal:online"]
+    assert [row.method for row in rows] == [
+        "cosine:online",
+        "k-reciprocal:transductive",
+        "k-reciprocal:online",
+    ]
     assert [row.setting for row in rows] == ["online", "transductive", "online"]
     assert rows[0].against == ("", "", "", "")
     assert [row.cells[7] for row in rows] == ["", "12", ""]
     for row, report in zip(rows[1:], case.reports[1:], strict=True):
         apart, (low, high) = report.difference(case.reports[0])
-        numbers = [float(part.replace("\N{MINUS SIGN}", "-")) for part in (row.against[0], *row.against[1].split(" to "))]
+        numbers = [
+            float(part.replace("\N{MINUS SIGN}", "-"))
+            for part in (row.against[0], *row.against[1].split(" to "))
+        ]
         assert numbers == pytest.approx([apart, low, high], abs=6e-4)
         won = int(((report.first_rank == 1) & (case.reports[0].first_rank != 1)).sum())
         lost = int(((report.first_rank != 1) & (case.reports[0].first_rank == 1)).sum())
@@ -49,10 +56,13 @@ def two(before: list[tuple[float, int]], after: list[tuple[float, int]]) -> list
 
 
 def test_rank_1_that_was_lost_is_said_beside_the_map_that_was_won() -> None:
-    reports = two([(0.5, 1), (0.5, 1), (0.5, 2), (0.5, 1)], [(0.9, 2), (0.9, 3), (0.9, 1), (0.9, 1)])
+    reports = two(
+        [(0.5, 1), (0.5, 1), (0.5, 2), (0.5, 1)], [(0.9, 2), (0.9, 3), (0.9, 1), (0.9, 1)]
+    )
     notes = tables.results(reports)[1].notes
     assert notes == (
-        "second wins 0.400 mAP and loses 0.250 rank-1: the first image became right for 1 queries and wrong for 2.",
+        "second wins 0.400 mAP and loses 0.250 rank-1: the first image became right for 1 queries "
+        "and wrong for 2.",
     )
 
 
@@ -68,7 +78,9 @@ def test_thresholds_are_shown_where_enough_pairs_pass() -> None:
     separation = examined(0).details[0].separation
     wrong = int(separation.wrong.sum())
     operating = tables.operating(separation, "cosine")
-    assert [rate for rate, _ in operating.points] == [rate for rate in tables.RATES if rate * wrong >= tables.FEWEST_PAIRS]
+    assert [rate for rate, _ in operating.points] == [
+        rate for rate in tables.RATES if rate * wrong >= tables.FEWEST_PAIRS
+    ]
     assert len(operating.lines) == len(operating.points) == 1
     point = separation.at_fmr(0.01)
     assert operating.lines[0][1] == f"{point.threshold:.4g}"
@@ -89,7 +101,9 @@ def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> No
     verdicts = Verdicts(query, gallery, own=np.full(60, -1), rule=examined(0).reports[0].rule)
     counts = PairCounts(verdicts, comparable=False)
     probability = np.where(verdicts.block(0, 60) == RIGHT, 0.6, 0.1) + 0.3 * rng.random((60, 100))
-    counts.add(DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32)))
+    counts.add(
+        DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32))
+    )
     text = " ".join(tables.operating(counts.separation(), "m").notes)
     assert "20 queries whose identity is not in the gallery" in text
     assert "expected calibration error" in text
@@ -99,11 +113,19 @@ def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> No
 def test_cameras_are_named_and_in_the_order_of_their_names() -> None:
     values = np.arange(6).reshape(2, 3) / 10
     values[0, 0] = np.nan
-    table = CameraTable(np.array([7, 1 << 41]), np.array([2, 10, 1 << 41]), values, values, np.ones((2, 3), np.int64))
+    table = CameraTable(
+        np.array([7, 1 << 41]),
+        np.array([2, 10, 1 << 41]),
+        values,
+        values,
+        np.ones((2, 3), np.int64),
+    )
     columns, rows = tables.cameras(table, None, {7: "c10", 1 << 41: "c9"})
     assert columns == ["c9", "2", "10"]
     assert [name for name, _ in rows] == ["c9", "c10"]
-    by_name = {name: dict(zip(columns, [cell.text for cell in cells], strict=True)) for name, cells in rows}
+    by_name = {
+        name: dict(zip(columns, [cell.text for cell in cells], strict=True)) for name, cells in rows
+    }
     assert by_name["c10"] == {"2": "", "10": "0.100", "c9": "0.200"}
     assert by_name["c9"] == {"2": "0.300", "10": "0.400", "c9": "0.500"}
     less = dataclasses.replace(table, mean_ap=values - 0.1)

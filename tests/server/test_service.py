@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from PIL import Image
 from starlette.testclient import TestClient
 
-from graphreid.store import PersistentGallery, choose
 from graphreid.methods import Cosine
 from graphreid.server import Engine, Limits, build
+from graphreid.store import PersistentGallery, choose
 from graphreid.types import Features
 from tests.store.cases import living
 
@@ -29,7 +29,9 @@ SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[PersistentGallery, Features]:
     folder = tmp_path_factory.mktemp("service")
     gallery, images, (query, labels) = living(folder)
-    choose(gallery, "cosine", Cosine(), query, labels, rate=0.2, unknowns="removed", rule="no-camera")
+    choose(
+        gallery, "cosine", Cosine(), query, labels, rate=0.2, unknowns="removed", rule="no-camera"
+    )
     return gallery, images
 
 
@@ -46,7 +48,9 @@ def ask(client: TestClient, **asked: Any) -> Any:
     return response.json()
 
 
-def test_search_by_vector_and_by_item(client: TestClient, made: tuple[PersistentGallery, Features]) -> None:
+def test_search_by_vector_and_by_item(
+    client: TestClient, made: tuple[PersistentGallery, Features]
+) -> None:
     images = made[1]
     answer = ask(client, vector=images.vectors[7].tolist(), top=3)
     assert answer["matches"][0]["item"] == "image7"
@@ -61,9 +65,13 @@ def test_search_by_vector_and_by_item(client: TestClient, made: tuple[Persistent
     assert "image7" not in [match["item"] for match in other["matches"]]
 
 
-def test_explains_a_vector_as_well_as_an_item(client: TestClient, made: tuple[PersistentGallery, Features]) -> None:
+def test_explains_a_vector_as_well_as_an_item(
+    client: TestClient, made: tuple[PersistentGallery, Features]
+) -> None:
     vector = made[1].vectors[7].tolist()
-    ranks = [match["item"] for match in ask(client, vector=vector, method=METHODS[1], top=50)["matches"]]
+    ranks = [
+        match["item"] for match in ask(client, vector=vector, method=METHODS[1], top=50)["matches"]
+    ]
     told = client.post("/explain", json={"vector": vector, "method": METHODS[1]})
     assert told.status_code == 200, told.text
     told = told.json()
@@ -76,7 +84,10 @@ def test_explains_a_vector_as_well_as_an_item(client: TestClient, made: tuple[Pe
     assert all(edge["weight"] > 0 and edge["heard"] < len(told["nodes"]) for edge in told["edges"])
     by_item = client.post("/explain", json={"item": "image7", "method": METHODS[1]}).json()
     assert by_item == client.get("/explain", params={"item": "image7", "method": METHODS[1]}).json()
-    assert (by_item["item"], "image7" in [node["item"] for node in by_item["nodes"]]) == ("image7", False)
+    assert (by_item["item"], "image7" in [node["item"] for node in by_item["nodes"]]) == (
+        "image7",
+        False,
+    )
     for asked, status, words in (
         ({"vector": vector}, 422, f"ask {METHODS[1]}"),
         ({"vector": vector[1:], "method": METHODS[1]}, 422, "15 wide"),
@@ -90,7 +101,13 @@ def test_explains_a_vector_as_well_as_an_item(client: TestClient, made: tuple[Pe
 
 
 def test_items_come_and_go(client: TestClient) -> None:
-    entry = {"item": "new/1 ü", "vector": [1.0] * 16, "identity": "9", "camera": "1", "extra": {"seen": True}}
+    entry = {
+        "item": "new/1 ü",
+        "vector": [1.0] * 16,
+        "identity": "9",
+        "camera": "1",
+        "extra": {"seen": True},
+    }
     response = client.post("/items", json={"items": [entry]})
     assert response.status_code == 201
     assert client.get("/items/new/1%20%C3%BC").json() == {**entry, "path": None}
@@ -123,11 +140,25 @@ def test_bad_requests_are_refused_with_a_reason(client: TestClient) -> None:
         response = client.post("/search", json=asked)
         assert response.status_code == 422, asked
         assert words in response.json()["detail"], response.text
-    for body in (b'{"vector": [NaN]}', b'{"top": NaN}', b"{", b"\xff", b'{"item": "\\ud800"}', b"[" * 5000):
-        response = client.post("/search", content=body, headers={"content-type": "application/json"})
+    for body in (
+        b'{"vector": [NaN]}',
+        b'{"top": NaN}',
+        b"{",
+        b"\xff",
+        b'{"item": "\\ud800"}',
+        b"[" * 5000,
+    ):
+        response = client.post(
+            "/search", content=body, headers={"content-type": "application/json"}
+        )
         assert response.status_code in (400, 422), body
-    surrogate = b'{"items": [{"item": "a", "vector": [%s], "camera": "1", "extra": {"a": "\\ud800"}}]}' % b",".join([b"1"] * 16)
-    response = client.post("/items", content=surrogate, headers={"content-type": "application/json"})
+    surrogate = (
+        b'{"items": [{"item": "a", "vector": [%s], "camera": "1", "extra": {"a": "\\ud800"}}]}'
+        % b",".join([b"1"] * 16)
+    )
+    response = client.post(
+        "/items", content=surrogate, headers={"content-type": "application/json"}
+    )
     assert (response.status_code, "no Unicode" in response.json()["detail"]) == (422, True)
     assert client.post("/search", json={"item": "nobody"}).status_code == 404
     assert client.post("/search", content=b" " * 30_000).status_code == 413
@@ -140,7 +171,10 @@ def test_bad_requests_are_refused_with_a_reason(client: TestClient) -> None:
         ({"item": "a\n", "vector": good}, "pattern"),
         ({"item": "a", "camera": "1"}, "one of the two"),
         ({"item": "a", "camera": "1", "vector": good[1:]}, "15 wide"),
-        ({"item": "a", "vector": good, "camera": "1", "extra": {"a": _nested(300)}}, "nested too deep"),
+        (
+            {"item": "a", "vector": good, "camera": "1", "extra": {"a": _nested(300)}},
+            "nested too deep",
+        ),
     ):
         response = client.post("/items", json={"items": [entry]})
         assert response.status_code == 422
@@ -153,7 +187,13 @@ def test_state(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'graphreid_requests_total{method="GET",route="/health",status="200"}' in text
     assert "graphreid_images 60" in text
-    for host, status in (("evil.example", 400), ("evil.example:80", 400), ("", 400), ("LOCALHOST:9", 200), ("[::1]:9", 200)):
+    for host, status in (
+        ("evil.example", 400),
+        ("evil.example:80", 400),
+        ("", 400),
+        ("LOCALHOST:9", 200),
+        ("[::1]:9", 200),
+    ):
         response = client.get("/health", headers={"host": host})
         assert response.status_code == status, host
         assert status == 200 or "not called that" in response.json()["detail"]
@@ -161,20 +201,26 @@ def test_state(client: TestClient) -> None:
     assert {"/search", "/items", "/items/{item}", "/explain", "/health", "/metrics"} <= set(paths)
 
 
-def test_a_query_needs_no_name_and_may_have_a_camera(client: TestClient, made: tuple[PersistentGallery, Features]) -> None:
+def test_a_query_needs_no_name_and_may_have_a_camera(
+    client: TestClient, made: tuple[PersistentGallery, Features]
+) -> None:
     vector = made[1].vectors[7].tolist()
     entry = {"item": "query", "vector": [1.0] * 16, "camera": "1"}
     assert client.post("/items", json={"items": [entry]}).status_code == 201
     assert ask(client, vector=vector, top=1)["matches"][0]["item"] == "image7"
     assert client.delete("/items/query").status_code == 200
-    with TestClient(build(Engine(made[0], ["ca-jaccard:k1_intra=3,k1_inter=6"])), base_url="http://localhost") as other:
+    with TestClient(
+        build(Engine(made[0], ["ca-jaccard:k1_intra=3,k1_inter=6"])), base_url="http://localhost"
+    ) as other:
         assert ask(other, vector=vector, camera="1", top=1)["matches"][0]["item"] == "image7"
         assert "needs the camera" in other.post("/search", json={"vector": vector}).json()["detail"]
         response = other.post("/search", json={"item": "image7", "camera": "1"})
         assert (response.status_code, "its own camera" in response.json()["detail"]) == (422, True)
 
 
-def test_more_requests_than_allowed_are_told_to_come_again(made: tuple[PersistentGallery, Features]) -> None:
+def test_more_requests_than_allowed_are_told_to_come_again(
+    made: tuple[PersistentGallery, Features],
+) -> None:
     engine, begun, go_on = Engine(made[0]), threading.Event(), threading.Event()
     real = engine.search
 
@@ -190,7 +236,10 @@ def test_more_requests_than_allowed_are_told_to_come_again(made: tuple[Persisten
         assert begun.wait(60)
         response = client.get("/health")
         go_on.set()
-        assert (response.status_code, response.json()["detail"]) == (503, "1 requests are in progress: come again")
+        assert (response.status_code, response.json()["detail"]) == (
+            503,
+            "1 requests are in progress: come again",
+        )
         assert first.result().status_code == 200
     assert client.get("/health").status_code == 200
 
@@ -200,7 +249,9 @@ def test_a_token_is_asked_for(made: tuple[PersistentGallery, Features]) -> None:
     client = TestClient(app)
     assert client.get("/health").status_code == 200
     assert client.get("/items/image1").status_code == 401
-    assert client.get("/items/image1", headers={"authorization": "Bearer a secret"}).status_code == 401
+    assert (
+        client.get("/items/image1", headers={"authorization": "Bearer a secret"}).status_code == 401
+    )
     right = {"authorization": "Bearer a secret of some length"}
     assert client.get("/items/image1", headers=right).status_code == 200
 
@@ -211,7 +262,9 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
 
     class Flat:
         def embed(self, images: Any, *, resources: Any) -> Features:
-            means = [np.asarray(Image.open(path), np.float32).mean(axis=(0, 1)) for path in images.paths]
+            means = [
+                np.asarray(Image.open(path), np.float32).mean(axis=(0, 1)) for path in images.paths
+            ]
             return Features(np.tile(np.array(means), 6)[:, :16] + 1, images.items)
 
     engine._embedder = Flat()  # pyright: ignore[reportPrivateUsage]
@@ -219,7 +272,9 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("RGB", (30, 20), (200, 10, 60)).save(stream, "PNG")
     image = base64.b64encode(stream.getvalue()).decode()
-    response = client.post("/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]})
+    response = client.post(
+        "/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]}
+    )
     assert response.status_code == 201, response.text
     assert ask(client, image=image, top=1)["matches"][0]["item"] == "red"
     told = client.post("/explain", json={"image": image, "method": METHODS[1]})
@@ -232,7 +287,12 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     assert engine.pictures.find("pictures:../gallery.json") is None
     # a picture goes with the last image that has it, and nothing else does
     kept = gallery.folder / "pictures"
-    assert client.post("/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]}).status_code == 409
+    assert (
+        client.post(
+            "/items", json={"items": [{"item": "red", "image": image, "camera": "0"}]}
+        ).status_code
+        == 409
+    )
     entry = {"item": "odd", "vector": [1.0] * 16, "camera": "0", "path": "pictures:../gallery.json"}
     more = [{"item": "red again", "image": image, "camera": "0"}, entry]
     assert client.post("/items", json={"items": more}).status_code == 201
@@ -249,7 +309,9 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
 
 def test_searches_while_images_come_and_go(client: TestClient) -> None:
     def search(row: int) -> int:
-        return client.post("/search", json={"item": f"image{row}", "method": METHODS[row % 2]}).status_code
+        return client.post(
+            "/search", json={"item": f"image{row}", "method": METHODS[row % 2]}
+        ).status_code
 
     def change(row: int) -> int:
         entry = {"item": f"many{row}", "vector": [1.0 + row] * 15 + [2.0], "camera": "2"}
@@ -267,7 +329,9 @@ def test_searches_while_images_come_and_go(client: TestClient) -> None:
 
 
 def test_fuzzing_finds_no_fault(client: TestClient) -> None:
-    described = schemathesis.openapi.from_asgi("/openapi.json", client.app, headers={"host": "localhost"})
+    described = schemathesis.openapi.from_asgi(
+        "/openapi.json", client.app, headers={"host": "localhost"}
+    )
     statuses: set[int] = set()
     for result in described.get_all_operations():
         operation: Any = cast("Any", result).ok()

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery
-from graphreid.store import Config, PersistentGallery
 from graphreid.knn.exact import Metric
+from graphreid.store import Config, PersistentGallery
 from graphreid.types import Features, Labels
 from tests.support import labelled
 
@@ -15,7 +15,9 @@ WIDTH = 16
 SMALL = Config(WIDTH, k=5, margin=3)
 
 
-def living(folder: Path, count: int = 60, *, config: Config = SMALL) -> tuple[PersistentGallery, Features, tuple[Features, Labels]]:
+def living(
+    folder: Path, count: int = 60, *, config: Config = SMALL
+) -> tuple[PersistentGallery, Features, tuple[Features, Labels]]:
     """A gallery with `count` labelled images, and labelled queries."""
     queries, (images, labels) = labelled(0, images=count)
     made = PersistentGallery.create(folder / "gallery", config)
@@ -26,12 +28,18 @@ def living(folder: Path, count: int = 60, *, config: Config = SMALL) -> tuple[Pe
 def texts(labels: Labels) -> dict[str, list[str | None]]:
     """Identities and cameras as a gallery takes them."""
     assert labels.camera is not None
-    return {"identity": list(map(str, labels.identity.tolist())), "camera": list(map(str, labels.camera.tolist()))}
+    return {
+        "identity": list(map(str, labels.identity.tolist())),
+        "camera": list(map(str, labels.camera.tolist())),
+    }
 
 
 def some(rng: np.random.Generator, count: int, name: str, width: int = WIDTH) -> Features:
     """Images without cameras."""
-    return Features(rng.standard_normal((count, width)).astype(np.float32), np.array([f"{name}{row}" for row in range(count)]))
+    return Features(
+        rng.standard_normal((count, width)).astype(np.float32),
+        np.array([f"{name}{row}" for row in range(count)]),
+    )
 
 
 def same_as_rebuilt(gallery: Gallery, k: int, metric: Metric = "cosine") -> None:

@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.features.features_file import load_columns, load_embedder_name, load_vectors, save_features
+from graphreid.features.features_file import (
+    load_columns,
+    load_embedder_name,
+    load_vectors,
+    save_features,
+)
 from graphreid.features.writer import FeatureWriter
 from graphreid.store import Config, PersistentGallery
 from graphreid.store.import_export import export, read
@@ -56,26 +61,46 @@ def test_columns_that_some_images_lack_are_left_out_and_named(tmp_path: Path) ->
 
 
 def test_numbers_mean_what_they_mean_elsewhere(tmp_path: Path) -> None:
-    columns = {"identity": np.array([1.0, 2.0, -1.0]), "camera": np.array([3.0, 4.0, 5.0]), "path": np.array(["a", "b", "c"])}
+    columns = {
+        "identity": np.array([1.0, 2.0, -1.0]),
+        "camera": np.array([3.0, 4.0, 5.0]),
+        "path": np.array(["a", "b", "c"]),
+    }
     save_features(tmp_path / "x.npz", np.eye(3), columns)
     _, texts, _, junk = read(tmp_path / "x.npz")
     assert junk == 1
-    assert (texts["identity"], texts["camera"], texts["path"]) == (["1", "2"], ["3", "4"], ["a", "b"])
-    save_features(tmp_path / "y.npz", np.eye(3), {"identity": np.array([1, 2, 3]), "role": np.array([0, 1, 2])})
+    assert (texts["identity"], texts["camera"], texts["path"]) == (
+        ["1", "2"],
+        ["3", "4"],
+        ["a", "b"],
+    )
+    save_features(
+        tmp_path / "y.npz",
+        np.eye(3),
+        {"identity": np.array([1, 2, 3]), "role": np.array([0, 1, 2])},
+    )
     features, texts, _, junk = read(tmp_path / "y.npz")
     assert (len(features), junk) == (2, 1)
-    assert [json.loads(text or "") for text in texts["extra"]] == [{"role": "normal"}, {"role": "distractor"}]
+    assert [json.loads(text or "") for text in texts["extra"]] == [
+        {"role": "normal"},
+        {"role": "distractor"},
+    ]
 
 
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
         ({"identity": np.array(["a", "", "b"])}, "identity is empty in row 1"),
-        ({"identity": np.arange(3), "role": np.array(["normal", "boss", "junk"])}, "role is 'boss' in row 1"),
+        (
+            {"identity": np.arange(3), "role": np.array(["normal", "boss", "junk"])},
+            "role is 'boss' in row 1",
+        ),
         ({"identity": np.arange(3) + 0.5}, "identity must be integers or text"),
     ],
 )
-def test_a_file_with_values_that_no_one_could_use_later_is_refused(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
+def test_a_file_with_values_that_no_one_could_use_later_is_refused(
+    tmp_path: Path, columns: dict[str, Any], says: str
+) -> None:
     save_features(tmp_path / "x.npz", np.eye(3), columns)
     with pytest.raises(ValueError, match=f"x.npz: {says}"):
         read(tmp_path / "x.npz")

@@ -1,21 +1,38 @@
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
 from graphreid.gallery import normalise
-from graphreid.store.incremental_knn import Lists, built, updated
 from graphreid.knn.exact import Metric
+from graphreid.resources import Resources
+from graphreid.store.incremental_knn import Lists, built, updated
 
 WIDTH = 9
 
 
 def changed(
-    lists: Lists, serial: np.ndarray, vectors: np.ndarray, gone: np.ndarray, fresh: np.ndarray, metric: Metric
+    lists: Lists,
+    serial: np.ndarray,
+    vectors: np.ndarray,
+    gone: np.ndarray,
+    fresh: np.ndarray,
+    metric: Metric,
 ) -> tuple[Lists, np.ndarray, np.ndarray]:
     stay = np.setdiff1d(np.arange(len(serial)), gone)
     after = np.concatenate([serial[stay], serial.max(initial=0) + 1 + np.arange(len(fresh))])
     now = np.concatenate([vectors[stay], fresh])
-    return updated(lists, after, now, vectors[gone], least=4, metric=metric, resources=Resources(memory=50_000)), after, now
+    return (
+        updated(
+            lists,
+            after,
+            now,
+            vectors[gone],
+            least=4,
+            metric=metric,
+            resources=Resources(memory=50_000),
+        ),
+        after,
+        now,
+    )
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -33,7 +50,9 @@ def test_a_changed_list_is_that_of_a_search(metric: Metric, start: int) -> None:
     lists = built(serial, vectors, WIDTH, metric, Resources())
     for _ in range(25):
         gone = rng.choice(len(serial), rng.integers(0, min(8, len(serial))), replace=False)
-        lists, serial, vectors = changed(lists, serial, vectors, gone, draw(int(rng.integers(0, 8))), metric)
+        lists, serial, vectors = changed(
+            lists, serial, vectors, gone, draw(int(rng.integers(0, 8))), metric
+        )
         want = built(serial, vectors, WIDTH, metric, Resources())
         assert lists.depth >= min(4, len(serial) - 1)
         there = lists.index >= 0

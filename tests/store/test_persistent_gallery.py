@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from graphreid.gallery import Gallery
 from graphreid.store import Config, PersistentGallery, thresholds
@@ -51,7 +57,9 @@ def test_methods_answer_against_what_is_there_now(tmp_path: Path) -> None:
     gallery = made.snapshot().searchable()
     for each in (Cosine(), method):
         np.testing.assert_allclose(
-            all_distances(each, queries[0], gallery), all_distances(each, queries[0], Gallery(gallery.features)), atol=1e-6
+            all_distances(each, queries[0], gallery),
+            all_distances(each, queries[0], Gallery(gallery.features)),
+            atol=1e-6,
         )
 
 
@@ -131,7 +139,9 @@ def test_what_can_not_be_taken_is_refused_and_changes_nothing(tmp_path: Path) ->
     with pytest.raises(ValueError, match="named twice"):
         made.remove(np.array(["image0", "image0"]))
     with pytest.raises(ValueError, match="an embedder that is not named"):
-        PersistentGallery.create(tmp_path / "named", Config(3, embedder="a")).check_embedder(None, "x.npz")
+        PersistentGallery.create(tmp_path / "named", Config(3, embedder="a")).check_embedder(
+            None, "x.npz"
+        )
     assert made.snapshot().version == version
     with pytest.raises(ValueError, match="exists already"):
         PersistentGallery.create(made.folder, SMALL)
@@ -182,7 +192,9 @@ class Living(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1), seed=st.integers(0, 99))
     def remove(self, share: float, seed: int) -> None:
-        gone = [item for item in self.want if np.random.default_rng([seed, len(item)]).random() < share]
+        gone = [
+            item for item in self.want if np.random.default_rng([seed, len(item)]).random() < share
+        ]
         gone = gone[: max(1, int(share * len(self.want)))] if self.want else []
         if gone:
             self.living.remove(np.array(gone))
@@ -199,11 +211,15 @@ class Living(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1))
     def kill(self, share: float) -> None:
-        """What a process leaves that dies while it writes: the lists' file as it was, and half a new one beside it."""
+        """What a process leaves that dies while it writes: the lists' file as it was, and half a
+        new one beside it.
+        """
         file = self.living.folder / FILE
         if file.is_file():
             content = file.read_bytes()
-            (self.living.folder / f".{FILE}.x.safetensors").write_bytes(content[: int(share * len(content))])
+            (self.living.folder / f".{FILE}.x.safetensors").write_bytes(
+                content[: int(share * len(content))]
+            )
         self.living = PersistentGallery(self.living.folder)
 
     @invariant()
@@ -249,10 +265,14 @@ for step in range(int(sys.argv[3])):
 
 def adder(folder: Path, name: str, steps: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", ADDER, str(folder), name, str(steps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
 
 
-def test_writers_and_a_reader_at_once_and_nothing_acknowledged_is_lost_to_kill(tmp_path: Path) -> None:
+def test_writers_and_a_reader_at_once_and_nothing_acknowledged_is_lost_to_kill(
+    tmp_path: Path,
+) -> None:
     folder = PersistentGallery.create(tmp_path / "g", Config(WIDTH, k=5, margin=3)).folder
     reader = PersistentGallery(folder)
     first, second = adder(folder, "a", 4), adder(folder, "b", 10_000)

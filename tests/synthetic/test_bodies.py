@@ -5,7 +5,18 @@ import pytest
 from numpy.typing import NDArray
 
 from graphreid.synthetic import bodies as figures
-from graphreid.synthetic.bodies import CARRY, HEAD, LOWER, PARTS, SHOES, UPPER, Body, Painter, Poses, draw
+from graphreid.synthetic.bodies import (
+    CARRY,
+    HEAD,
+    LOWER,
+    PARTS,
+    SHOES,
+    UPPER,
+    Body,
+    Painter,
+    Poses,
+    draw,
+)
 from graphreid.synthetic.textures import BINS, CHOICES, HALF, ROWS, Pools, pools
 from tests.references.turned_body import texel
 
@@ -42,7 +53,9 @@ def two_coloured() -> Pools:
     return pool
 
 
-def paint(azimuth: list[float], outfit: NDArray[np.int64], pool: Pools) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def paint(
+    azimuth: list[float], outfit: NDArray[np.int64], pool: Pools
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     count = len(azimuth)
     canvas, mask = np.zeros((3, count, *SIZE), np.float32), np.zeros((count, *SIZE), np.uint8)
     draw(canvas, mask, poses(azimuth), outfit.repeat(count, 0), np.ones(count, np.float32), pool)
@@ -90,7 +103,9 @@ def test_parts_stand_one_above_the_other() -> None:
 
 def test_a_figure_does_not_depend_on_its_batch() -> None:
     pool = pools(1)
-    outfits = np.array([[3, 4, 5, 6, 7, 8, 9, 10], [30, 30, 50, 60, 7, 7, 1, -1], [3, 4, 5, 6, 7, 8, 9, 11]])
+    outfits = np.array(
+        [[3, 4, 5, 6, 7, 8, 9, 10], [30, 30, 50, 60, 7, 7, 1, -1], [3, 4, 5, 6, 7, 8, 9, 11]]
+    )
     pose = poses([10, 100, 250])
     girth = np.array([0.9, 1.0, 1.1], np.float32)
     canvas, mask = np.zeros((3, 3, *SIZE), np.float32), np.zeros((3, *SIZE), np.uint8)
@@ -129,7 +144,9 @@ def test_a_body_shows_the_texels_of_the_reference(azimuth: float) -> None:
             )
             inside = canvas[:, 0, row, column] >= 0
             if seen is None:
-                assert mask[0, row, column] == 0 or np.abs(column - 31.5) > 14  # within a pixel of the edge
+                assert (
+                    mask[0, row, column] == 0 or np.abs(column - 31.5) > 14
+                )  # within a pixel of the edge
                 continue
             if mask[0, row, column] and inside.all():
                 offset = abs(column + 0.5 - 32) / (0.15 * 108)

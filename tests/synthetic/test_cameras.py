@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from graphreid.synthetic.cameras import SCENE, Occluders, backdrop, cameras, cast_shadow, expose, noise_bank, occlude
+from graphreid.synthetic.cameras import (
+    SCENE,
+    Occluders,
+    backdrop,
+    cameras,
+    cast_shadow,
+    expose,
+    noise_bank,
+    occlude,
+)
 from graphreid.synthetic.difficulty import LEVELS
 
 SIZE = (128, 64)
@@ -9,7 +18,9 @@ SIZE = (128, 64)
 
 def things(kind: int, left: float, right: float, top: float) -> Occluders:
     one = np.ones(1, np.float32)
-    return Occluders(np.array([kind]), one * left, one * right, one * top, np.full((3, 1), 0.5, np.float32))
+    return Occluders(
+        np.array([kind]), one * left, one * right, one * top, np.full((3, 1), 0.5, np.float32)
+    )
 
 
 @pytest.mark.parametrize("count", [2, 6, 9])
@@ -20,7 +31,15 @@ def test_cameras_differ(count: int) -> None:
     assert found.scenes.min() >= 0
     assert found.scenes.max() <= 1
     np.testing.assert_allclose(np.square(found.light).sum(0), 1, rtol=1e-5)
-    for values in (found.elevation, found.diffuse, found.gain[0], found.contrast, found.saturation, found.blur, found.noise):
+    for values in (
+        found.elevation,
+        found.diffuse,
+        found.gain[0],
+        found.contrast,
+        found.saturation,
+        found.blur,
+        found.noise,
+    ):
         assert len(np.unique(values)) == count
     assert np.ptp(found.gain[0] / found.gain[2]) > 0.1  # white balance
     assert (found.coarse >= 1).all()
@@ -28,7 +47,9 @@ def test_cameras_differ(count: int) -> None:
 
 def test_a_backdrop_is_a_window_that_goes_on_round() -> None:
     scenes = np.random.default_rng(0).random((3, 2, *SCENE), np.float32)
-    found = backdrop(scenes, np.array([1, 0]), np.array([5, 0]), np.array([10, SCENE[1] - 20]), SIZE)
+    found = backdrop(
+        scenes, np.array([1, 0]), np.array([5, 0]), np.array([10, SCENE[1] - 20]), SIZE
+    )
     np.testing.assert_array_equal(found[:, 0], scenes[:, 1, 5 : 5 + SIZE[0], 10 : 10 + SIZE[1]])
     np.testing.assert_array_equal(found[:, 1, :, :20], scenes[:, 0, : SIZE[0], -20:])
     np.testing.assert_array_equal(found[:, 1, :, 20:], scenes[:, 0, : SIZE[0], : SIZE[1] - 20])

@@ -4,5 +4,7 @@ from graphreid.synthetic.difficulty import LEVELS
 
 
 def test_the_levels_are_frozen() -> None:
-    """Results are reported on these numbers: change them with a line in CHANGELOG.md and make all results again."""
+    """Results are reported on these numbers: change them with a line in CHANGELOG.md and make all
+    results again.
+    """
     assert hashlib.sha256(repr(LEVELS).encode()).hexdigest()[:16] == "593435adb0d14a1b"

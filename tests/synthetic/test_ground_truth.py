@@ -59,12 +59,19 @@ def test_shards_are_of_a_size() -> None:
 
 def test_overlap_is_intersection_over_union_at_the_masks_size() -> None:
     rng = np.random.default_rng(0)
-    mask, labels = rng.integers(0, 6, (5, 8, 4)).astype(np.uint8), rng.integers(0, 6, (5, 4, 2)).astype(np.uint8)
+    mask, labels = (
+        rng.integers(0, 6, (5, 8, 4)).astype(np.uint8),
+        rng.integers(0, 6, (5, 4, 2)).astype(np.uint8),
+    )
     large = np.repeat(np.repeat(labels, 2, axis=1), 2, axis=2)
     got = overlap(labels, mask)
-    assert got[0] == pytest.approx(((large > 0) & (mask > 0)).sum() / ((large > 0) | (mask > 0)).sum())
+    assert got[0] == pytest.approx(
+        ((large > 0) & (mask > 0)).sum() / ((large > 0) | (mask > 0)).sum()
+    )
     for k in range(1, 6):
-        assert got[k] == pytest.approx(((large == k) & (mask == k)).sum() / ((large == k) | (mask == k)).sum())
+        assert got[k] == pytest.approx(
+            ((large == k) & (mask == k)).sum() / ((large == k) | (mask == k)).sum()
+        )
     assert (overlap(mask, mask) == 1).all()
     assert np.isnan(overlap(np.minimum(labels, 4), np.minimum(mask, 4))[5])
     assert overlap(labels, mask, parts=7).shape == (7,)

@@ -7,14 +7,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.resources import Resources
 from graphreid.synthetic.difficulty import LEVELS
-from graphreid.datasets.manifest import Manifest, read_manifest
+from graphreid.synthetic.ground_truth import read_truth
 from graphreid.synthetic.render import HEIGHT, SETTINGS, WIDTH, Settings, Studio, render
 from graphreid.synthetic.textures import CHOICES
-from graphreid.synthetic.ground_truth import read_truth
 
-TINY = Settings(identities=4, test_identities=5, images_per_identity=12, distractors=3, junk=6, cameras=4)
+TINY = Settings(
+    identities=4, test_identities=5, images_per_identity=12, distractors=3, junk=6, cameras=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +50,16 @@ def widened(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     return out
 
 
-def test_same_seed_same_bytes_whatever_the_block_and_the_threads(root: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_whatever_the_block_and_the_threads(
+    root: Path, tmp_path: Path
+) -> None:
     render(tmp_path / "again", TINY, block=7, resources=Resources(threads=3, memory=64 << 20))
     names = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    assert names == sorted(path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file())
+    assert names == sorted(
+        path.relative_to(tmp_path / "again")
+        for path in (tmp_path / "again").rglob("*")
+        if path.is_file()
+    )
     assert len(names) > 100
     for name in names:
         assert (root / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
@@ -59,7 +67,9 @@ def test_same_seed_same_bytes_whatever_the_block_and_the_threads(root: Path, tmp
 
 def test_another_seed_another_set() -> None:
     rows = np.arange(3)
-    first, other = (Studio(Settings(identities=4, seed=seed)).photograph(rows)[0] for seed in (0, 1))
+    first, other = (
+        Studio(Settings(identities=4, seed=seed)).photograph(rows)[0] for seed in (0, 1)
+    )
     assert not np.array_equal(first, other)
 
 
@@ -72,7 +82,10 @@ def test_an_image_does_not_depend_on_how_many_identities_there_are(studio: Studi
 
 
 def test_splits_and_roles_are_as_promised(manifest: Manifest) -> None:
-    identity = {split: set(manifest.identity[manifest.rows(split)]) for split in ("train", "query", "gallery")}
+    identity = {
+        split: set(manifest.identity[manifest.rows(split)])
+        for split in ("train", "query", "gallery")
+    }
     assert identity["train"] == {"1", "2", "3", "4"}
     assert identity["query"] == {"5", "6", "7", "8", "9"}
     assert identity["gallery"] == identity["query"] | {"10", "11", "12", "-1"}
@@ -87,7 +100,9 @@ def test_splits_and_roles_are_as_promised(manifest: Manifest) -> None:
     assert set(manifest.camera) == {"c1", "c2", "c3", "c4"}
 
 
-def test_queries_are_one_an_identity_and_camera_and_have_positives_in_others(manifest: Manifest) -> None:
+def test_queries_are_one_an_identity_and_camera_and_have_positives_in_others(
+    manifest: Manifest,
+) -> None:
     assert manifest.camera is not None
     query, gallery = manifest.rows("query"), manifest.rows("gallery")
     queries = list(zip(manifest.identity[query], manifest.camera[query], strict=True))
@@ -137,11 +152,14 @@ def test_masks_agree_with_the_images(level: str) -> None:
     assert not empty.any()
     differ = np.abs(images.astype(int) - nobody).max(3)
     figure = mask > 0
-    # where the figure is, the picture changes; what changes is at the figure, but for blur and the shadow on the ground
+    # where the figure is, the picture changes; what changes is at the figure, but for blur and the
+    # shadow on the ground
     assert (differ[figure] > 4).mean() > 0.9
     feet = (studio.frames.top[rows] + 0.8 * studio.frames.height[rows])[:, None]
     above = np.broadcast_to((np.arange(HEIGHT) < feet)[:, :, None], figure.shape)
-    free = (studio.frames.things.kind[rows] < 0)[:, None, None]  # the edge of what stands before it lets it through a little
+    free = (studio.frames.things.kind[rows] < 0)[
+        :, None, None
+    ]  # the edge of what stands before it lets it through a little
     assert (differ[~widened(figure, 8) & above & free] == 0).all()
 
 
@@ -198,7 +216,9 @@ def test_bad_calls_are_refused(root: Path, tmp_path: Path) -> None:
 def test_progress_reaches_its_end(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     resources = Resources(threads=1, progress=lambda _, done, total: told.append((done, total)))
-    settings = Settings(identities=2, test_identities=2, images_per_identity=4, cameras=2, distractors=0, junk=0)
+    settings = Settings(
+        identities=2, test_identities=2, images_per_identity=4, cameras=2, distractors=0, junk=0
+    )
     assert len(render(tmp_path / "set", settings, block=3, resources=resources)) == 16
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1]

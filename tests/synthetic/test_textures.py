@@ -1,7 +1,18 @@
 import numpy as np
 
 from graphreid.synthetic.difficulty import LEVELS
-from graphreid.synthetic.textures import BINS, CARRIED, CHOICES, HALF, POOL, ROWS, atlas, girths, outfits, pools
+from graphreid.synthetic.textures import (
+    BINS,
+    CARRIED,
+    CHOICES,
+    HALF,
+    POOL,
+    ROWS,
+    atlas,
+    girths,
+    outfits,
+    pools,
+)
 
 IDENTITIES = np.arange(1, 241)
 
@@ -28,7 +39,10 @@ def test_an_atlas_stacks_front_and_back() -> None:
     assert found.shape == (3, 5, sum(ROWS.values()), BINS)
     upper = found[:, :, ROWS["head"] : ROWS["head"] + ROWS["upper"]]
     for i in range(5):
-        front, back = outfit[i, CHOICES.index("upper front")], outfit[i, CHOICES.index("upper back")]
+        front, back = (
+            outfit[i, CHOICES.index("upper front")],
+            outfit[i, CHOICES.index("upper back")],
+        )
         np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, :HALF], 0, -1), pool.upper[front])
         np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, HALF:], 0, -1), pool.upper[back])
 
@@ -38,19 +52,27 @@ def test_identities_share_parts_but_no_two_are_the_same() -> None:
     outfit = outfits(0, IDENTITIES, level)
     assert len(np.unique(outfit, axis=0)) == len(IDENTITIES)
     same = (outfit[:, None] == outfit[None]).sum(2)
-    kin = (IDENTITIES[:, None] // level.family == IDENTITIES // level.family) & ~np.eye(len(IDENTITIES), dtype=bool)
+    kin = (IDENTITIES[:, None] // level.family == IDENTITIES // level.family) & ~np.eye(
+        len(IDENTITIES), dtype=bool
+    )
     strangers = IDENTITIES[:, None] // level.family != IDENTITIES // level.family
     assert same[kin].mean() > same[strangers].mean() + 0.7
     # the same trousers, another jacket
     lower, upper = CHOICES.index("lower front"), CHOICES.index("upper front")
-    assert ((outfit[:, None, lower] == outfit[None, :, lower]) & (outfit[:, None, upper] != outfit[None, :, upper])).sum() > 100
+    assert (
+        (outfit[:, None, lower] == outfit[None, :, lower])
+        & (outfit[:, None, upper] != outfit[None, :, upper])
+    ).sum() > 100
 
 
 def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
     for name, level in LEVELS.items():
         outfit = outfits(0, np.arange(1, 1001), level)
         for part, chance in zip(("head", "upper", "lower"), level.turned, strict=True):
-            differ = outfit[:, CHOICES.index(f"{part} front")] != outfit[:, CHOICES.index(f"{part} back")]
+            differ = (
+                outfit[:, CHOICES.index(f"{part} front")]
+                != outfit[:, CHOICES.index(f"{part} back")]
+            )
             if level.shared == 0:
                 assert abs(differ.mean() - chance) < 0.05, (name, part)
             else:  # a family's front beside an own back differs too
@@ -61,5 +83,7 @@ def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
 
 def test_an_identity_is_the_same_in_any_company() -> None:
     level = LEVELS["default"]
-    np.testing.assert_array_equal(outfits(0, IDENTITIES, level)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], level))
+    np.testing.assert_array_equal(
+        outfits(0, IDENTITIES, level)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], level)
+    )
     np.testing.assert_array_equal(girths(0, IDENTITIES)[7:9], girths(0, IDENTITIES[7:9]))

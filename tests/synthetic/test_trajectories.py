@@ -73,7 +73,9 @@ def test_figures_stand_in_the_image_and_junk_does_not(views: Views) -> None:
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_something_stands_before_figures_as_often_as_the_level_says(name: str, views: Views) -> None:
+def test_something_stands_before_figures_as_often_as_the_level_says(
+    name: str, views: Views
+) -> None:
     level = LEVELS[name]
     things = frame(0, views, level, SIZE).things
     assert abs((things.kind >= 0).mean() - level.occluded) < 0.06

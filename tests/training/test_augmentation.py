@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.training.augmentation import AREA, ASPECT, erase, flip, pad_crop
 from graphreid.seeding import generator
+from graphreid.training.augmentation import AREA, ASPECT, erase, flip, pad_crop
 
 
 def some(count: int = 64, height: int = 20, width: int = 12) -> torch.Tensor:
@@ -26,7 +26,9 @@ def test_pad_crop_is_a_window_of_the_padded_image(padding: str):
     pixels, pad = some(), 3
     height, width = pixels.shape[2:]
     cropped = pad_crop(pixels, generator(1), pad, padding)  # type: ignore[arg-type]
-    padded = torch.nn.functional.pad(pixels, (pad,) * 4, mode="constant" if padding == "zeros" else "replicate")
+    padded = torch.nn.functional.pad(
+        pixels, (pad,) * 4, mode="constant" if padding == "zeros" else "replicate"
+    )
     seen: set[tuple[int, int]] = set()
     for image, whole in zip(cropped, padded, strict=True):
         places = [

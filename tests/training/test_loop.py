@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graphreid.resources import Resources
 from graphreid.methods import METHODS
-from graphreid.seeding import generator
 from graphreid.methods.persistence import parse
+from graphreid.resources import Resources
+from graphreid.seeding import generator
 from graphreid.training.loop import History, cosine, optimise, stamp, steps
 from tests.support import labelled
 
@@ -21,11 +21,17 @@ class StopHereError(Exception):
 
 
 class Work:
-    """A small network with dropout, so that global random numbers matter, to be interrupted at a step."""
+    """A small network with dropout, so that global random numbers matter, to be interrupted at a
+    step.
+    """
 
-    def __init__(self, stop: int | None = None, kind: type[torch.optim.Optimizer] = torch.optim.Adam) -> None:
+    def __init__(
+        self, stop: int | None = None, kind: type[torch.optim.Optimizer] = torch.optim.Adam
+    ) -> None:
         torch.manual_seed(5)
-        self.module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.module = nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1)
+        )
         self.optimizer = kind(self.module.parameters(), lr=0.05)  # type: ignore[call-arg]
         self.calls, self.stop = 0, stop
         self.scores: list[float] = []
@@ -72,12 +78,16 @@ class Work:
 
 
 def timeless(history: History) -> History:
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+    return [
+        {name: value for name, value in record.items() if name != "seconds"} for record in history
+    ]
 
 
 @pytest.mark.parametrize("stop", [0, 1, 4, 6, 14])
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path, stop: int, kind: type[torch.optim.Optimizer]):
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    tmp_path: Path, stop: int, kind: type[torch.optim.Optimizer]
+):
     whole = Work(kind=kind)
     history = whole.train()
     broken = Work(stop, kind)
@@ -208,7 +218,9 @@ def test_progress_counts_steps_of_all_epochs():
 def test_schedules():
     published = steps((40, 70), warmup=10)
     assert [published(epoch) for epoch in (0, 5, 10, 39.9)] == pytest.approx([0.1, 0.55, 1, 1])
-    assert [published(epoch) for epoch in (40, 69, 70, 119)] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    assert [published(epoch) for epoch in (40, 69, 70, 119)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01]
+    )
     falling = cosine(20, warmup=4)
     assert [falling(epoch) for epoch in (0, 2, 4, 12, 20)] == pytest.approx([0.1, 0.55, 1, 0.5, 0])
 
@@ -217,7 +229,9 @@ def test_every_step_has_the_rate_of_the_schedule():
     work = Work()
     work.train(epochs=4)
     factor = cosine(4, warmup=1)
-    assert work.rates == pytest.approx([0.05 * factor(epoch + step / 3) for epoch in range(4) for step in range(3)])
+    assert work.rates == pytest.approx(
+        [0.05 * factor(epoch + step / 3) for epoch in range(4) for step in range(3)]
+    )
 
 
 def test_stamps_name_options_and_data():
@@ -226,6 +240,13 @@ def test_stamps_name_options_and_data():
     method = METHODS["cagcn"]()
     same = stamp(method, train, None)
     assert same == stamp(METHODS["cagcn"](), train, None)
-    changed = [stamp(METHODS["sggnn"](), train, None), stamp(method, other, None), stamp(method, train, other)]
-    changed += [stamp(parse("cagcn:layers=1"), train, None), stamp(method, (train[0], other[1]), None)]
+    changed = [
+        stamp(METHODS["sggnn"](), train, None),
+        stamp(method, other, None),
+        stamp(method, train, other),
+    ]
+    changed += [
+        stamp(parse("cagcn:layers=1"), train, None),
+        stamp(method, (train[0], other[1]), None),
+    ]
     assert len({same, *changed}) == 6

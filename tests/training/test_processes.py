@@ -26,9 +26,12 @@ x = torch.arange(18.).view(6, 3) / 18
 replica = processes.replicate(layer, "cpu")
 def batches(epoch):
     return processes.share([x[:2], x[2:4], x[4:]])
-optimise(layer, torch.optim.SGD(layer.parameters(), lr=0.1), batches, lambda b: {"x": replica(b).square().mean()},
-         epochs=2, seed=0, folder=out)
-(out / f"{processes.rank()}.json").write_text(json.dumps([layer.weight.tolist(), len(batches(0)), processes.count()]))
+def losses(b):
+    return {"x": replica(b).square().mean()}
+optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
+optimise(layer, optimiser, batches, losses, epochs=2, seed=0, folder=out)
+seen = [layer.weight.tolist(), len(batches(0)), processes.count()]
+(out / f"{processes.rank()}.json").write_text(json.dumps(seen))
 """
 
 
@@ -72,7 +75,14 @@ def test_two_processes_end_with_the_same_weights_as_one_of_twice_the_batch(tmp_p
     layer = nn.Linear(3, 1)
     x = torch.arange(18.0).view(6, 3) / 18
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    optimise(layer, optimizer, lambda _: [x[:4]], lambda batch: {"x": layer(batch).square().mean()}, epochs=2, seed=0)
+    optimise(
+        layer,
+        optimizer,
+        lambda _: [x[:4]],
+        lambda batch: {"x": layer(batch).square().mean()},
+        epochs=2,
+        seed=0,
+    )
     assert one[0][0] == pytest.approx(layer.weight[0].tolist(), abs=1e-6)
 
 

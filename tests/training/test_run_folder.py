@@ -4,7 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.training.run_folder import Identities, begin, complete, read_config, read_identities, split_identities, taken_back
+from graphreid.training.run_folder import (
+    Identities,
+    begin,
+    complete,
+    read_config,
+    read_identities,
+    split_identities,
+    taken_back,
+)
 
 NAMES = np.array([f"id{number}" for number in range(40)] * 2)
 
@@ -28,7 +36,10 @@ def test_without_a_holdout_all_train_and_fit_and_validation_are_among_them():
 
 @pytest.mark.parametrize(("share", "count"), [(0.1, 20), (0.95, 20), (0.5, 5)])
 def test_too_few_identities(share: float, count: int):
-    with pytest.raises(ValueError, match=rf"of {count} identities is \d+: at least 4 must be held out .* and 2 left"):
+    with pytest.raises(
+        ValueError,
+        match=rf"of {count} identities is \d+: at least 4 must be held out .* and 2 left",
+    ):
         split_identities(NAMES[:count], share, seed=0)
 
 
@@ -50,7 +61,10 @@ def test_a_run_is_begun_gone_on_with_and_refused(tmp_path: Path):
     assert not complete(run)
     assert begin(run, CONFIG, SPLIT)
     before = (run / "config.json").read_text()
-    with pytest.raises(ValueError, match=r"other settings \(fields.epochs was 3, is 4, preset was small, is paper\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"other settings \(fields.epochs was 3, is 4, preset was small, is paper\)",
+    ):
         begin(run, {"preset": "paper", "fields": {"epochs": 4, "milestones": (1, 2)}}, SPLIT)
     assert (run / "config.json").read_text() == before
     (run / "model.safetensors").touch()

@@ -9,7 +9,12 @@ IDENTITY = np.repeat([7, 3, 11, 5, 2, 9], [8, 3, 12, 4, 9, 1])
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 12), min_size=4, max_size=12), st.integers(2, 4), st.integers(2, 5), st.integers(0, 99))
+@given(
+    st.lists(st.integers(1, 12), min_size=4, max_size=12),
+    st.integers(2, 4),
+    st.integers(2, 5),
+    st.integers(0, 99),
+)
 def test_batches_are_p_by_k(counts: list[int], p: int, k: int, epoch: int):
     identity = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     batches = pk_batches(identity, identities=p, images=k, seed=1, epoch=epoch)
@@ -26,13 +31,17 @@ def test_batches_are_p_by_k(counts: list[int], p: int, k: int, epoch: int):
         else:
             assert len(own) in (0, k)
     # it ends only when fewer than P identities have groups left
-    left = [max(count // k, 1) - (identity[used] == name).sum() // k for name, count in enumerate(counts)]
+    left = [
+        max(count // k, 1) - (identity[used] == name).sum() // k
+        for name, count in enumerate(counts)
+    ]
     assert sum(rest > 0 for rest in left) < p
 
 
 def test_seeded_by_epoch():
     first, again, other, reseeded = (
-        pk_batches(IDENTITY, identities=3, images=2, seed=seed, epoch=epoch) for seed, epoch in ((0, 4), (0, 4), (0, 5), (1, 4))
+        pk_batches(IDENTITY, identities=3, images=2, seed=seed, epoch=epoch)
+        for seed, epoch in ((0, 4), (0, 4), (0, 5), (1, 4))
     )
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     for different in (other, reseeded):

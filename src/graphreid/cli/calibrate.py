@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_file
 from graphreid.cli.options import ResourceOptions
 from graphreid.features.features_file import load_embedder_name, load_features
-from graphreid.models import load_embedder, name_of
-from graphreid.metrics.evaluation import RULES
-from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.metrics.open_set import PairCounts, Verdicts
 from graphreid.methods.cosine import Cosine
+from graphreid.metrics.evaluation import RULES
+from graphreid.metrics.open_set import PairCounts, Verdicts
+from graphreid.models import load_embedder, name_of
 from graphreid.training.run_folder import MODEL, read_config
 from graphreid.types import drop_junk
 
@@ -51,18 +51,25 @@ class Threshold:
 def calibrate(
     *,
     model: Annotated[Path, Parameter(help="a run's folder; it gets threshold.json")],
-    query: Annotated[Path, Parameter(help="features of the run, with identities that it was not trained on")],
+    query: Annotated[
+        Path, Parameter(help="features of the run, with identities that it was not trained on")
+    ],
     gallery: Annotated[Path, Parameter(help="the same, of the images that they are compared with")],
-    false_match_rate: Annotated[float, Parameter(help="share of the wrong pairs that may pass for right")] = 1e-3,
+    false_match_rate: Annotated[
+        float, Parameter(help="share of the wrong pairs that may pass for right")
+    ] = 1e-3,
     rule: Annotated[
-        Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
+        Literal["market", "no-camera"],
+        Parameter(help="whether pairs of one camera and identity count"),
     ] = "market",
     options: ResourceOptions | None = None,
 ) -> None:
-    """Choose the distance up to which two images are taken for one identity, for 'graphreid compare'.
+    """Choose the distance up to which two images are taken for one identity, for 'graphreid
+    compare'.
 
-    It is the largest at which at most this share of the wrong pairs passes. Both files must be vectors that 'graphreid
-    embed' made with the run as 'compare' does, that is without --flip or --no-flip.
+    It is the largest at which at most this share of the wrong pairs passes. Both files must be
+    vectors that 'graphreid embed' made with the run as 'compare' does, that is without --flip or
+    --no-flip.
     """
     read_config(model)
     embedder = load_embedder(model / MODEL)
@@ -71,9 +78,14 @@ def calibrate(
     images, found = drop_junk(*load_features(gallery))
     for path, features in ((query, queries), (gallery, images)):
         if features.width != entries:
-            raise ValueError(f"{path}: vectors {features.width} wide, and the run's are {entries}: embed with it")
+            raise ValueError(
+                f"{path}: vectors {features.width} wide, and the run's are {entries}: embed with it"
+            )
         if load_embedder_name(path) not in (None, name):
-            raise ValueError(f"{path}: made by another run, or with --flip or --no-flip: embed with {model}, without them")
+            raise ValueError(
+                f"{path}: made by another run, or with --flip or --no-flip: embed with {model}, "
+                f"without them"
+            )
     place = Gallery(images)
     verdicts = Verdicts(wanted, found, own=place.rows_of(queries.items), rule=RULES[rule])
     counts = PairCounts(verdicts, comparable=True)
@@ -83,13 +95,26 @@ def calibrate(
     pairs = counts.separation()
     right, wrong = int(pairs.right.sum()), int(pairs.wrong.sum())
     if not right:
-        raise ValueError(f"{query}, {gallery}: no pair of one identity counts: whether right ones pass could not be said")
+        raise ValueError(
+            f"{query}, {gallery}: no pair of one identity counts: whether right ones pass could "
+            f"not be said"
+        )
     point = pairs.at_fmr(false_match_rate)
-    threshold = Threshold(point.threshold, point.false, point.true, wrong, right, false_match_rate, rule, digest(model / MODEL))
+    threshold = Threshold(
+        point.threshold,
+        point.false,
+        point.true,
+        wrong,
+        right,
+        false_match_rate,
+        rule,
+        digest(model / MODEL),
+    )
     with whole_file(model / THRESHOLD) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(threshold), indent=1) + "\n")
     print(
-        f"{model / THRESHOLD}: distance {threshold.distance:.4f} lets {point.false:.4%} of {wrong:,} wrong pairs pass,"
+        f"{model / THRESHOLD}: distance {threshold.distance:.4f} lets {point.false:.4%} of "
+        f"{wrong:,} wrong pairs pass,"
         f" and {point.true:.1%} of {right:,} right ones"
     )
 

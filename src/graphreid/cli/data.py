@@ -9,17 +9,19 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from graphreid.atomic_files import whole_file, writable
 from graphreid.cli.progress import progress
-from graphreid.resources import Resources
 from graphreid.datasets.check import Findings
 from graphreid.datasets.check import check as look
 from graphreid.datasets.importing import SKIPPED, import_images
 from graphreid.datasets.manifest import read_manifest
 from graphreid.datasets.published import SETS, read_set
-from graphreid.atomic_files import whole_file, writable
+from graphreid.resources import Resources
 
 _SHOWN = 5
-_SETS = "Which kind of source it is:\n\n" + "\n".join(f"* {name}: {entry.about}" for name, entry in SETS.items())
+_SETS = "Which kind of source it is:\n\n" + "\n".join(
+    f"* {name}: {entry.about}" for name, entry in SETS.items()
+)
 
 
 def import_(
@@ -39,21 +41,22 @@ def import_(
 ) -> None:
     """Make a data folder of your images, or of a public set.
 
-    Each image is read to its end and copied to DIR/images, and listed in DIR/manifest.parquet. The folder appears when
-    all is done, or not at all.
+    Each image is read to its end and copied to DIR/images, and listed in DIR/manifest.parquet. The
+    folder appears when all is done, or not at all.
 
     Args:
         source: The folder of the set, or one that holds it; for csv the table.
         out: The data folder to make.
         link: Make symbolic links to the images instead of copies.
-        on_error: At an image that cannot be read, or a name that cannot be parsed: stop, or skip it; DIR/skipped.txt
-            then lists what is missing.
-        test_share: Share of the identities that are for testing, where the source has no split (folder, csv; 0.5 if
-            not given).
+        on_error: At an image that cannot be read, or a name that cannot be parsed: stop, or skip
+            it; DIR/skipped.txt then lists what is missing.
+        test_share: Share of the identities that are for testing, where the source has no split
+            (folder, csv; 0.5 if not given).
         seed: Seed of that draw (0 if not given).
-        camera_pattern: Regular expression searched in each file's name (not its path); its group 1 is the camera
-            (folder).
-        boxes: Which boxes, detected or labeled (cuhk03-np; detected if not given and both are there).
+        camera_pattern: Regular expression searched in each file's name (not its path); its group 1
+            is the camera (folder).
+        boxes: Which boxes, detected or labeled (cuhk03-np; detected if not given and both are
+            there).
         join_val: Train on the validation images too (msmt17; they are left out if not given).
         threads: Threads that read images; all processors if not given.
     """
@@ -86,8 +89,9 @@ def check(
 ) -> int:
     """Look for what would spoil a training or a test.
 
-    Reads every image to its end and checks the labels. The exit code is 1 where files are missing or unreadable or an
-    identity stands in train and in test; duplicates and queries without a positive are only told.
+    Reads every image to its end and checks the labels. The exit code is 1 where files are missing
+    or unreadable or an identity stands in train and in test; duplicates and queries without a
+    positive are only told.
 
     Args:
         folder: The data folder.
@@ -119,7 +123,14 @@ def _counts(folder: Path, findings: Findings) -> Table:
         table.add_column(name, justify="right")
     for split in findings.splits:
         cameras = "-" if split.cameras is None else str(split.cameras)
-        table.add_row(split.split, str(split.images), str(split.identities), cameras, str(split.junk), str(split.distractors))
+        table.add_row(
+            split.split,
+            str(split.images),
+            str(split.identities),
+            cameras,
+            str(split.junk),
+            str(split.distractors),
+        )
     return table
 
 

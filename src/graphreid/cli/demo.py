@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graphreid.extras import require
 from graphreid.atomic_files import whole_file
-from graphreid.protocols import GivesAffinity, Learned
+from graphreid.extras import require
 from graphreid.methods import METHODS
+from graphreid.protocols import GivesAffinity, Learned
 from graphreid.seeding import generator
 
 STAMP = "demo.json"
@@ -24,13 +24,18 @@ def demo(
     *,
     out: Annotated[Path, Parameter(help="the folder for everything it makes")] = Path("demo"),
     quick: Annotated[
-        bool, Parameter(negative="", help="small and short: does everything work? Its numbers mean nothing")
+        bool,
+        Parameter(
+            negative="", help="small and short: does everything work? Its numbers mean nothing"
+        ),
     ] = False,
     seed: Annotated[int, Parameter(help="of the pictures and the training")] = 0,
 ) -> int:
-    """Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and write report.html.
+    """Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, and
+    write report.html.
 
-    Each step is a command that you could give yourself, shown before it runs. Interrupted, the same command goes on.
+    Each step is a command that you could give yourself, shown before it runs. Interrupted, the same
+    command goes on.
     """
     require("report", "the demo's report")
     generator(seed)  # refuses one that is none before anything is written
@@ -39,10 +44,30 @@ def demo(
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
     # what stands for the embeddings' own distance (ICG's parts) is for embeddings of its own
     used = {name: kind for name, kind in METHODS.items() if not isinstance(kind(), GivesAffinity)}
-    learned = {name: out / f"{name}.safetensors" for name, kind in used.items() if isinstance(kind(), Learned)}
-    train = ["train", "--data", data, "--model", "bot", "--preset", "small", "--out", run, "--seed", seed, *HOLDOUT]
+    learned = {
+        name: out / f"{name}.safetensors"
+        for name, kind in used.items()
+        if isinstance(kind(), Learned)
+    }
+    train = [
+        "train",
+        "--data",
+        data,
+        "--model",
+        "bot",
+        "--preset",
+        "small",
+        "--out",
+        run,
+        "--seed",
+        seed,
+        *HOLDOUT,
+    ]
     steps = [
-        (data / "manifest.parquet", ["data", "render", "--out", data, "--seed", seed, *extra["render"]]),
+        (
+            data / "manifest.parquet",
+            ["data", "render", "--out", data, "--seed", seed, *extra["render"]],
+        ),
         (None, [*train, *extra["train"]]),
         *(
             (file, ["embed", "--data", data, "--model", run, "--split", split, "--out", file])
@@ -51,7 +76,17 @@ def demo(
         *(
             (
                 file,
-                ["fit", name, "--train", vectors["fit"], "--validation", vectors["validation"], "--out", file, *extra["fit"]],
+                [
+                    "fit",
+                    name,
+                    "--train",
+                    vectors["fit"],
+                    "--validation",
+                    vectors["validation"],
+                    "--out",
+                    file,
+                    *extra["fit"],
+                ],
             )
             for name, file in learned.items()
         ),
@@ -84,8 +119,13 @@ def _settle(out: Path, settings: dict[str, object]) -> None:
     stamp = out / STAMP
     if not stamp.exists():
         if any(out.iterdir()):
-            raise ValueError(f"{out} holds something else already: remove it, or choose another --out")
+            raise ValueError(
+                f"{out} holds something else already: remove it, or choose another --out"
+            )
         with whole_file(stamp) as temporary:
             temporary.write_text(json.dumps(settings) + "\n")
     elif json.loads(stamp.read_text()) != settings:
-        raise ValueError(f"{out} was made with other settings ({stamp.read_text().strip()}): choose another --out")
+        raise ValueError(
+            f"{out} was made with other settings ({stamp.read_text().strip()}): choose another "
+            f"--out"
+        )

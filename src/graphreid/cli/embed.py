@@ -22,40 +22,64 @@ def embed(
     *,
     data: Annotated[Path, Parameter(help="the data folder")],
     model: Annotated[Path, Parameter(help="a run's folder")],
-    split: Annotated[Split, Parameter(help="which images; fit and validation are the run's identities for a re-ranker")],
-    out: Annotated[Path, Parameter(help="the features file, x.npz; with another ending a folder, for large sets")],
+    split: Annotated[
+        Split,
+        Parameter(help="which images; fit and validation are the run's identities for a re-ranker"),
+    ],
+    out: Annotated[
+        Path,
+        Parameter(help="the features file, x.npz; with another ending a folder, for large sets"),
+    ],
     flip: Annotated[
-        bool | None, Parameter(help="average with the mirror image's vector; if not given, as the run says")
+        bool | None,
+        Parameter(help="average with the mirror image's vector; if not given, as the run says"),
     ] = None,
-    batch: Annotated[int | None, Parameter(help="images at a time, if not what the memory allows")] = None,
-    on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
+    batch: Annotated[
+        int | None, Parameter(help="images at a time, if not what the memory allows")
+    ] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"], Parameter(help="at an image that can't be read")
+    ] = "stop",
     options: ResourceOptions | None = None,
 ) -> None:
     """Turn images into vectors with a trained run, in the order of the manifest.
 
-    Rows are written as they come. After an interruption the same command goes on; it loses at most a batch.
+    Rows are written as they come. After an interruption the same command goes on; it loses at most
+    a batch.
     """
     if batch is not None and batch < 1:
         raise ValueError(f"--batch is {batch}: it must be at least 1")
     read_config(model)
     if not complete(model):
-        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
-    manifest, identities, embedder = read_manifest(data), read_identities(model), load_embedder(model / MODEL)
+        raise ValueError(
+            f"{model}: its training has not ended: go on with the same 'graphreid train' command"
+        )
+    manifest, identities, embedder = (
+        read_manifest(data),
+        read_identities(model),
+        load_embedder(model / MODEL),
+    )
     embedder.flip_average = embedder.flip_average if flip is None else flip
     _, size = embedder.fitted()
     rows = _rows(manifest, split, identities, data)
     with (options or ResourceOptions()).resources() as resources:
         if on_error == "skip":
-            kept = Pixels(manifest.images(rows), *size, resources=resources, hold=False, on_error="skip").kept
+            kept = Pixels(
+                manifest.images(rows), *size, resources=resources, hold=False, on_error="skip"
+            ).kept
             print(f"{len(rows) - len(kept)} of {len(rows)} images can't be read and are left out")
             rows = rows[kept]
         stamp = name_of(model / MODEL, flip=embedder.flip_average)
         columns = _columns(manifest, rows, identities)
         whole = f"{stamp} {manifest.images(rows).contents()}"
-        writer = FeatureWriter(out, len(rows), embedder.entries, columns, stamp=whole, embedder=stamp)
+        writer = FeatureWriter(
+            out, len(rows), embedder.entries, columns, stamp=whole, embedder=stamp
+        )
         if writer.done:
             print(f"{out}: going on after {writer.done} of {len(rows)} images")
-        for block in embedder.blocks(manifest.images(rows), start=writer.done, batch=batch, resources=resources):
+        for block in embedder.blocks(
+            manifest.images(rows), start=writer.done, batch=batch, resources=resources
+        ):
             writer.write(block)
         writer.finish(embedder.columns)
     print(f"{out}: {len(rows)} images, {split}, {embedder.entries} entries a vector")
@@ -66,7 +90,8 @@ def _rows(manifest: Manifest, split: Split, identities: Identities, data: Path) 
         return manifest.rows(split)
     if not identities.held_out:
         print(
-            f"warning: the run kept no identities away, so {split} has some that it was trained on; their images are closer"
+            f"warning: the run kept no identities away, so {split} has some that it was trained "
+            f"on; their images are closer"
             " together than new ones' (train with --holdout-identities 0.25)",
             file=sys.stderr,
         )
@@ -74,11 +99,16 @@ def _rows(manifest: Manifest, split: Split, identities: Identities, data: Path) 
     names = identities.fit if split == "fit" else identities.validation
     rows = rows[np.isin(manifest.identity[rows], names) & (manifest.role[rows] == "normal")]
     if not len(rows):
-        raise ValueError(f"{data}: none of the run's identities for {split} is in its train split: was it another data folder?")
+        raise ValueError(
+            f"{data}: none of the run's identities for {split} is in its train split: was it "
+            f"another data folder?"
+        )
     return rows
 
 
-def _columns(manifest: Manifest, rows: NDArray[np.intp], identities: Identities) -> dict[str, NDArray[Any]]:
+def _columns(
+    manifest: Manifest, rows: NDArray[np.intp], identities: Identities
+) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         "identity": manifest.identity[rows],
         "item": manifest.item[rows],

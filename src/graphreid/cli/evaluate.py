@@ -15,23 +15,25 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphreid import peak_memory as memory
+from graphreid.atomic_files import whole_file, writable
 from graphreid.cli import report as page
 from graphreid.cli.options import ResourceOptions
-from graphreid.kernels import rank_counts as counting
+from graphreid.features.features_file import load_columns, load_features, same_embedder
+from graphreid.gallery import Gallery
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
-from graphreid.features.features_file import load_columns, load_features, same_embedder
+from graphreid.kernels import rank_counts as counting
+from graphreid.methods.persistence import parse
 from graphreid.metrics.evaluation import RULES, Report
 from graphreid.metrics.evaluation import evaluate as judge
-from graphreid.atomic_files import whole_file, writable
-from graphreid.gallery import Gallery
-from graphreid.protocols import Reranker
-from graphreid.methods.persistence import parse
 from graphreid.metrics.precomputed import Stored, is_stored, stored
+from graphreid.protocols import Reranker
 from graphreid.types import JUNK, drop_junk
 
 IMPORTED = (counting, jaccard, pairs)
-"""Memory is counted from after the imports: these would else be imported by the first method and charged to it."""
+"""Memory is counted from after the imports: these would else be imported by the first method and
+charged to it.
+"""
 
 
 def evaluate(
@@ -39,27 +41,49 @@ def evaluate(
     query: Annotated[Path, Parameter(help="features of the queries, with identities")],
     gallery: Annotated[Path, Parameter(help="features of the gallery, with identities")],
     method: Annotated[
-        list[str], Parameter(help="NAME or FILE.safetensors, then [:key=value,…]; or RANKING.npz, DISTANCES.npy; once for each")
+        list[str],
+        Parameter(
+            help="NAME or FILE.safetensors, then [:key=value,…]; or RANKING.npz, DISTANCES.npy; "
+            "once for each"
+        ),
     ],
-    rule: Annotated[Literal["market", "no-camera", "layumi"], Parameter(help="which images count")] = "market",
-    ap: Annotated[Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")] = None,
-    denominator: Annotated[Literal["valid", "all"] | None, Parameter(help="queries of the mean, if not the rule's")] = None,
-    distractor: Annotated[int | None, Parameter(help="an identity number that is wrong for every query")] = None,
+    rule: Annotated[
+        Literal["market", "no-camera", "layumi"], Parameter(help="which images count")
+    ] = "market",
+    ap: Annotated[
+        Literal["step", "trapezoid"] | None, Parameter(help="average precision, if not the rule's")
+    ] = None,
+    denominator: Annotated[
+        Literal["valid", "all"] | None, Parameter(help="queries of the mean, if not the rule's")
+    ] = None,
+    distractor: Annotated[
+        int | None, Parameter(help="an identity number that is wrong for every query")
+    ] = None,
     tracks: Annotated[
-        bool, Parameter(negative="", help="judge the gallery's tracks (its track column), each as near as its nearest image")
+        bool,
+        Parameter(
+            negative="",
+            help="judge the gallery's tracks (its track column), each as near as its nearest image",
+        ),
     ] = False,
     keep_junk: Annotated[
-        bool, Parameter(negative="", help="leave junk in the gallery as graph nodes; it never counts")
+        bool,
+        Parameter(negative="", help="leave junk in the gallery as graph nodes; it never counts"),
     ] = False,
-    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    zero: Annotated[
+        Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")
+    ] = "refuse",
     json_: Annotated[Path | None, Parameter(name="--json", help="write the numbers here")] = None,
     pages: page.ReportOptions | None = None,
     options: ResourceOptions | None = None,
 ) -> None:
-    """RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap intervals and paired differences.
+    """RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap
+    intervals and paired differences.
 
-    A file of another program is judged as a method is: a ranking as 'graphreid rerank' writes it or an .npy array of gallery
-    rows, the nearest first, or an .npy array of distances [queries, gallery]. With lists of K images that leave others out,
+    A file of another program is judged as a method is: a ranking as 'graphreid rerank' writes it or
+    an .npy array of gallery
+    rows, the nearest first, or an .npy array of distances [queries, gallery]. With lists of K
+    images that leave others out,
     every method is judged by its first K: mAP@K.
     """
     pages = pages or page.ReportOptions()
@@ -67,20 +91,30 @@ def evaluate(
     base = memory.resident()
     known_methods = {text: parse(text) for text in method if not is_stored(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
-    judged = dataclasses.replace(RULES[rule], **{key: value for key, value in changes.items() if value is not None})
+    judged = dataclasses.replace(
+        RULES[rule], **{key: value for key, value in changes.items() if value is not None}
+    )
     queries, query_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
     same_embedder(query, gallery)
     files = {query: queries.items, gallery: images.items}
     counted = image_labels.role != JUNK
-    given = {text: stored(text, queries.items, images.items, counted) for text in method if is_stored(text)}
-    chosen: list[Reranker] = [given[text] if text in given else known_methods[text] for text in method]
+    given = {
+        text: stored(text, queries.items, images.items, counted)
+        for text in method
+        if is_stored(text)
+    }
+    chosen: list[Reranker] = [
+        given[text] if text in given else known_methods[text] for text in method
+    ]
     if shortest := min((each.listed for each in given.values() if each.listed), default=None):
         judged = dataclasses.replace(judged, listed=shortest)
     visits = _tracks(gallery)[counted | keep_junk] if tracks else None
     if not keep_junk:
         images, image_labels = drop_junk(images, image_labels)
-    known = page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
+    known = (
+        page.sources(pages, files, junk=len(files[gallery]) - len(images)) if pages.wanted else None
+    )
     reports: list[Report] = []
     details: list[Any] = []
     options = options or ResourceOptions()
@@ -91,13 +125,17 @@ def evaluate(
             subject = each, queries, Gallery(images), query_labels, image_labels
             if known is not None:
                 score = each.score if isinstance(each, Stored) else "distance"
-                report, detail = page.examine(*subject, rule=judged, name=name, score=score, resources=resources)
+                report, detail = page.examine(
+                    *subject, rule=judged, name=name, score=score, resources=resources
+                )
                 details.append(detail)
             else:
                 report = judge(*subject, rule=judged, name=name, tracks=visits, resources=resources)
             if isinstance(each, Stored):
                 report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
-            report.extra["peak_mb"] = None if name in given else round((memory.peak() - base) / 2**20, 1)
+            report.extra["peak_mb"] = (
+                None if name in given else round((memory.peak() - base) / 2**20, 1)
+            )
             reports.append(report)
     # a pipe has no width: don't cut numbers to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
@@ -110,20 +148,29 @@ def evaluate(
             page.write(pages, chosen, reports, details, shown, known, resources)
 
 
-def _check(pages: page.ReportOptions, file: Path | None, method: list[str], *, tracks: bool) -> None:
+def _check(
+    pages: page.ReportOptions, file: Path | None, method: list[str], *, tracks: bool
+) -> None:
     """Refuse before any work what can't end well."""
     if pages.wanted:
         pages.check()
         if tracks:
-            raise ValueError("--report shows images, and --tracks judges tracks: leave one of them out")
+            raise ValueError(
+                "--report shows images, and --tracks judges tracks: leave one of them out"
+            )
     if file is not None:
         writable(file)
     if twice := [text for text in method if method.count(text) > 1]:
-        raise ValueError(f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once")
+        raise ValueError(
+            f"--method {twice[0]} is given {method.count(twice[0])} times: give each method once"
+        )
 
 
 def _write(file: Path, reports: list[Report]) -> None:
-    content = {"rule": str(reports[0].rule), "methods": {report.method: report.summary() for report in reports}}
+    content = {
+        "rule": str(reports[0].rule),
+        "methods": {report.method: report.summary() for report in reports},
+    }
     with whole_file(file) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -131,18 +178,34 @@ def _write(file: Path, reports: list[Report]) -> None:
 def _tracks(gallery: Path) -> NDArray[Any]:
     columns = load_columns(gallery)
     if "track" not in columns:
-        raise ValueError(f"{gallery}: it has no column track: leave --tracks out, or make the features from a set with tracks")
+        raise ValueError(
+            f"{gallery}: it has no column track: leave --tracks out, or make the features from a "
+            f"set with tracks"
+        )
     return columns["track"]
 
 
 def _table(reports: list[Report]) -> Table:
     first = reports[0]
-    caption = f"{first.rule}. {first.queries} queries judged, {first.skipped} skipped (no positive left)."
-    table = Table(caption=f"{caption} Intervals: 95 %, bootstrap over identities.", box=SIMPLE_HEAD, pad_edge=False)
+    caption = (
+        f"{first.rule}. {first.queries} queries judged, {first.skipped} skipped (no positive left)."
+    )
+    table = Table(
+        caption=f"{caption} Intervals: 95 %, bootstrap over identities.",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)
     measure = first.rule.named("mAP")
-    for column in (measure, "rank-1", first.rule.named("mINP"), f"{measure} less the first", "s", "MB"):
+    for column in (
+        measure,
+        "rank-1",
+        first.rule.named("mINP"),
+        f"{measure} less the first",
+        "s",
+        "MB",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         low, high = report.interval()

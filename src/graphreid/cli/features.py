@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from graphreid.features.array_files import read_npy, read_npz
 from graphreid.features.features_file import COLUMNS, save_features
-from graphreid.features.readers.toolkits import market_columns, read_foreign
 from graphreid.features.readers.tables import read_table
+from graphreid.features.readers.toolkits import market_columns, read_foreign
 from graphreid.types import Features, Labels
 
 _TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
@@ -32,27 +32,33 @@ def features(
     path: str | None = None,
     zero: Literal["refuse", "keep"] = "refuse",
 ) -> None:
-    """Make a features file of vectors and a table, row by row; or of another toolkit's feature file.
+    """Make a features file of vectors and a table, row by row; or of another toolkit's feature
+    file.
 
-    Columns identity, camera, item, path, role, track and seen are taken from the table where it has them; the options
-    name a column of another name.
+    Columns identity, camera, item, path, role, track and seen are taken from the table where it has
+    them; the options name a column of another name.
 
     Args:
-        out: The features file, x.npz; with another ending it becomes a folder with vectors.npy and items.parquet.
-        vectors: One vector an image: .npy [n, d], an .npz with one such array, or .csv with numbers only.
-        source: Instead of --vectors: pytorch_result.mat (layumi), a pickle with the same fields (GNN re-ranking), a
-            pickle {file name: vector}, a folder with an .npy for each image (fast-reid's demo), or an .npy file with a
-            --list. Pickles are read for arrays and tensors only; nothing in them is run.
+        out: The features file, x.npz; with another ending it becomes a folder with vectors.npy and
+            items.parquet.
+        vectors: One vector an image: .npy [n, d], an .npz with one such array, or .csv with numbers
+            only.
+        source: Instead of --vectors: pytorch_result.mat (layumi), a pickle with the same fields
+            (GNN re-ranking), a pickle {file name: vector}, a folder with an .npy for each image
+            (fast-reid's demo), or an .npy file with a --list. Pickles are read for arrays and
+            tensors only; nothing in them is run.
         part: Which half, where --from holds both.
         list_: Names of the images of an .npy file, one a line (--from).
-        names: market reads identity, camera and role from names such as 0002_c1s1_000451_03.jpg; -1 is junk, 0 a
-            distractor (--from). Names are not looked at otherwise.
-        table: .csv, .tsv or .parquet with a header and n rows in the order of the vectors (--vectors).
+        names: market reads identity, camera and role from names such as 0002_c1s1_000451_03.jpg; -1
+            is junk, 0 a distractor (--from). Names are not looked at otherwise.
+        table: .csv, .tsv or .parquet with a header and n rows in the order of the vectors
+            (--vectors).
         identity: Column of the identity, number or text.
         camera: Column of the camera, number or text.
         item: Column of the image's id, unique.
         path: Column of the image's path.
-        zero: A vector of zeros is refused; or kept, and then to be kept in every command that reads the file.
+        zero: A vector of zeros is refused; or kept, and then to be kept in every command that reads
+            the file.
     """
     given = {"identity": identity, "camera": camera, "item": item, "path": path}
     if source is not None and vectors is None:
@@ -68,7 +74,9 @@ def features(
         origin, array = vectors, _vectors(vectors)
         columns = _columns(table, given, len(array)) if table is not None else {}
     else:
-        raise ValueError("give the vectors with --vectors, or another toolkit's file with --from: one of the two")
+        raise ValueError(
+            "give the vectors with --vectors, or another toolkit's file with --from: one of the two"
+        )
     try:
         checked = Features(array, columns.get("item"), columns.get("camera"), zero)  # type: ignore[arg-type]
     except ValueError as error:
@@ -84,7 +92,10 @@ def features(
 
 
 def _foreign(
-    source: Path, part: Literal["query", "gallery"] | None, listed: Path | None, names: Literal["market"] | None
+    source: Path,
+    part: Literal["query", "gallery"] | None,
+    listed: Path | None,
+    names: Literal["market"] | None,
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
     foreign = read_foreign(source, part=part, names=listed)
     columns = dict(foreign.columns)
@@ -99,14 +110,18 @@ def _vectors(file: Path) -> NDArray[Any]:
     if file.suffix == ".npz":
         arrays = read_npz(file)
         if len(arrays) != 1:
-            raise ValueError(f"{file}: holds {', '.join(arrays) or 'nothing'}: give a file with one array")
+            raise ValueError(
+                f"{file}: holds {', '.join(arrays) or 'nothing'}: give a file with one array"
+            )
         array = next(iter(arrays.values()))
     elif file.suffix in (".csv", ".tsv", ".txt"):
         array = _numbers(file)
     else:
         array = read_npy(file)
     if array.ndim != 2:
-        raise ValueError(f"{file}: needs one vector a row, [n, d], not an array of shape {array.shape}")
+        raise ValueError(
+            f"{file}: needs one vector a row, [n, d], not an array of shape {array.shape}"
+        )
     return array
 
 
@@ -140,19 +155,27 @@ def _columns(table: Path, given: dict[str, str | None], n: int) -> dict[str, NDA
             raise ValueError(f"{table}: no column {source!r} (--{name}); it has {', '.join(found)}")
     rows = len(next(iter(found.values())))
     if rows != n:
-        raise ValueError(f"{table}: {rows} rows for {n} vectors: give one row a vector, in their order")
+        raise ValueError(
+            f"{table}: {rows} rows for {n} vectors: give one row a vector, in their order"
+        )
     return columns
 
 
 def _column(table: Path, source: str, name: str, values: list[str]) -> NDArray[Any]:
-    """A column as numbers where every value is an integer's own spelling, as text otherwise; seen as truth."""
+    """A column as numbers where every value is an integer's own spelling, as text otherwise; seen
+    as truth.
+    """
     if "" in values:
-        raise ValueError(f"{table}: {source} is empty in row {values.index('')} (the first is row 0)")
+        raise ValueError(
+            f"{table}: {source} is empty in row {values.index('')} (the first is row 0)"
+        )
     if name == "seen":
         words = [value.lower() for value in values]
         for row, word in enumerate(words):
             if word not in _TRUE | _FALSE:
-                raise ValueError(f"{table}: {source} is {values[row]!r} in row {row}: true or false")
+                raise ValueError(
+                    f"{table}: {source} is {values[row]!r} in row {row}: true or false"
+                )
         return np.array([word in _TRUE for word in words])
     if name not in ("item", "path") and all(_is_integer(value) for value in values):
         return np.array(values, np.int64)
@@ -161,4 +184,6 @@ def _column(table: Path, source: str, name: str, values: list[str]) -> NDArray[A
 
 def _is_integer(value: str) -> bool:
     digits = value.removeprefix("-")
-    return digits.isascii() and digits.isdecimal() and len(digits) <= 12 and str(int(value)) == value
+    return (
+        digits.isascii() and digits.isdecimal() and len(digits) <= 12 and str(int(value)) == value
+    )

@@ -14,15 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphreid.cli.options import ResourceOptions
-from graphreid.resources import Resources
 from graphreid.features.features_file import load_columns, load_features
-from graphreid.metrics.evaluation import Report, Rule, evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import METHODS, Cosine, KReciprocal
+from graphreid.methods.persistence import parse, save
+from graphreid.metrics.evaluation import Report, Rule, evaluate
 from graphreid.metrics.open_set import Calibration, PairCounts, Verdicts
 from graphreid.protocols import Learned, Reranker
-from graphreid.methods import METHODS, Cosine, KReciprocal
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.methods.persistence import parse, save
 from graphreid.types import NORMAL, Features, Labels, drop_junk
 
 Images = tuple[Features, Labels]
@@ -35,23 +35,37 @@ def fit(
     *,
     train: Annotated[Path, Parameter(help="features of the images to learn from, with identities")],
     out: Annotated[Path, Parameter(help="the fitted method, a .safetensors file")],
-    validation: Annotated[Path | None, Parameter(help="features of other identities, to choose the best epoch by")] = None,
-    validation_share: Annotated[
-        float | None, Parameter(help="without --validation: the share of train's identities to keep for it; 0.2 if not given")
+    validation: Annotated[
+        Path | None, Parameter(help="features of other identities, to choose the best epoch by")
     ] = None,
-    preset: Annotated[str | None, Parameter(help="a method's settings by name, such as paper")] = None,
+    validation_share: Annotated[
+        float | None,
+        Parameter(
+            help="without --validation: the share of train's identities to keep for it; 0.2 if not "
+            "given"
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, Parameter(help="a method's settings by name, such as paper")
+    ] = None,
     require_gain: Annotated[
-        bool, Parameter(negative="", help="exit with 3 if the method is not better than its input on validation identities")
+        bool,
+        Parameter(
+            negative="",
+            help="exit with 3 if the method is not better than its input on validation identities",
+        ),
     ] = False,
-    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    zero: Annotated[
+        Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")
+    ] = "refuse",
     options: ResourceOptions | None = None,
     **settings: Annotated[str, Parameter(help="an option of the method, such as --layers 6")],
 ) -> int:
     """Fit a method that learns, on embeddings with identities.
 
-    Every option of the method can be given as --OPTION VALUE (`--layers 6 --lam auto`), or within METHOD (`cagcn:layers=6`);
-    `graphreid methods` lists them. After each epoch OUT.partial/ holds a checkpoint: the same command goes on with a fit that
-    was interrupted, to the same result.
+    Every option of the method can be given as --OPTION VALUE (`--layers 6 --lam auto`), or within
+    METHOD (`cagcn:layers=6`); `graphreid methods` lists them. After each epoch OUT.partial/ holds a
+    checkpoint: the same command goes on with a fit that was interrupted, to the same result.
 
     Parameters
     ----------
@@ -60,10 +74,16 @@ def fit(
     """
     chosen = _chosen(method, preset, settings)
     if out.suffix != ".safetensors":
-        raise ValueError(f"--out is {out}: give the file an ending of .safetensors, by which a fitted method is known")
+        raise ValueError(
+            f"--out is {out}: give the file an ending of .safetensors, by which a fitted method is "
+            f"known"
+        )
     learn, held = _images(train, validation, validation_share, chosen, zero)
     if held is None and require_gain:
-        raise ValueError("--require-gain needs validation identities: give --validation, or a --validation-share above 0")
+        raise ValueError(
+            "--require-gain needs validation identities: give --validation, or a "
+            "--validation-share above 0"
+        )
     seen = {str(file): _seen(file) for file in (train, validation) if file is not None}
     partial = out.with_name(f"{out.name}.partial")
     with (options or ResourceOptions()).resources() as resources:
@@ -73,9 +93,12 @@ def fit(
         shutil.rmtree(partial, ignore_errors=True)
         facts = chosen.record_
         print(
-            f"{out}: {facts['images']} images, {facts['identities']} identities, {facts['epochs']} epochs, {facts['seconds']} s"
+            f"{out}: {facts['images']} images, {facts['identities']} identities,"
+            f" {facts['epochs']} epochs in {facts['precision']}, {facts['seconds']} s"
         )
-        return 0 if held is None or _compared(fitted, held, resources) or not require_gain else NO_GAIN
+        return (
+            0 if held is None or _compared(fitted, held, resources) or not require_gain else NO_GAIN
+        )
 
 
 def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
@@ -87,15 +110,29 @@ def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
         raise ValueError(f"{name!r} is no method that learns: choose one of {', '.join(learned)}")
     presets = plain.presets
     if preset is not None and preset not in presets:
-        raise ValueError(f"{name} has no preset {preset!r}: {'it has ' + ', '.join(presets) if presets else 'it has none'}")
-    pairs = [f"{key}={'none' if value is None else value}" for key, value in presets[preset].items()] if preset else []
-    pairs += [*filter(None, given.split(",")), *(f"{key.replace('-', '_')}={value}" for key, value in settings.items())]
+        raise ValueError(
+            f"{name} has no preset {preset!r}: "
+            f"{'it has ' + ', '.join(presets) if presets else 'it has none'}"
+        )
+    pairs = (
+        [f"{key}={'none' if value is None else value}" for key, value in presets[preset].items()]
+        if preset
+        else []
+    )
+    pairs += [
+        *filter(None, given.split(",")),
+        *(f"{key.replace('-', '_')}={value}" for key, value in settings.items()),
+    ]
     last = {pair.partition("=")[0]: pair for pair in pairs}
     return cast(Learned, parse(f"{name}:{','.join(last.values())}"))
 
 
 def _images(
-    train: Path, validation: Path | None, share: float | None, method: Learned, zero: Literal["refuse", "keep"]
+    train: Path,
+    validation: Path | None,
+    share: float | None,
+    method: Learned,
+    zero: Literal["refuse", "keep"],
 ) -> tuple[Images, Images | None]:
     """What to learn from, and what to validate on: another file, or identities of the same one."""
     if validation is not None and share is not None:
@@ -112,7 +149,8 @@ def _images(
     count = round(share * len(names))
     if count < 2 or len(names) - count < 2:
         raise ValueError(
-            f"a validation share of {share:g} of {len(names)} identities is {count}: at least 2 must be on either side"
+            f"a validation share of {share:g} of {len(names)} identities is {count}: at least 2 "
+            f"must be on either side"
         )
     seed = int(getattr(method, "seed", 0))
     kept = generator(seed, 0, 0, 2).permutation(names)[:count]
@@ -121,40 +159,73 @@ def _images(
 
 
 def _seen(file: Path) -> int | None:
-    """How many images are of identities that the embedder was trained on; None where the file does not say."""
+    """How many images are of identities that the embedder was trained on; None where the file does
+    not say.
+    """
     column = load_columns(file).get("seen")
     if column is None:
         return None
     count = int(np.isin(np.char.lower(column.astype(str)), ("true", "1", "1.0")).sum())
     if count:
         print(
-            f"warning: {file}: the embedder was trained on the identities of {count} of {len(column)} images, which are closer"
-            " together than new ones' (graphreid train --holdout-identities 0.25, then embed --split fit)",
+            f"warning: {file}: the embedder was trained on the identities of {count} of "
+            f"{len(column)} images, which are closer"
+            " together than new ones' (graphreid train --holdout-identities 0.25, then embed "
+            "--split fit)",
             file=sys.stderr,
         )
     return count
 
 
 def _compared(method: Reranker, held: Images, resources: Resources) -> bool:
-    """Show the method beside its input and k-reciprocal on validation identities; is it better than its input?"""
+    """Show the method beside its input and k-reciprocal on validation identities; is it better than
+    its input?
+    """
     features, labels = held
-    rows = (("input (cosine)", Cosine()), (str(getattr(method, "name", "method")), method), ("k-reciprocal", KReciprocal()))
-    reports = [evaluate(each, features, Gallery(features), labels, labels, name=name, resources=resources) for name, each in rows]
-    table = Table("validation identities", "mAP", "rank-1", "mAP less the input's", box=SIMPLE_HEAD, pad_edge=False)
+    rows = (
+        ("input (cosine)", Cosine()),
+        (str(getattr(method, "name", "method")), method),
+        ("k-reciprocal", KReciprocal()),
+    )
+    reports = [
+        evaluate(each, features, Gallery(features), labels, labels, name=name, resources=resources)
+        for name, each in rows
+    ]
+    table = Table(
+        "validation identities",
+        "mAP",
+        "rank-1",
+        "mAP less the input's",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for report in reports:
         low, high = report.interval()
-        numbers = f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]", f"{report.cmc(1):.3f}", _gain(report, reports[0])
+        numbers = (
+            f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]",
+            f"{report.cmc(1):.3f}",
+            _gain(report, reports[0]),
+        )
         table.add_row(*map(escape, (report.method, *numbers)))
     (Console() if sys.stdout.isatty() else Console(width=160)).print(table)
-    print(f"{reports[0].queries} queries, each among the other images; same identity and camera removed. Intervals: 95 %.")
+    print(
+        f"{reports[0].queries} queries, each among the other images; same identity and camera "
+        f"removed. Intervals: 95 %."
+    )
     calibration = _calibration(method, held, resources)
     if calibration is not None:
-        print(f"link probabilities: calibration error {calibration.error:.3f}, Brier score {calibration.brier:.3f}")
+        print(
+            f"link probabilities: calibration error {calibration.error:.3f}, Brier score "
+            f"{calibration.brier:.3f}"
+        )
     for line in _said(_facts(method)):
         print(line)
     gained = reports[1].difference(reports[0])[0] > 0
     if not gained:
-        print(f"{reports[1].method} is not better than its input on validation identities: use the input")
+        print(
+            f"{reports[1].method} is not better than its input on validation identities: use the "
+            f"input"
+        )
     return gained
 
 
@@ -168,12 +239,16 @@ def _gain(report: Report, first: Report) -> str:
 def _said(facts: dict[str, Any]) -> Iterator[str]:
     """What else a fit found on validation identities."""
     if "mAP_of_distance" in facts:
-        yield f"mAP by distance: {', '.join(f'{name} {score:.3f}' for name, score in facts['mAP_of_distance'].items())}"
+        scores = facts["mAP_of_distance"].items()
+        yield f"mAP by distance: {', '.join(f'{name} {score:.3f}' for name, score in scores)}"
     if "fa" in facts:
         yield f"mAP of fa-gcn alone: {facts['fa']:.3f}"
     if facts.get("best_lam") == 0:
         own = "fa-gcn" if "fa" in facts else "the input"
-        yield f"the best weight of the predicted distance is lam = 0 on validation identities: {own}'s own order"
+        yield (
+            f"the best weight of the predicted distance is lam = 0 on validation identities: "
+            f"{own}'s own order"
+        )
 
 
 def _facts(method: Reranker) -> dict[str, Any]:

@@ -13,22 +13,33 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphreid.cli.options import ResourceOptions
-from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
-from graphreid.datasets.images import Images
-from graphreid.models import load_embedder, name_of
-from graphreid.extras import require
 from graphreid.atomic_files import whole_file, whole_folder
-from graphreid.store import Answer, Config, PersistentGallery, choose, online, respond, threshold_of, why
-from graphreid.store.summary import facts
+from graphreid.cli.options import ResourceOptions
+from graphreid.datasets.images import Images
+from graphreid.extras import require
+from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
+from graphreid.methods.persistence import parse
+from graphreid.models import load_embedder, name_of
+from graphreid.store import (
+    Answer,
+    Config,
+    PersistentGallery,
+    choose,
+    online,
+    respond,
+    threshold_of,
+    why,
+)
 from graphreid.store.import_export import export as write
 from graphreid.store.import_export import read
+from graphreid.store.summary import facts
 from graphreid.training.run_folder import MODEL, complete, read_config
-from graphreid.methods.persistence import parse
 from graphreid.types import Features, drop_junk
 
 Folder = Annotated[Path, Parameter(help="the gallery's folder")]
-Embedder = Annotated[str | None, Parameter(help="names what made the vectors, where the features file does not say")]
+Embedder = Annotated[
+    str | None, Parameter(help="names what made the vectors, where the features file does not say")
+]
 SHOWN = 5
 """Items that a line names before it says how many more there are."""
 
@@ -37,32 +48,51 @@ def create(
     gallery: Folder,
     /,
     *,
-    features: Annotated[tuple[Path, ...], Parameter(help="features files of the first images", negative="")] = (),
-    width: Annotated[int | None, Parameter(help="entries of a vector, for a gallery that starts empty")] = None,
-    images: Annotated[Path | None, Parameter(help="the folder that the images' paths start from, for thumbnails")] = None,
+    features: Annotated[
+        tuple[Path, ...], Parameter(help="features files of the first images", negative="")
+    ] = (),
+    width: Annotated[
+        int | None, Parameter(help="entries of a vector, for a gallery that starts empty")
+    ] = None,
+    images: Annotated[
+        Path | None, Parameter(help="the folder that the images' paths start from, for thumbnails")
+    ] = None,
     embedder: Embedder = None,
-    metric: Annotated[Literal["cosine", "euclidean"], Parameter(help="what a distance is")] = "cosine",
-    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    metric: Annotated[
+        Literal["cosine", "euclidean"], Parameter(help="what a distance is")
+    ] = "cosine",
+    zero: Annotated[
+        Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")
+    ] = "refuse",
     k: Annotated[int, Parameter(help="neighbours of each image that are always at hand")] = 70,
-    margin: Annotated[int, Parameter(help="neighbours beyond these, so that removing images seldom leaves too few")] = 26,
+    margin: Annotated[
+        int,
+        Parameter(help="neighbours beyond these, so that removing images seldom leaves too few"),
+    ] = 26,
     options: ResourceOptions | None = None,
 ) -> None:
     """Make a gallery on disk.
 
-    It is there whole or not at all. What made the vectors is noted, and vectors that something else made are refused later.
+    It is there whole or not at all. What made the vectors is noted, and vectors that something else
+    made are refused later.
     """
     require("gallery", "a gallery on disk")
     if (width is None) == (not features):
         raise ValueError(
-            "give --features FILE for the first images, or --width for a gallery that starts empty: one of the two"
+            "give --features FILE for the first images, or --width for a gallery that starts "
+            "empty: one of the two"
         )
     if images is not None and not images.is_dir():
-        raise ValueError(f"{images}: no such folder: --images is where the images' paths start from")
+        raise ValueError(
+            f"{images}: no such folder: --images is where the images' paths start from"
+        )
     if features:
         width = load_vectors(features[0], zero=zero).width
         embedder = _made_by(features[0], embedder)
     root = None if images is None else str(images.resolve())
-    config = Config(width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin)
+    config = Config(
+        width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin
+    )
     with (options or ResourceOptions()).resources() as resources, whole_folder(gallery) as made:
         living = PersistentGallery.create(made, config, resources=resources)
         lines = [_added(living, file, embedder) for file in features]
@@ -81,7 +111,8 @@ def add(
 ) -> None:
     """Add the images of features files to a gallery.
 
-    Each file is added whole or not at all, and what a line says is added is on disk. Items must be new.
+    Each file is added whole or not at all, and what a line says is added is on disk. Items must be
+    new.
     """
     living = _opened(gallery)
     for file in features:
@@ -95,7 +126,9 @@ def remove(
     gallery: Folder,
     /,
     *items: Annotated[str, Parameter(help="items to remove")],
-    list_: Annotated[Path | None, Parameter(name="--list", help="a file with an item in each line")] = None,
+    list_: Annotated[
+        Path | None, Parameter(name="--list", help="a file with an item in each line")
+    ] = None,
     options: ResourceOptions | None = None,
 ) -> None:
     """Remove images from a gallery, all or none."""
@@ -116,10 +149,17 @@ class Queries:
     """What is searched for: one of these."""
 
     features: Annotated[Path | None, Parameter(help="a features file")] = None
-    image: Annotated[tuple[Path, ...], Parameter(help="image files, with --model", negative="")] = ()
-    item: Annotated[tuple[str, ...], Parameter(help="items of the gallery, which do not find themselves", negative="")] = ()
+    image: Annotated[
+        tuple[Path, ...], Parameter(help="image files, with --model", negative="")
+    ] = ()
+    item: Annotated[
+        tuple[str, ...],
+        Parameter(help="items of the gallery, which do not find themselves", negative=""),
+    ] = ()
     model: Annotated[Path | None, Parameter(help="the run that made the gallery's vectors")] = None
-    camera: Annotated[str | None, Parameter(help="of the image files, for methods that want one")] = None
+    camera: Annotated[
+        str | None, Parameter(help="of the image files, for methods that want one")
+    ] = None
 
 
 def search(
@@ -127,22 +167,29 @@ def search(
     /,
     *,
     queries: Queries | None = None,
-    method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
+    method: Annotated[
+        str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")
+    ] = "cosine",
     top: Annotated[int, Parameter(help="images to give for each query")] = 10,
     embedder: Embedder = None,
-    json_: Annotated[Path | None, Parameter(name="--json", help="write the answers to a file, all of each")] = None,
+    json_: Annotated[
+        Path | None, Parameter(name="--json", help="write the answers to a file, all of each")
+    ] = None,
     options: ResourceOptions | None = None,
 ) -> None:
     """Search a gallery, each query by itself.
 
-    Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if its first image is beyond.
+    Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if
+    its first image is beyond.
     """
     living, chosen = _opened(gallery), online(parse(method), method)
     threshold = threshold_of(living, chosen)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
         query = _queries(living, snapshot, queries or Queries(), embedder, resources)
-        answers = respond(snapshot, chosen, query, top=top, threshold=threshold, resources=resources)
+        answers = respond(
+            snapshot, chosen, query, top=top, threshold=threshold, resources=resources
+        )
     if json_ is not None:
         content = {
             "method": method,
@@ -157,7 +204,10 @@ def search(
     for answer in answers:
         console.print(_table(answer, named=threshold is not None))
     if threshold is None:
-        print(f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and answers then say who is unknown")
+        print(
+            f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and answers "
+            f"then say who is unknown"
+        )
 
 
 def explain(
@@ -165,13 +215,22 @@ def explain(
     /,
     *,
     queries: Queries | None = None,
-    method: Annotated[str, Parameter(help="METHOD that makes a graph, such as cagcn's file; in its online setting")],
-    top: Annotated[int, Parameter(help="images of the graph to show, those that the method puts first")] = 10,
+    method: Annotated[
+        str,
+        Parameter(help="METHOD that makes a graph, such as cagcn's file; in its online setting"),
+    ],
+    top: Annotated[
+        int, Parameter(help="images of the graph to show, those that the method puts first")
+    ] = 10,
     embedder: Embedder = None,
-    json_: Annotated[Path | None, Parameter(name="--json", help="write the whole graph to a file")] = None,
+    json_: Annotated[
+        Path | None, Parameter(name="--json", help="write the whole graph to a file")
+    ] = None,
     options: ResourceOptions | None = None,
 ) -> None:
-    """Show a method's graph of one query: which images were looked at, who hears whom, ranks before and after."""
+    """Show a method's graph of one query: which images were looked at, who hears whom, ranks before
+    and after.
+    """
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
     living, chosen = _opened(gallery), online(parse(method), method)
@@ -186,11 +245,19 @@ def explain(
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(made.query), title_justify="left")
     for column in ("after", "before", "item", "probability", "heard by the query", "hears most"):
-        table.add_column(column, justify="left" if column in ("item", "hears most") else "right", overflow="fold")
-    loudest = {edge.hears: edge for edge in sorted(made.edges, key=lambda edge: edge.weight) if edge.hears != edge.heard}
+        table.add_column(
+            column, justify="left" if column in ("item", "hears most") else "right", overflow="fold"
+        )
+    loudest = {
+        edge.hears: edge
+        for edge in sorted(made.edges, key=lambda edge: edge.weight)
+        if edge.hears != edge.heard
+    }
     for place in sorted(range(len(made.nodes)), key=lambda place: made.nodes[place].after)[:top]:
         node, edge = made.nodes[place], loudest.get(place)
-        numbers = ["-" if value is None else f"{value:.3f}" for value in (node.probability, node.heard)]
+        numbers = [
+            "-" if value is None else f"{value:.3f}" for value in (node.probability, node.heard)
+        ]
         hears = "-" if edge is None else f"{made.nodes[edge.heard].item} ({edge.weight:.3f})"
         table.add_row(*map(escape, (str(node.after), str(node.before), node.item, *numbers, hears)))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
@@ -209,11 +276,19 @@ def info(
         return
     chosen: list[dict[str, Any]] = known.pop("thresholds")
     for name, value in known.items():
-        print(f"{name.replace('_', ' '):<12} {'-' if value is None else f'{value:,}' if isinstance(value, int) else value}")
-    for each in chosen:
-        rates = f"FPIR {each['false_positive_rate']:.2%}, DIR {each['identification_rate']:.1%} of {each['queries']:,} queries"
         print(
-            f"{'threshold':<12} {each['method']}: {each['score']} {each['threshold']:.4f}; {rates}, {each['images']:,} images"
+            f"{name.replace('_', ' '):<12} "
+            f"{'-' if value is None else f'{value:,}' if isinstance(value, int) else value}"
+        )
+    for each in chosen:
+        rates = (
+            f"FPIR {each['false_positive_rate']:.2%}, DIR {each['identification_rate']:.1%} "
+            f"of "
+            f"{each['queries']:,} queries"
+        )
+        print(
+            f"{'threshold':<12} {each['method']}: {each['score']} {each['threshold']:.4f}; "
+            f"{rates}, {each['images']:,} images"
         )
 
 
@@ -222,31 +297,55 @@ def calibrate(
     /,
     *,
     query: Annotated[Path, Parameter(help="features of labelled queries")],
-    method: Annotated[str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")] = "cosine",
-    fpir: Annotated[float, Parameter(help="false positive identification rate: share of unknown queries that may pass")] = 0.01,
+    method: Annotated[
+        str, Parameter(help="METHOD, as in 'graphreid rerank'; it is used in its online setting")
+    ] = "cosine",
+    fpir: Annotated[
+        float,
+        Parameter(
+            help="false positive identification rate: share of unknown queries that may pass"
+        ),
+    ] = 0.01,
     unknowns: Annotated[
         Literal["given", "removed"],
-        Parameter(help="unknown queries: those whose identity is not in the gallery, or all with their right images hidden"),
+        Parameter(
+            help="unknown queries: those whose identity is not in the gallery, or all with their "
+            "right images hidden"
+        ),
     ] = "given",
     rule: Annotated[
-        Literal["market", "no-camera"], Parameter(help="whether pairs of one camera and identity count")
+        Literal["market", "no-camera"],
+        Parameter(help="whether pairs of one camera and identity count"),
     ] = "market",
     embedder: Embedder = None,
     options: ResourceOptions | None = None,
 ) -> None:
     """Choose the threshold beyond which a query is unknown, for one method, on labelled queries.
 
-    It is the largest at which the first image of at most this share of the unknown queries passes. It holds for a gallery of
+    It is the largest at which the first image of at most this share of the unknown queries passes.
+    It holds for a gallery of
     about this size: the more images there are, the more unknown queries find one that passes.
     """
     living, chosen = _opened(gallery), online(parse(method), method)
     living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
     with (options or ResourceOptions()).resources() as resources:
-        made = choose(living, method, chosen, images, labels, rate=fpir, unknowns=unknowns, rule=rule, resources=resources)
+        made = choose(
+            living,
+            method,
+            chosen,
+            images,
+            labels,
+            rate=fpir,
+            unknowns=unknowns,
+            rule=rule,
+            resources=resources,
+        )
     print(
-        f"{gallery}: {made.score} {made.threshold:.4f} for {method}: {made.false_positive_rate:.2%} of the unknown queries pass,"
-        f" and {made.identification_rate:.1%} of the known ones are identified ({made.queries:,} queries, {made.images:,} images)"
+        f"{gallery}: {made.score} {made.threshold:.4f} for {method}: "
+        f"{made.false_positive_rate:.2%} of the unknown queries pass,"
+        f" and {made.identification_rate:.1%} of the known ones are identified ({made.queries:,} "
+        f"queries, {made.images:,} images)"
     )
 
 
@@ -260,7 +359,10 @@ def export(
     images, left = write(_opened(gallery), out)
     print(f"{out}: {images:,} images")
     if left:
-        print(f"left out, for some images have none, or a features file has no such column: {', '.join(left)}")
+        print(
+            f"left out, for some images have none, or a features file has no such column: "
+            f"{', '.join(left)}"
+        )
 
 
 def _opened(gallery: Path) -> PersistentGallery:
@@ -268,10 +370,15 @@ def _opened(gallery: Path) -> PersistentGallery:
 
 
 def _made_by(file: Path, embedder: str | None) -> str | None:
-    """What made the vectors of a features file: as it says itself, or as the user says where it does not."""
+    """What made the vectors of a features file: as it says itself, or as the user says where it
+    does not.
+    """
     named = load_embedder_name(file)
     if None not in (named, embedder) and named != embedder:
-        raise ValueError(f"{file}: made with {named}, as it says itself, and not with {embedder}: leave --embedder out")
+        raise ValueError(
+            f"{file}: made with {named}, as it says itself, and not with {embedder}: leave "
+            f"--embedder out"
+        )
     return named or embedder
 
 
@@ -279,7 +386,9 @@ def _lines(file: Path) -> list[str]:
     try:
         return [line for line in file.read_text(encoding="utf-8").splitlines() if line]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not text ({error}): give an item in each line, in UTF-8") from None
+        raise ValueError(
+            f"{file}: not text ({error}): give an item in each line, in UTF-8"
+        ) from None
 
 
 def _added(living: PersistentGallery, file: Path, embedder: str | None) -> str:
@@ -289,19 +398,28 @@ def _added(living: PersistentGallery, file: Path, embedder: str | None) -> str:
         living.add(images, texts)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    return f"{file}: added {len(images):,} images" + (f", left out {junk:,} that are junk" if junk else "")
+    return f"{file}: added {len(images):,} images" + (
+        f", left out {junk:,} that are junk" if junk else ""
+    )
 
 
-def _queries(living: PersistentGallery, snapshot: Any, queries: Queries, embedder: str | None, resources: Any) -> Features:
+def _queries(
+    living: PersistentGallery, snapshot: Any, queries: Queries, embedder: str | None, resources: Any
+) -> Features:
     if sum((queries.features is not None, bool(queries.image), bool(queries.item))) != 1:
-        raise ValueError("what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the three")
+        raise ValueError(
+            "what is searched for? Give --features FILE, --image FILE or --item ITEM: one of the "
+            "three"
+        )
     for name, given in (("--model", queries.model), ("--camera", queries.camera)):
         if given is not None and not queries.image:
             raise ValueError(f"{name} is for --image: leave it out")
     if embedder is not None and queries.features is None:
         raise ValueError("--embedder is for --features: leave it out")
     if queries.item:
-        return snapshot.searchable().features.take(np.array([snapshot.row(item) for item in queries.item]))
+        return snapshot.searchable().features.take(
+            np.array([snapshot.row(item) for item in queries.item])
+        )
     if queries.features is not None:
         living.check_embedder(_made_by(queries.features, embedder), str(queries.features))
         return load_vectors(queries.features, zero=living.config.zero)
@@ -309,23 +427,46 @@ def _queries(living: PersistentGallery, snapshot: Any, queries: Queries, embedde
         raise ValueError("--image needs --model RUN, which made the gallery's vectors")
     read_config(queries.model)
     if not complete(queries.model):
-        raise ValueError(f"{queries.model}: its training has not ended: go on with the same 'graphreid train' command")
+        raise ValueError(
+            f"{queries.model}: its training has not ended: go on with the same 'graphreid train' "
+            f"command"
+        )
     network = load_embedder(queries.model / MODEL)
-    living.check_embedder(name_of(queries.model / MODEL, flip=network.flip_average), str(queries.model))
+    living.check_embedder(
+        name_of(queries.model / MODEL, flip=network.flip_average), str(queries.model)
+    )
     camera = None if queries.camera is None else np.full(len(queries.image), queries.camera)
-    return network.embed(Images(queries.image, np.array([f"query {path}" for path in queries.image]), camera), resources=resources)
+    return network.embed(
+        Images(queries.image, np.array([f"query {path}" for path in queries.image]), camera),
+        resources=resources,
+    )
 
 
 def _table(answer: Answer, *, named: bool) -> Table:
     verdict = " [bold]unknown[/bold]" if answer.unknown else ""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{escape(answer.query)}{verdict}", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"{escape(answer.query)}{verdict}",
+        title_justify="left",
+    )
     for column in ("", "item", "identity", "camera"):
         table.add_column(column, overflow="fold")
     linked = any(match.probability is not None for match in answer.matches)
-    for column in ("distance", *(("probability",) if linked else ()), *(("passes",) if named else ())):
+    for column in (
+        "distance",
+        *(("probability",) if linked else ()),
+        *(("passes",) if named else ()),
+    ):
         table.add_column(column, justify="right")
     for place, match in enumerate(answer.matches, 1):
-        cells = [str(place), match.item, match.identity or "-", match.camera or "-", f"{match.distance:.4f}"]
+        cells = [
+            str(place),
+            match.item,
+            match.identity or "-",
+            match.camera or "-",
+            f"{match.distance:.4f}",
+        ]
         cells += [f"{match.probability:.3f}"] if match.probability is not None else []
         cells += ["yes" if match.passes else "no"] if named else []
         table.add_row(*map(escape, cells))

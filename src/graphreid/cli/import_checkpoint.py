@@ -6,47 +6,74 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_folder
 from graphreid.cli.calibrate import digest
 from graphreid.datasets.images import Resample
 from graphreid.datasets.manifest import read_manifest
 from graphreid.models import save_embedder
-from graphreid.models.checkpoints.imported import Imported
-from graphreid.atomic_files import whole_folder
 from graphreid.models.backbones import Matched
-from graphreid.models.checkpoints.filling import fill, read_layout
 from graphreid.models.checkpoints.architectures import Feature, Foreign, Pooling, StemPool
+from graphreid.models.checkpoints.filling import fill, read_layout
+from graphreid.models.checkpoints.imported import Imported
 from graphreid.models.checkpoints.parameter_names import Reading
 from graphreid.models.checkpoints.tensors import read_state
-from graphreid.training.run_folder import MODEL, Identities, begin, split_identities
 from graphreid.seeding import seeded
+from graphreid.training.run_folder import MODEL, Identities, begin, split_identities
 
 _LISTED = 20
 """Names of a kind that are printed."""
 
 
 def import_checkpoint(
-    file: Annotated[Path, Parameter(help="the checkpoint, .pth, .pth.tar or .safetensors; nothing in it is run")],
+    file: Annotated[
+        Path, Parameter(help="the checkpoint, .pth, .pth.tar or .safetensors; nothing in it is run")
+    ],
     /,
     *,
-    layout: Annotated[Literal["bot", "torchreid", "fast-reid", "layumi"], Parameter(help="the toolkit that wrote it")],
+    layout: Annotated[
+        Literal["bot", "torchreid", "fast-reid", "layumi"],
+        Parameter(help="the toolkit that wrote it"),
+    ],
     out: Annotated[Path, Parameter(help="the run's new folder")],
     height: Annotated[int | None, Parameter(help="of the images, if not the toolkit's 256")] = None,
     width: Annotated[int | None, Parameter(help="of the images, if not the toolkit's 128")] = None,
-    last_stride: Annotated[Literal[1, 2] | None, Parameter(help="of the ResNet's last stage, if not the toolkit's")] = None,
-    stem_relu: Annotated[bool | None, Parameter(help="whether a ReLU follows the stem, if not as in the toolkit")] = None,
-    stem_pool: Annotated[StemPool | None, Parameter(help="the stem's max-pooling, if not the toolkit's")] = None,
-    pooling: Annotated[Pooling | None, Parameter(help="of the last maps, where the file does not say it")] = None,
-    gem_power: Annotated[float | None, Parameter(help="of --pooling gem, where the file has none")] = None,
-    feature: Annotated[Feature | None, Parameter(help="the vector after the neck, or the pooled one before it")] = None,
-    resample: Annotated[Resample | None, Parameter(help="how images are resized, if not as in the toolkit")] = None,
-    flip: Annotated[bool | None, Parameter(help="average with the mirror image's vector, if not as the toolkit does")] = None,
-    trained_on: Annotated[Path | None, Parameter(help="the data folder whose train split it was trained on")] = None,
-    allow_partial: Annotated[bool, Parameter(negative="", help="take it although not all weights match")] = False,
+    last_stride: Annotated[
+        Literal[1, 2] | None, Parameter(help="of the ResNet's last stage, if not the toolkit's")
+    ] = None,
+    stem_relu: Annotated[
+        bool | None, Parameter(help="whether a ReLU follows the stem, if not as in the toolkit")
+    ] = None,
+    stem_pool: Annotated[
+        StemPool | None, Parameter(help="the stem's max-pooling, if not the toolkit's")
+    ] = None,
+    pooling: Annotated[
+        Pooling | None, Parameter(help="of the last maps, where the file does not say it")
+    ] = None,
+    gem_power: Annotated[
+        float | None, Parameter(help="of --pooling gem, where the file has none")
+    ] = None,
+    feature: Annotated[
+        Feature | None, Parameter(help="the vector after the neck, or the pooled one before it")
+    ] = None,
+    resample: Annotated[
+        Resample | None, Parameter(help="how images are resized, if not as in the toolkit")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        Parameter(help="average with the mirror image's vector, if not as the toolkit does"),
+    ] = None,
+    trained_on: Annotated[
+        Path | None, Parameter(help="the data folder whose train split it was trained on")
+    ] = None,
+    allow_partial: Annotated[
+        bool, Parameter(negative="", help="take it although not all weights match")
+    ] = False,
 ) -> None:
     """Make a run of another toolkit's checkpoint, for 'graphreid embed'.
 
-    It says which names matched and which did not; a partial match is an error unless it is allowed. What the file cannot
-    say, such as the size of the images, is taken as the toolkit has it by default, and printed.
+    It says which names matched and which did not; a partial match is an error unless it is allowed.
+    What the file cannot say, such as the size of the images, is taken as the toolkit has it by
+    default, and printed.
     """
     given = {
         "height": height,
@@ -64,21 +91,35 @@ def import_checkpoint(
         raise ValueError("the size of the images needs both --height and --width")
     if gem_power is not None and not gem_power > 0:
         raise ValueError(f"--gem-power is {gem_power}: it must be positive")
-    identities = Identities((), (), (), held_out=False) if trained_on is None else _trained_on(trained_on)
+    identities = (
+        Identities((), (), (), held_out=False) if trained_on is None else _trained_on(trained_on)
+    )
     state = read_state(file)
     try:
         reading = read_layout(layout, state, changes)
         with seeded(0):  # only what a partial match leaves is random
             network = Foreign(reading.anatomy)
-        matched = fill(network, reading, state, allow_partial=allow_partial, told=lambda match: _report(file, reading, match))
+        matched = fill(
+            network,
+            reading,
+            state,
+            allow_partial=allow_partial,
+            told=lambda match: _report(file, reading, match),
+        )
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    embedder = Imported(**vars(reading.anatomy), flip_average=layout == "layumi" if flip is None else flip).adopt(network)
+    embedder = Imported(
+        **vars(reading.anatomy), flip_average=layout == "layumi" if flip is None else flip
+    ).adopt(network)
     config: dict[str, Any] = {
         "embedder": "imported",
         "title": reading.title,
         "source": {"file": file.name, "digest": digest(file)},
-        "matched": {"loaded": len(matched.loaded), "missing": list(matched.missing), "unused": list(matched.unused)},
+        "matched": {
+            "loaded": len(matched.loaded),
+            "missing": list(matched.missing),
+            "unused": list(matched.unused),
+        },
         "assumed": dict(reading.assumed),
         "fields": embedder.fields(),
     }
@@ -86,17 +127,28 @@ def import_checkpoint(
         begin(folder, config, identities)
         save_embedder(embedder, folder / MODEL)
     if trained_on is None:
-        print("whom it was trained on is not known, so 'embed' marks nobody as seen (--trained-on DATA)")
+        print(
+            "whom it was trained on is not known, so 'embed' marks nobody as seen (--trained-on "
+            "DATA)"
+        )
     print(f"{out}: complete; {network.neck.num_features} entries a vector")
 
 
 def _report(file: Path, reading: Reading, matched: Matched) -> None:
     print(f"{file}: {reading.title}")
     parts = Counter(name.partition(".")[0] for name in matched.loaded)
-    print(f"matched: {len(matched.loaded)} ({', '.join(f'{part} {count}' for part, count in parts.items()) or 'nothing'})")
-    beginnings = ", ".join(f"{beginning}*" if beginning.endswith(".") else beginning for beginning in reading.dropped)
+    print(
+        f"matched: {len(matched.loaded)} "
+        f"({', '.join(f'{part} {count}' for part, count in parts.items()) or 'nothing'})"
+    )
+    beginnings = ", ".join(
+        f"{beginning}*" if beginning.endswith(".") else beginning for beginning in reading.dropped
+    )
     print(f"not needed for vectors: {beginnings or 'nothing'}")
-    for what, names in (("missing in the file", matched.missing), ("of no use in the network", matched.unused)):
+    for what, names in (
+        ("missing in the file", matched.missing),
+        ("of no use in the network", matched.unused),
+    ):
         print(f"{what}: {len(names) or 'nothing'}")
         for name in names[:_LISTED]:
             print(f"  {name}")

@@ -10,15 +10,25 @@ from graphreid.methods.persistence import options
 
 
 def methods() -> None:
-    """Every re-ranking method: its settings, what it starts from, whether it uses cameras, and its options with defaults."""
-    table = Table("method", "settings (first: default)", "starts from", "camera", title="METHOD = NAME[:key=value,…]")
+    """Every re-ranking method: its settings, what it starts from, whether it uses cameras, and its
+    options with defaults.
+    """
+    table = Table(
+        "method",
+        "settings (first: default)",
+        "starts from",
+        "camera",
+        title="METHOD = NAME[:key=value,…]",
+    )
     # a value that is cut can't be given back
     table.add_column("options", overflow="fold")
     for name, kind in METHODS.items():
         default = kind().setting
         settings = [default, *sorted(kind.settings - {default})]
         given = ", ".join(f"{key}={value}" for key, value in options(kind).items())
-        table.add_row(name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-")
+        table.add_row(
+            name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-"
+        )
     # a pipe has no width: don't wrap to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)

@@ -1,4 +1,6 @@
-"""`graphreid papers list`, `show`, `claims`, `runs` and `pages`: what can be made, and what was made."""
+"""`graphreid papers list`, `show`, `claims`, `runs` and `pages`: what can be made, and what was
+made.
+"""
 
 import sys
 from collections.abc import Mapping

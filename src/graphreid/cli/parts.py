@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from graphreid.atomic_files import writable
 from graphreid.datasets.manifest import read_manifest
-from graphreid.synthetic.ground_truth import FOLDER, overlap, read_truth
+from graphreid.extras import require
 from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG, LABELS
-from graphreid.extras import require
-from graphreid.atomic_files import writable
 from graphreid.report import part_pictures as pictures
+from graphreid.synthetic.ground_truth import FOLDER, overlap, read_truth
 from graphreid.training.run_folder import MODEL, complete, read_config
 
 
@@ -23,10 +23,11 @@ def parts(
     out: Annotated[Path, Parameter(help="the page, one HTML file")],
     images: Annotated[int, Parameter(help="how many images to show, one an identity")] = 12,
 ) -> None:
-    """Show what a run with parts sees in images: foreground, parts, the graph among them, and how they came about.
+    """Show what a run with parts sees in images: foreground, parts, the graph among them, and how
+    they came about.
 
-    Where the data folder has part masks (as 'graphreid data render' writes them), of as many parts, it also prints how far
-    foreground and parts meet them.
+    Where the data folder has part masks (as 'graphreid data render' writes them), of as many parts,
+    it also prints how far foreground and parts meet them.
     """
     require("report", "a page")
     writable(out)
@@ -34,7 +35,9 @@ def parts(
     if images < 1:
         raise ValueError(f"--images is {images}: it must be at least 1")
     if not complete(run):
-        raise ValueError(f"{run}: its training has not ended: go on with the same 'graphreid train' command")
+        raise ValueError(
+            f"{run}: its training has not ended: go on with the same 'graphreid train' command"
+        )
     embedder = load_embedder(run / MODEL)
     if not isinstance(embedder, ICG) or not embedder.clustering:
         raise ValueError(f"{run}: its network has no parts: train with --model icg")
@@ -54,17 +57,37 @@ def parts(
         ),
     ]
     if views.matrix is not None:
-        drawn.append(("Graphs", "How much parts hear of each other, in each image.", pictures.draw_matrices(views)))
-    drawn.append(("Development", "Clusters after so many epochs.", pictures.draw_development(views.pixels, over)))
+        drawn.append(
+            (
+                "Graphs",
+                "How much parts hear of each other, in each image.",
+                pictures.draw_matrices(views),
+            )
+        )
+    drawn.append(
+        (
+            "Development",
+            "Clusters after so many epochs.",
+            pictures.draw_development(views.pixels, over),
+        )
+    )
     if (data / FOLDER).is_dir() and embedder.parts != len(pictures.NAMES):
-        print(f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network {embedder.parts - 1}: they are not compared")
+        print(
+            f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network "
+            f"{embedder.parts - 1}: they are not compared"
+        )
     elif (data / FOLDER).is_dir():
         labels, items = found[max(found)]
         mask = read_truth(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
         drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
         values = overlap(labels, mask)
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True))
+        shown = ", ".join(
+            f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True)
+        )
         print(f"intersection over union of the clusters after {max(found)} epochs: {shown}")
     pictures.write_page(out, f"Parts of {run.name}", drawn)
-    print(f"{out}: {out.stat().st_size / 2**20:.1f} MB, open it in any browser; clusters by epoch are in {run / LABELS}")
+    print(
+        f"{out}: {out.stat().st_size / 2**20:.1f} MB, open it in any browser; clusters by epoch "
+        f"are in {run / LABELS}"
+    )

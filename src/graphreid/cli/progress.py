@@ -19,7 +19,9 @@ from graphreid.resources import Progress as Callback
 
 @contextmanager
 def progress() -> Generator[Callback]:
-    """A callback for `Resources(progress=...)` that draws a bar a task on standard error, and nothing where that is a file."""
+    """A callback for `Resources(progress=...)` that draws a bar a task on standard error, and
+    nothing where that is a file.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from graphreid.resources import Resources
-from graphreid.features.features_file import load_columns
-from graphreid.metrics.evaluation import Report
-from graphreid.extras import require
 from graphreid.atomic_files import writable
+from graphreid.extras import require
+from graphreid.features.features_file import load_columns
 from graphreid.gallery import Gallery
+from graphreid.metrics.evaluation import Report
 from graphreid.protocols import Reranker
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels, Text, codes
 
 
@@ -22,12 +22,20 @@ from graphreid.types import Features, Labels, Text, codes
 class ReportOptions:
     """A page for people beside the numbers."""
 
-    report: Annotated[Path | None, Parameter(help="write a page with ranked lists, distances and cameras: one HTML file")] = (
-        None
-    )
-    data: Annotated[Path | None, Parameter(help="the page's pictures: a data folder, by the items of its manifest")] = None
+    report: Annotated[
+        Path | None,
+        Parameter(help="write a page with ranked lists, distances and cameras: one HTML file"),
+    ] = None
+    data: Annotated[
+        Path | None,
+        Parameter(help="the page's pictures: a data folder, by the items of its manifest"),
+    ] = None
     images: Annotated[
-        Path | None, Parameter(help="the page's pictures: the folder that the features' paths (or else items) start from")
+        Path | None,
+        Parameter(
+            help="the page's pictures: the folder that the features' paths (or else items) start "
+            "from"
+        ),
     ] = None
     title: Annotated[str | None, Parameter(help="the page's title")] = None
 
@@ -35,12 +43,17 @@ class ReportOptions:
         """Refuse before the work what can't end well.
 
         Raises:
-            ValueError: pictures without a page, two sources of pictures, packages that are missing, or no place to write to.
+            ValueError: pictures without a page, two sources of pictures, packages that are missing,
+                or no place to write to.
         """
         if self.report is None:
-            raise ValueError("--data, --images and --title are for a page: add --report FILE, or leave them out")
+            raise ValueError(
+                "--data, --images and --title are for a page: add --report FILE, or leave them out"
+            )
         if self.data is not None and self.images is not None:
-            raise ValueError("--data and --images both say where the pictures are: give one of them")
+            raise ValueError(
+                "--data and --images both say where the pictures are: give one of them"
+            )
         require("report", "a report")
         writable(self.report)
 
@@ -75,7 +88,8 @@ class Sources:
 
 
 def sources(options: ReportOptions, files: Mapping[Path, Text], *, junk: int = 0) -> Sources:
-    """Read the columns of features files, whose items (of all rows) are given; `junk` of the rows were dropped.
+    """Read the columns of features files, whose items (of all rows) are given; `junk` of the rows
+    were dropped.
 
     Raises:
         ValueError: pictures are wanted, and not one item has a file.
@@ -127,10 +141,14 @@ def write(
         facts=known.facts,
         resources=resources,
     )
-    print(f"{options.report}: {options.report.stat().st_size / 2**20:.1f} MB, open it in any browser")
+    print(
+        f"{options.report}: {options.report.stat().st_size / 2**20:.1f} MB, open it in any browser"
+    )
 
 
-def _files(options: ReportOptions, items: Sequence[str], paths: Mapping[str, str]) -> dict[str, Path] | None:
+def _files(
+    options: ReportOptions, items: Sequence[str], paths: Mapping[str, str]
+) -> dict[str, Path] | None:
     """The image file of each item that has one, None where no pictures are wanted.
 
     Raises:
@@ -144,13 +162,17 @@ def _files(options: ReportOptions, items: Sequence[str], paths: Mapping[str, str
         rows = zip(manifest.item.tolist(), manifest.path.tolist(), strict=True)
         files = {item: manifest.root / path for item, path in rows if item in wanted}
         if not files:
-            raise ValueError(f"{options.data}: none of the items, such as {items[0]!r}, is in its manifest: give --images")
+            raise ValueError(
+                f"{options.data}: none of the items, such as {items[0]!r}, is in its manifest: "
+                f"give --images"
+            )
         return files
     if options.images is None:
         return None
     files = {item: options.images / paths.get(item, item) for item in items}
     if not any(file.is_file() for file in files.values()):
         raise ValueError(
-            f"{options.images}: no image is there, such as {files[items[0]]}: give the folder the paths start from"
+            f"{options.images}: no image is there, such as {files[items[0]]}: give the folder the "
+            f"paths start from"
         )
     return files

@@ -13,12 +13,11 @@ from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
 from graphreid.cli.embedding import Embedding, Training, embedded
 from graphreid.cli.options import ResourceOptions
-from graphreid.kernels import rank_counts as counting
-from graphreid.kernels import neighbor_sets as jaccard
-from graphreid.kernels import pair_distances as pairs
 from graphreid.datasets.manifest import NAME
 from graphreid.datasets.published import SETS
-from graphreid.synthetic.ground_truth import FOLDER as TRUTH
+from graphreid.kernels import neighbor_sets as jaccard
+from graphreid.kernels import pair_distances as pairs
+from graphreid.kernels import rank_counts as counting
 from graphreid.metrics.evaluation import RULES
 from graphreid.papers import figures
 from graphreid.papers.fits import Setup
@@ -27,6 +26,7 @@ from graphreid.papers.pages import Draw, publish, write_indexes
 from graphreid.papers.paper import MASKS, Table, Value, select
 from graphreid.papers.runner import Result, run_table, run_trained_table
 from graphreid.papers.store import Store
+from graphreid.synthetic.ground_truth import FOLDER as TRUTH
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -39,7 +39,8 @@ def reproduce(
     data: Annotated[
         Path | None,
         Parameter(
-            help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data folder with images"
+            help="a folder with fit.npz, validation.npz, query.npz and gallery.npz; or a data "
+            "folder with images"
         ),
     ] = None,
     name: Annotated[
@@ -83,16 +84,17 @@ def reproduce(
 ) -> None:
     """Make the papers' tables and figures on your data, their numbers and ours side by side.
 
-    Methods are fitted on the fit identities, settings are chosen on the validation identities, and both
-    are kept away from the embedder and from the test. Every run is kept: interrupted, the same command
-    goes on.
+    Methods are fitted on the fit identities, settings are chosen on the validation identities, and
+    both are kept away from the embedder and from the test. Every run is kept: interrupted, the same
+    command goes on.
     """
     if not ids:
         raise ValueError("no table was named: 'graphreid papers list' shows all of them")
     tables = select(ids)
     if data is None:
         raise ValueError(
-            "--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, or a data folder"
+            "--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, "
+            "or a data folder"
         )
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}: it must be at least 1")
@@ -113,7 +115,8 @@ def reproduce(
             inputs = load_inputs(where, name)
             if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
                 raise ValueError(
-                    f"{where}: the features files name no images (column path): leave --pictures out"
+                    f"{where}: the features files name no images (column path): leave --pictures "
+                    f"out"
                 )
             return Setup(inputs, work, results, RULES[rule], resources, given, preset, base, seed)
 
@@ -137,7 +140,10 @@ def _possible(tables: Sequence[Table], data: Path) -> list[Table]:
     for table in tables:
         lacking = ""
         if table.trains and not (data / NAME).is_file():
-            lacking = f"these rows train their own networks, from images, and {data} is no data folder ({NAME})"
+            lacking = (
+                f"these rows train their own networks, from images, and {data} is no data "
+                f"folder ({NAME})"
+            )
         elif table.needs == MASKS and not (data / TRUTH).is_dir():
             lacking = (
                 f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
@@ -209,7 +215,9 @@ def _command(
     rule: str,
     embedding: Embedding,
 ) -> str:
-    """What makes a page again. Embeddings that rows share say in their provenance how they were made."""
+    """What makes a page again. Embeddings that rows share say in their provenance how they were
+    made.
+    """
     words = [
         "graphreid",
         "papers",

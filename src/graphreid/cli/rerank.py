@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import numpy as np
 from cyclopts import Parameter
 
+from graphreid.atomic_files import whole_file
 from graphreid.cli.options import ResourceOptions
 from graphreid.features.features_file import load_vectors, same_embedder
-from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.ranking import rank
 from graphreid.methods.persistence import parse
+from graphreid.ranking import rank
 
 
 def rerank(
@@ -21,13 +21,16 @@ def rerank(
     gallery: Annotated[Path, Parameter(help="features of the gallery")],
     out: Annotated[Path, Parameter(help="the ranking, an .npz file")],
     top: Annotated[int, Parameter(help="gallery images to keep for each query")] = 100,
-    zero: Annotated[Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")] = "refuse",
+    zero: Annotated[
+        Literal["refuse", "keep"], Parameter(help="what to do with a vector of zeros")
+    ] = "refuse",
     options: ResourceOptions | None = None,
 ) -> None:
     """Rank a gallery for each query. No labels are needed, and none that the files hold are used.
 
-    The file has `order` (int32, rows of the gallery file, -1 where there is none), `distance` (ascending) and, where the method
-    gives one, `probability`; `query_item` and `gallery_item` name the rows; `method` and `setting` say what made it.
+    The file has `order` (int32, rows of the gallery file, -1 where there is none), `distance`
+    (ascending) and, where the method gives one, `probability`; `query_item` and `gallery_item` name
+    the rows; `method` and `setting` say what made it.
 
     Parameters
     ----------
@@ -51,4 +54,7 @@ def rerank(
             columns["probability"] = ranking.probability
         with temporary.open("wb") as file:
             np.savez(file, **columns)  # pyright: ignore[reportArgumentType]  # numpy types every keyword as allow_pickle
-    print(f"{out}: first {ranking.order.shape[1]} of {len(images)} images for {len(queries)} queries, {method}, {chosen.setting}")
+    print(
+        f"{out}: first {ranking.order.shape[1]} of {len(images)} images for {len(queries)} "
+        f"queries, {method}, {chosen.setting}"
+    )

@@ -10,61 +10,102 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 from cyclopts import Parameter
 
-from graphreid.training import processes
 from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.manifest import Manifest, read_manifest
+from graphreid.methods.hrnet.method import HRNet
+from graphreid.methods.hrnet.relations import RelationObjective
+from graphreid.methods.parts import Parts
+from graphreid.methods.persistence import options as options_of
+from graphreid.methods.persistence import parse, save
 from graphreid.models import build, save_embedder
 from graphreid.models.bot import PRESETS, BoT
 from graphreid.models.hrnet import FILE, GRAPHS, OWN, SETTINGS
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
-from graphreid.methods.hrnet.relations import RelationObjective
-from graphreid.methods.hrnet.method import HRNet
-from graphreid.methods.parts import Parts
-from graphreid.training.run_folder import LOG, MODEL, PARTS, Identities, begin, complete, split_identities, taken_back
-from graphreid.methods.persistence import options as options_of
-from graphreid.methods.persistence import parse, save
+from graphreid.training import processes
+from graphreid.training.run_folder import (
+    LOG,
+    MODEL,
+    PARTS,
+    Identities,
+    begin,
+    complete,
+    split_identities,
+    taken_back,
+)
 
 
 def train(
     *,
     data: Annotated[Path, Parameter(help="the data folder; its train split is used")],
-    out: Annotated[Path, Parameter(help="the run's folder; one that was interrupted is gone on with")],
+    out: Annotated[
+        Path, Parameter(help="the run's folder; one that was interrupted is gone on with")
+    ],
     model: Annotated[
         Literal["bot", "icg", "hrnet"],
-        Parameter(help="what to train; icg adds parts to bot, and hrnet the graphs of the re-ranker hrnet"),
+        Parameter(
+            help="what to train; icg adds parts to bot, and hrnet the graphs of the re-ranker hrnet"
+        ),
     ] = "bot",
     preset: Annotated[
         Literal["small", "paper", "ffgnn", "hrnet"],
-        Parameter(help="settings: small (minutes on a CPU), or a paper's (they want a GPU and ImageNet weights)"),
+        Parameter(
+            help="settings: small (minutes on a CPU), or a paper's (they want a GPU and ImageNet "
+            "weights)"
+        ),
     ] = "small",
     holdout_identities: Annotated[
-        float, Parameter(help="share of the identities to keep away, for a re-ranker's fit and validation")
+        float,
+        Parameter(
+            help="share of the identities to keep away, for a re-ranker's fit and validation"
+        ),
     ] = 0.0,
     seed: Annotated[int, Parameter(help="of all that is random")] = 0,
     epochs: Annotated[int | None, Parameter(help="in place of the preset's")] = None,
     flip: Annotated[
-        bool, Parameter(help="mirror images in training, and average both in the vectors; wrong for characters and text")
+        bool,
+        Parameter(
+            help="mirror images in training, and average both in the vectors; wrong for characters "
+            "and text"
+        ),
     ] = True,
-    weights: Annotated[Path | None, Parameter(help="the backbone's first weights, .safetensors or .pth")] = None,
-    allow_partial: Annotated[bool, Parameter(negative="", help="take such weights although not all match")] = False,
+    weights: Annotated[
+        Path | None, Parameter(help="the backbone's first weights, .safetensors or .pth")
+    ] = None,
+    allow_partial: Annotated[
+        bool, Parameter(negative="", help="take such weights although not all match")
+    ] = False,
     set_: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", negative="", help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]"),
+        Parameter(
+            name="--set",
+            negative="",
+            help="any other setting, KEY=VALUE, such as rate=1e-3 or milestones=[30,50]",
+        ),
     ] = (),
-    on_error: Annotated[Literal["stop", "skip"], Parameter(help="at an image that can't be read")] = "stop",
+    on_error: Annotated[
+        Literal["stop", "skip"], Parameter(help="at an image that can't be read")
+    ] = "stop",
     options: ResourceOptions | None = None,
 ) -> None:
     """Train an embedder on a data folder's train split.
 
-    RUN gets config.json, identities.json (who was trained on, who was kept away), model.safetensors, checkpoint/ and log.jsonl
-    (a line an epoch), and with --model hrnet the re-ranker hrnet.safetensors, whose options --set takes too; with --model icg
-    labels/, the parts that training found, and parts.safetensors, the distance that goes with its vectors. The same command
-    goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
+    RUN gets config.json, identities.json (who was trained on, who was kept away),
+    model.safetensors, checkpoint/ and log.jsonl (a line an epoch), and with --model hrnet the
+    re-ranker hrnet.safetensors, whose options --set takes too; with --model icg labels/, the parts
+    that training found, and parts.safetensors, the distance that goes with its vectors. The same
+    command goes on with a run that was interrupted, to the same weights; it loses at most an epoch.
     """
     changes = _preset(model, preset)
-    graphs, given = _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
-    changes |= given | {"seed": seed} | ({} if epochs is None else {"epochs": epochs}) | ({} if flip else _STILL)
+    graphs, given = (
+        _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
+    )
+    changes |= (
+        given
+        | {"seed": seed}
+        | ({} if epochs is None else {"epochs": epochs})
+        | ({} if flip else _STILL)
+    )
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
     embedder = build("icg" if model == "icg" else "bot", changes)
@@ -89,8 +130,14 @@ def train(
         _say(f"{out}: complete; nothing to do")
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
-    _say(f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of {len(identities.backbone)} identities")
-    with taken_back(out, new=processes.first() and not resumed), (options or ResourceOptions()).resources() as resources:
+    _say(
+        f"{out}: {'going on' if resumed else 'training'}, {len(rows)} images of "
+        f"{len(identities.backbone)} identities"
+    )
+    with (
+        taken_back(out, new=processes.first() and not resumed),
+        (options or ResourceOptions()).resources() as resources,
+    ):
         embedder.fit(
             manifest.images(rows),
             manifest.labels(rows),
@@ -131,15 +178,24 @@ def _known() -> list[str]:
 
 
 def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
-    """The re-ranker that is trained along, and what is left of the settings; of a name that both have it is the network's."""
+    """The re-ranker that is trained along, and what is left of the settings; of a name that both
+    have it is the network's.
+    """
     both = {entry.name for entry in dataclasses.fields(BoT)}
     own = {key: value for key, value in given.items() if key in _known() and key not in both}
     name = GRAPHS[preset]
-    changes = {} if name is None else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
-    text = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in (changes | own).items()
+    changes = (
+        {}
+        if name is None
+        else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
     )
-    return cast(HRNet, parse(f"hrnet:{text}")), {key: value for key, value in given.items() if key not in own}
+    text = ",".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in (changes | own).items()
+    )
+    return cast(HRNet, parse(f"hrnet:{text}")), {
+        key: value for key, value in given.items() if key not in own
+    }
 
 
 def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:
@@ -152,6 +208,7 @@ def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, fil
         "identities": len(identities.backbone),
         "epochs": len(history),
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
+        "precision": embedder.trained_in_,
         "with_the_embedder": True,
     }
     save(graphs, file)
@@ -190,5 +247,12 @@ def _closing(embedder: BoT, out: Path) -> str:
     if embedder.skipped_:
         _say(f"{embedder.skipped_} images could not be read and were left out")
     seconds = sum(record["seconds"] for record in history)
-    images = sum(record["batches"] for record in history) * embedder.batch_identities * embedder.batch_images
-    return f"{out}: {len(history)} epochs in {seconds:.0f} s, {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"
+    images = (
+        sum(record["batches"] for record in history)
+        * embedder.batch_identities
+        * embedder.batch_images
+    )
+    return (
+        f"{out}: {len(history)} epochs in {seconds:.0f} s in {embedder.trained_in_},"
+        f" {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"
+    )

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import verify
 from graphreid.datasets.manifest import SPLITS, Manifest
+from graphreid.resources import Resources
 
 _BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class SplitCount:
-    """What a split holds: images of which role, identities (of normal images), cameras (None where there are none)."""
+    """What a split holds: images of which role, identities (of normal images), cameras (None where
+    there are none).
+    """
 
     split: str
     images: int
@@ -38,12 +40,13 @@ class Findings:
         missing: paths without a file.
         unreadable: a line for each file that is no image, with its path.
         leaked: identities that stand both in train and in test.
-        duplicates: groups of images with the same bytes, of one identity and not across train and test.
+        duplicates: groups of images with the same bytes, of one identity and not across train and
+            test.
         duplicates_across_identities: groups of the same bytes under more than one identity.
         duplicates_across_parts: groups of the same bytes in train and in test.
         absent: queries whose identity has no other image in the gallery.
-        same_camera: queries whose identity's gallery images are all from the query's own camera: with the rule that
-            removes those none is left.
+        same_camera: queries whose identity's gallery images are all from the query's own camera:
+            with the rule that removes those none is left.
         one_camera: identities that one camera saw only; empty where there are no cameras.
     """
 
@@ -60,7 +63,9 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether it can be trained and tested on: no file is missing or unreadable, no identity in train and test."""
+        """Whether it can be trained and tested on: no file is missing or unreadable, no identity in
+        train and test.
+        """
         return not (self.missing or self.unreadable or self.leaked)
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,18 +92,28 @@ def check(manifest: Manifest, *, resources: Resources = Resources()) -> Findings
             same.setdefault(result, []).append(row)
     groups = [np.array(rows) for rows in same.values() if len(rows) > 1]
     train = manifest.split == "train"
-    across_identities = _groups(manifest, groups, lambda rows: len(set(manifest.identity[rows].tolist())) > 1)
+    across_identities = _groups(
+        manifest, groups, lambda rows: len(set(manifest.identity[rows].tolist())) > 1
+    )
     across_parts = _groups(manifest, groups, lambda rows: len(set(train[rows].tolist())) > 1)
-    plain = set(_groups(manifest, groups, lambda _: True)) - set(across_identities) - set(across_parts)
+    plain = (
+        set(_groups(manifest, groups, lambda _: True)) - set(across_identities) - set(across_parts)
+    )
     absent, same_camera = _without_positive(manifest)
     normal = manifest.role == "normal"
-    leaked = set(manifest.identity[train & normal].tolist()) & set(manifest.identity[~train & normal].tolist())
+    leaked = set(manifest.identity[train & normal].tolist()) & set(
+        manifest.identity[~train & normal].tolist()
+    )
     return Findings(
-        splits=tuple(_count(manifest, split) for split in SPLITS if (manifest.split == split).any()),
+        splits=tuple(
+            _count(manifest, split) for split in SPLITS if (manifest.split == split).any()
+        ),
         missing=tuple(missing),
         unreadable=tuple(unreadable),
         leaked=tuple(sorted(leaked)),
-        duplicates=tuple(group for group in _groups(manifest, groups, lambda _: True) if group in plain),
+        duplicates=tuple(
+            group for group in _groups(manifest, groups, lambda _: True) if group in plain
+        ),
         duplicates_across_identities=across_identities,
         duplicates_across_parts=across_parts,
         absent=tuple(manifest.item[absent].tolist()),
@@ -108,7 +123,9 @@ def check(manifest: Manifest, *, resources: Resources = Resources()) -> Findings
 
 
 def _files(manifest: Manifest, resources: Resources) -> Iterator[bytes | str | None]:
-    """For each image the hash of its bytes; or what is wrong with it; or None where there is no file."""
+    """For each image the hash of its bytes; or what is wrong with it; or None where there is no
+    file.
+    """
 
     def look(path: str) -> bytes | str | None:
         file = manifest.root / path
@@ -140,16 +157,21 @@ def _groups(
 
 
 def _without_positive(manifest: Manifest) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the queries that cannot be found: no other image of the identity, or none from another camera.
+    """Rows of the queries that cannot be found: no other image of the identity, or none from
+    another camera.
 
-    The standard rule: junk and distractors are no positives, nor is the query itself; where there are cameras, gallery
+    The standard rule: junk and distractors are no positives, nor is the query itself; where there
+    are cameras, gallery
     images of the query's identity and camera are removed.
     """
     normal = manifest.role == "normal"
     queries = np.flatnonzero(np.isin(manifest.split, ("query", "query+gallery")) & normal)
     gallery = np.isin(manifest.split, ("gallery", "query+gallery")) & normal
     identity = np.unique(manifest.identity, return_inverse=True)[1]
-    others = np.bincount(identity[gallery], minlength=len(manifest))[identity[queries]] - gallery[queries]
+    others = (
+        np.bincount(identity[gallery], minlength=len(manifest))[identity[queries]]
+        - gallery[queries]
+    )
     absent = others == 0
     if manifest.camera is None:
         return queries[absent], queries[:0]
@@ -163,7 +185,9 @@ def _one_camera(manifest: Manifest) -> tuple[str, ...]:
     if manifest.camera is None:
         return ()
     normal = manifest.role == "normal"
-    seen = set(zip(manifest.identity[normal].tolist(), manifest.camera[normal].tolist(), strict=True))
+    seen = set(
+        zip(manifest.identity[normal].tolist(), manifest.camera[normal].tolist(), strict=True)
+    )
     names, counts = np.unique([identity for identity, _ in sorted(seen)], return_counts=True)
     return tuple(names[counts == 1].tolist())
 

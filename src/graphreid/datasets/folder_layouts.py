@@ -1,4 +1,6 @@
-"""How public sets lie on disk: found whatever their folders are called, told apart by their files' names, and counted."""
+"""How public sets lie on disk: found whatever their folders are called, told apart by their files'
+names, and counted.
+"""
 
 import os
 import re
@@ -10,7 +12,11 @@ from graphreid.datasets.importing import EXTENSIONS, Entry, hidden, image_files,
 
 MARKET_ROLES = {"-1": "junk", "0": "distractor"}
 """What Market-1501's two numbers that name nobody mean."""
-_MARKET_FOLDERS = {"train": ("bounding_box_train",), "query": ("query",), "gallery": ("bounding_box_test",)}
+_MARKET_FOLDERS = {
+    "train": ("bounding_box_train",),
+    "query": ("query",),
+    "gallery": ("bounding_box_test",),
+}
 _MARKET_STYLE = re.compile(r"(?P<identity>-1|\d+)_c(?P<camera>\d+)(?!\d)")
 _DEPTH = 2
 
@@ -34,7 +40,8 @@ class Layout:
     lists: tuple[str, ...] = ()
 
     def label(self, file: Path) -> tuple[str, str]:
-        """Identity and camera as a file's name gives them, as plain numbers ("0002_c001" is "2", "1").
+        """Identity and camera as a file's name gives them, as plain numbers ("0002_c001" is "2",
+        "1").
 
         Raises:
             ValueError: another kind of name.
@@ -46,13 +53,20 @@ class Layout:
 
     def folders(self, place: Path) -> dict[str, Path]:
         """The folders of the parts that are in `place`."""
-        named = {part: [place / name for name in names if (place / name).is_dir()] for part, names in self.parts.items()}
+        named = {
+            part: [place / name for name in names if (place / name).is_dir()]
+            for part, names in self.parts.items()
+        }
         return {part: paths[0] for part, paths in named.items() if paths}
 
     def present(self, place: Path) -> set[str]:
         """The parts in `place` that hold an image with a name of this set."""
         folders = self.folders(place).items()
-        return {part for part, path in folders if any(self.name.fullmatch(file.stem) for file in _images(path))}
+        return {
+            part
+            for part, path in folders
+            if any(self.name.fullmatch(file.stem) for file in _images(path))
+        }
 
     def missing(self, place: Path) -> list[str]:
         """The parts and lists that are not in `place`, as a user would call them."""
@@ -82,7 +96,10 @@ LAYOUTS = {
     ),
     "msmt17": Layout(
         title="MSMT17",
-        parts={"train": ("train", "mask_train_v2", "mask_train"), "test": ("test", "mask_test_v2", "mask_test")},
+        parts={
+            "train": ("train", "mask_train_v2", "mask_train"),
+            "test": ("test", "mask_test_v2", "mask_test"),
+        },
         name=re.compile(r"(?P<identity>\d+)_\d+_(?P<camera>\d+)_\w+"),
         example="0000_001_01_0303morning_0015_0.jpg",
         lists=("list_train.txt", "list_query.txt", "list_gallery.txt"),
@@ -94,17 +111,22 @@ LAYOUTS = {
         example="0002_c002_00030600_0.jpg",
     ),
 }
-_PARTS = frozenset(name for layout in LAYOUTS.values() for names in layout.parts.values() for name in names)
+_PARTS = frozenset(
+    name for layout in LAYOUTS.values() for names in layout.parts.values() for name in names
+)
 
 
 def market_style(name: str) -> tuple[str, str] | None:
-    """Identity and camera of a file name that begins as Market-1501's, such as 0002_c1...; None for other names."""
+    """Identity and camera of a file name that begins as Market-1501's, such as 0002_c1...; None for
+    other names.
+    """
     match = _MARKET_STYLE.match(name)
     return None if match is None else (str(int(match["identity"])), str(int(match["camera"])))
 
 
 def places(source: Path) -> Iterator[Path]:
-    """A folder, the folders in it and those in them: where a set may lie. Never inside a part of a set.
+    """A folder, the folders in it and those in them: where a set may lie. Never inside a part of a
+    set.
 
     Raises:
         ValueError: `source` is no folder that can be read.
@@ -113,7 +135,9 @@ def places(source: Path) -> Iterator[Path]:
     level = [source]
     for _ in range(_DEPTH):
         inner = [path for folder in level for path in subfolders(folder)]
-        level = [path for path in inner if path.name not in _PARTS and os.access(path, os.R_OK | os.X_OK)]
+        level = [
+            path for path in inner if path.name not in _PARTS and os.access(path, os.R_OK | os.X_OK)
+        ]
         yield from level
 
 
@@ -121,7 +145,8 @@ def locate(source: Path, layout: Layout) -> Path:
     """The folder of a set: `source`, or one up to two folders below it.
 
     Raises:
-        ValueError: it is not there, not whole, or there more than once; the message says what lies there instead.
+        ValueError: it is not there, not whole, or there more than once; the message says what lies
+            there instead.
     """
     if source.is_dir() and not layout.missing(source):
         return source
@@ -129,7 +154,10 @@ def locate(source: Path, layout: Layout) -> Path:
     if not whole:
         raise refusal(source, layout)
     if len(whole) > 1:
-        raise ValueError(f"{source}: holds {layout.title} more than once ({', '.join(map(str, whole))}): give one of them")
+        raise ValueError(
+            f"{source}: holds {layout.title} more than once ({', '.join(map(str, whole))}): give "
+            f"one of them"
+        )
     return whole[0]
 
 
@@ -144,34 +172,44 @@ def refusal(source: Path, layout: Layout) -> ValueError:
         if layout.present(place):
             lacking = ", ".join(layout.missing(place))
             return ValueError(
-                f"{place}: only a part of {layout.title}, {lacking} is missing or has none of its images: complete it"
+                f"{place}: only a part of {layout.title}, {lacking} is missing or has none of its "
+                f"images: complete it"
             )
     for name, other in LAYOUTS.items():
-        place = next((place for place in seen if other is not layout and other.present(place)), None)
+        place = next(
+            (place for place in seen if other is not layout and other.present(place)), None
+        )
         if place is not None:
-            return ValueError(f"{place}: looks like {other.title}, not {layout.title}: import it as {name}")
+            return ValueError(
+                f"{place}: looks like {other.title}, not {layout.title}: import it as {name}"
+            )
     for folder in (folder for place in seen for folder in layout.folders(place).values()):
         file = next(iter(sorted(_images(folder))), None)
         if file is not None:
             return ValueError(
-                f"{file}: not a file name of {layout.title} (such as {layout.example}): use the importer folder or csv"
+                f"{file}: not a file name of {layout.title} (such as {layout.example}): use the "
+                f"importer folder or csv"
             )
     if source.name in _PARTS:
         return ValueError(f"{source}: one part of a set: give the folder that it lies in")
     needed = ", ".join([*(" or ".join(names) for names in layout.parts.values()), *layout.lists])
     state = "" if any(source.iterdir()) else "the folder is empty, "
-    return ValueError(f"{source}: {state}no {layout.title} in it or up to {_DEPTH} folders below: it has {needed}")
+    return ValueError(
+        f"{source}: {state}no {layout.title} in it or up to {_DEPTH} folders below: it has {needed}"
+    )
 
 
 def read_parts(
     root: Path, layout: Layout, label: Callable[[Path], tuple[str, str]] | None = None
 ) -> tuple[list[Entry], list[str], list[str]]:
-    """The images of a set with folders for train, query and gallery: entries, problems and notes, as `Plan` has them.
+    """The images of a set with folders for train, query and gallery: entries, problems and notes,
+    as `Plan` has them.
 
     Args:
         root: the set's folder.
         layout: what it looks like.
-        label: gives identity and camera of a file, or refuses it with a ValueError; not given, its name does.
+        label: gives identity and camera of a file, or refuses it with a ValueError; not given, its
+            name does.
     """
     entries: list[Entry] = []
     problems: list[str] = []
@@ -187,7 +225,14 @@ def read_parts(
                 continue
             path = f"{layout.parts[split][0]}/{file.relative_to(folder).as_posix()}"
             entries.append(Entry(file, path, identity, split, camera))
-    notes = [f"{root}: {len(others)} files without an image's extension were left out, the first {others[0]}"] if others else []
+    notes = (
+        [
+            f"{root}: {len(others)} files without an image's extension were left out, the first "
+            f"{others[0]}"
+        ]
+        if others
+        else []
+    )
     return entries, problems, notes
 
 
@@ -197,19 +242,30 @@ def differences(title: str, entries: Sequence[Entry], published: Mapping[str, in
     Args:
         title: the set.
         entries: its images.
-        published: the counts by name: cameras; "train images", "train identities" and so on for query and gallery; and
-            "junk images", "distractor images".
+        published: the counts by name: cameras; "train images", "train identities" and so on for
+            query and gallery; and "junk images", "distractor images".
     """
     here: dict[str, int] = {"cameras": len({entry.camera for entry in entries})}
     for split in ("train", "query", "gallery"):
         held = [entry for entry in entries if split in entry.split.split("+")]
         here[f"{split} images"] = len(held)
-        here[f"{split} identities"] = len({entry.identity for entry in held if entry.role == "normal"})
+        here[f"{split} identities"] = len(
+            {entry.identity for entry in held if entry.role == "normal"}
+        )
     for role in ("junk", "distractor"):
         here[f"{role} images"] = sum(entry.role == role for entry in entries)
-    differ = [f"{name} {here[name]:,}, not {count:,}" for name, count in published.items() if here[name] != count]
+    differ = [
+        f"{name} {here[name]:,}, not {count:,}"
+        for name, count in published.items()
+        if here[name] != count
+    ]
     return (
-        [f"warning: the counts are not those of the published {title}, is it complete? {'; '.join(differ)}"] if differ else []
+        [
+            f"warning: the counts are not those of the published {title}, is it complete? "
+            f"{'; '.join(differ)}"
+        ]
+        if differ
+        else []
     )
 
 
@@ -217,4 +273,8 @@ def _images(folder: Path) -> Iterator[Path]:
     """Image files below a folder, in no order: for a look at their names."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not hidden(name)]
-        yield from (Path(parent, name) for name in files if not hidden(name) and Path(name).suffix.lower() in EXTENSIONS)
+        yield from (
+            Path(parent, name)
+            for name in files
+            if not hidden(name) and Path(name).suffix.lower() in EXTENSIONS
+        )

@@ -17,7 +17,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from graphreid.types import Text
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 """What Pillow raises for files that are broken in one way or another."""
 
 _HEAD = 1 << 14
@@ -28,7 +35,9 @@ Resample = Literal["bilinear", "bicubic"]
 
 
 def nearest_pixels(side: int, to: int) -> Int64[np.ndarray, " to"]:
-    """The row (or column) of an image of `side` that is nearest each of `to` when it is brought to that size."""
+    """The row (or column) of an image of `side` that is nearest each of `to` when it is brought to
+    that size.
+    """
     return (np.arange(to) * side + side // 2) // to
 
 
@@ -50,8 +59,13 @@ class Images:
     camera: NDArray[np.int64] | Text | None = None
 
     def __post_init__(self) -> None:
-        if len(self.items) != len(self.paths) or (self.camera is not None and len(self.camera) != len(self.paths)):
-            raise ValueError(f"{len(self.paths)} image paths, {len(self.items)} items: give one item and one camera each")
+        if len(self.items) != len(self.paths) or (
+            self.camera is not None and len(self.camera) != len(self.paths)
+        ):
+            raise ValueError(
+                f"{len(self.paths)} image paths, {len(self.items)} items: give one item and one "
+                f"camera each"
+            )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -63,7 +77,8 @@ class Images:
         return Images([self.paths[row] for row in chosen.tolist()], self.items[chosen], camera)
 
     def contents(self) -> str:
-        """A digest of what the files hold: of each, its size and its first 16 KiB. One that can't be read counts as empty.
+        """A digest of what the files hold: of each, its size and its first 16 KiB. One that can't
+        be read counts as empty.
 
         Two folders may have the same names for other images; whoever reads a bad file says so then.
         """
@@ -79,7 +94,8 @@ class Images:
 def decode(
     path: Path, height: int | None = None, width: int | None = None, resample: Resample = "bilinear"
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One image as RGB, turned as its EXIF tag says, resized (with antialiasing) where a size is given.
+    """One image as RGB, turned as its EXIF tag says, resized (with antialiasing) where a size is
+    given.
 
     Raises:
         ValueError: the file is missing or is no image that can be decoded; the message names it.
@@ -88,16 +104,23 @@ def decode(
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
             if height is not None and width is not None and image.size != (width, height):
-                image = image.resize((width, height), Image.Resampling[resample.upper()], reducing_gap=2.0)
+                image = image.resize(
+                    (width, height), Image.Resampling[resample.upper()], reducing_gap=2.0
+                )
             return np.asarray(image)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such image: restore it, or take its row out of the manifest") from None
+        raise ValueError(
+            f"{path}: no such image: restore it, or take its row out of the manifest"
+        ) from None
     except _UNREADABLE as error:
-        raise ValueError(f"{path}: not a readable image ({_reason(error)}): replace it, or take its row out") from None
+        raise ValueError(
+            f"{path}: not a readable image ({_reason(error)}): replace it, or take its row out"
+        ) from None
 
 
 def verify(path: Path, data: bytes) -> None:
-    """Refuse what `decode` would refuse, in less time: JPEG files are read to their end at an eighth of their size.
+    """Refuse what `decode` would refuse, in less time: JPEG files are read to their end at an
+    eighth of their size.
 
     Args:
         path: where the image comes from, for the message.

@@ -1,4 +1,6 @@
-"""Pixels for a network: images decoded to one size by several threads, and held in memory where they fit."""
+"""Pixels for a network: images decoded to one size by several threads, and held in memory where
+they fit.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,8 +12,8 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
-from graphreid.resources import GIB, Resources
 from graphreid.datasets.images import Images, Resample, decode
+from graphreid.resources import GIB, Resources
 
 OnError = Literal["stop", "skip"]
 Rows = NDArray[np.intp]
@@ -33,16 +35,19 @@ class Pixels:
     Attributes:
         images: the files; those that could not be read are not among them.
         kept: their rows in what was given.
-        held: uint8 [n, height, width, 3], or None where they don't fit: then each batch is decoded when it is wanted.
+        held: uint8 [n, height, width, 3], or None where they don't fit: then each batch is decoded
+            when it is wanted.
 
     Args:
         images: the files.
         height: in pixels.
         width: in pixels.
-        resources: its memory bounds what is held (half of it), its threads decode, its progress is told.
+        resources: its memory bounds what is held (half of it), its threads decode, its progress is
+            told.
         hold: decode all now and hold them, if they fit.
         resample: how they are resized.
-        on_error: "stop" at a file that can't be read, or "skip" it; to skip, every file is decoded now.
+        on_error: "stop" at a file that can't be read, or "skip" it; to skip, every file is decoded
+            now.
 
     Raises:
         ValueError: a file can't be read (its name is in the message), or none can.
@@ -75,13 +80,17 @@ class Pixels:
             for start in self._resources.track("reading images", starts, len(starts)):
                 rows = np.arange(start, min(start + _CHUNK, len(images)))
                 for row, pixels in zip(
-                    rows.tolist(), pool.map(self._try if on_error == "skip" else self._one, rows), strict=True
+                    rows.tolist(),
+                    pool.map(self._try if on_error == "skip" else self._one, rows),
+                    strict=True,
                 ):
                     good[row] = pixels is not None
                     if held is not None and pixels is not None:
                         held[row] = pixels
         if not good.any():
-            raise ValueError(f"none of {len(images)} images can be read, the first is {images.paths[0]}")
+            raise ValueError(
+                f"none of {len(images)} images can be read, the first is {images.paths[0]}"
+            )
         if not good.all():
             self.kept, self.images = np.flatnonzero(good), images.take(good)
             held = None if held is None else held[good]
@@ -91,7 +100,9 @@ class Pixels:
         return len(self.images)
 
     def batches(self, lists: Sequence[Rows]) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
-        """The pixels of each list of rows. Where they are not held, a batch is decoded while the one before is used."""
+        """The pixels of each list of rows. Where they are not held, a batch is decoded while the
+        one before is used.
+        """
         if self.held is not None:
             for rows in lists:
                 yield self.held[rows]
@@ -118,7 +129,8 @@ class Pixels:
 
 
 def median_aspect(images: Images, sample: int = 200) -> float:
-    """Width over height of the images, the median of at most `sample` that stand evenly among them; only headers are read.
+    """Width over height of the images, the median of at most `sample` that stand evenly among them;
+    only headers are read.
 
     A file without a readable header is passed over here; decoding refuses it.
 
@@ -126,11 +138,15 @@ def median_aspect(images: Images, sample: int = 200) -> float:
         ValueError: none of them has a readable header; the first is named.
     """
     ratios: list[float] = []
-    for row in np.unique(np.linspace(0, len(images) - 1, min(sample, len(images))).astype(int)).tolist():
+    for row in np.unique(
+        np.linspace(0, len(images) - 1, min(sample, len(images))).astype(int)
+    ).tolist():
         try:
             with Image.open(images.paths[row]) as opened:
                 turned = opened.getexif().get(_ORIENTATION, 1) >= 5
-                ratios.append(opened.height / opened.width if turned else opened.width / opened.height)
+                ratios.append(
+                    opened.height / opened.width if turned else opened.width / opened.height
+                )
         except (OSError, ValueError, SyntaxError):
             continue
     if not ratios:

@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from graphreid.datasets.images import Images
 from graphreid.atomic_files import whole_file
+from graphreid.datasets.images import Images
 from graphreid.types import ROLES, Labels, Text
 
 NAME = "manifest.parquet"
 SPLITS = ("train", "query", "gallery", "query+gallery")
-"""Of an image in "query+gallery" each query is searched among all the others: sets such as grocery."""
+"""Of an image in "query+gallery" each query is searched among all the others: sets such as
+grocery.
+"""
 OPTIONAL = ("view", "time", "track")
 
 
@@ -35,7 +37,8 @@ class Manifest:
         extra: optional columns by name (view, time, track), n values each.
 
     Raises:
-        ValueError: a column of another length, an empty value, a repeated item, an unknown split or role.
+        ValueError: a column of another length, an empty value, a repeated item, an unknown split or
+            role.
     """
 
     root: Path
@@ -51,28 +54,41 @@ class Manifest:
         n = len(self.item)
         if n == 0:
             raise ValueError(f"{self.root}: the manifest has no images")
-        columns = {"path": self.path, "identity": self.identity, "split": self.split, "role": self.role, **self.extra}
+        columns = {
+            "path": self.path,
+            "identity": self.identity,
+            "split": self.split,
+            "role": self.role,
+            **self.extra,
+        }
         if self.camera is not None:
             columns["camera"] = self.camera
         for name, values in columns.items():
             if len(values) != n:
-                raise ValueError(f"{self.root}: column {name} has {len(values)} values for {n} images")
+                raise ValueError(
+                    f"{self.root}: column {name} has {len(values)} values for {n} images"
+                )
         for name in {"path", "identity", "camera"} & set(columns):
             empty = np.char.strip(columns[name].astype(str)) == ""
             if empty.any():
-                raise ValueError(f"{self.root}: {name} is empty in row {int(empty.argmax())}: name it, or leave the row out")
+                raise ValueError(
+                    f"{self.root}: {name} is empty in row {int(empty.argmax())}: name it, or leave "
+                    f"the row out"
+                )
         for name, allowed in (("split", SPLITS), ("role", ROLES)):
             bad = ~np.isin(columns[name], allowed)
             if bad.any():
                 row = int(bad.argmax())
                 raise ValueError(
-                    f"{self.root}: {name} is {str(columns[name][row])!r} in row {row}: one of {', '.join(allowed)}"
+                    f"{self.root}: {name} is {str(columns[name][row])!r} in row {row}: one of "
+                    f"{', '.join(allowed)}"
                 )
         names, first, counts = np.unique(self.item, return_index=True, return_counts=True)
         if len(names) != n:
             worst = int(counts.argmax())
             raise ValueError(
-                f"{self.root}: item {str(names[worst])!r} stands {counts[worst]} times, first in row {first[worst]}"
+                f"{self.root}: item {str(names[worst])!r} stands {counts[worst]} times, first in "
+                f"row {first[worst]}"
             )
 
     def __len__(self) -> int:
@@ -95,7 +111,9 @@ class Manifest:
     def images(self, rows: NDArray[np.intp]) -> Images:
         """The files of `rows`."""
         camera = None if self.camera is None else self.camera[rows]
-        return Images([self.root / path for path in self.path[rows].tolist()], self.item[rows], camera)
+        return Images(
+            [self.root / path for path in self.path[rows].tolist()], self.item[rows], camera
+        )
 
     def labels(self, rows: NDArray[np.intp]) -> Labels:
         """The labels of `rows`."""
@@ -104,7 +122,8 @@ class Manifest:
 
 
 def read_manifest(root: str | Path) -> Manifest:
-    """The manifest of a data folder. Columns item and role may be missing: then item = path, and all are normal.
+    """The manifest of a data folder. Columns item and role may be missing: then item = path, and
+    all are normal.
 
     Raises:
         ValueError: no manifest there, not a Parquet file, or what `Manifest` refuses.
@@ -112,16 +131,25 @@ def read_manifest(root: str | Path) -> Manifest:
     folder = Path(root)
     file = folder / NAME
     if not file.is_file():
-        raise ValueError(f"{file}: no such file: make a data folder with 'graphreid data import' or 'data render'")
+        raise ValueError(
+            f"{file}: no such file: make a data folder with 'graphreid data import' or 'data "
+            f"render'"
+        )
     try:
         table = pq.read_table(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: not a readable Parquet file ({error}): import the data again") from None
+        raise ValueError(
+            f"{file}: not a readable Parquet file ({error}): import the data again"
+        ) from None
     missing = {"path", "identity", "split"} - set(table.column_names)
     if missing:
         raise ValueError(f"{file}: column {', '.join(sorted(missing))} is missing")
     path = _text(table, "path", file)
-    camera = _text(table, "camera", file) if "camera" in table.column_names and table["camera"].null_count < len(path) else None
+    camera = (
+        _text(table, "camera", file)
+        if "camera" in table.column_names and table["camera"].null_count < len(path)
+        else None
+    )
     extra = {name: table[name].to_numpy() for name in OPTIONAL if name in table.column_names}
     return Manifest(
         root=folder,
@@ -130,7 +158,9 @@ def read_manifest(root: str | Path) -> Manifest:
         identity=_text(table, "identity", file),
         camera=camera,
         split=_text(table, "split", file),
-        role=_text(table, "role", file) if "role" in table.column_names else np.full(len(path), "normal"),
+        role=_text(table, "role", file)
+        if "role" in table.column_names
+        else np.full(len(path), "normal"),
         extra=extra,
     )
 

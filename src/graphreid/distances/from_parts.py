@@ -1,7 +1,9 @@
-"""Vectors made of blocks, of which some may be missing, as an affinity: only blocks that both images have are compared (ICG).
+"""Vectors made of blocks, of which some may be missing, as an affinity: only blocks that both
+images have are compared (ICG).
 
-Vectors are [always there ... | part 1 | ... | part m], blocks of one length, zeros for a part that is not seen. With V the bits
-of what is seen and n = fixed + sum(V), the mean cosine distance of the blocks that both have (ICG, Eqs. 13-15) is
+Vectors are [always there ... | part 1 | ... | part m], blocks of one length, zeros for a part that
+is not seen. With V the bits of what is seen and n = fixed + sum(V), the mean cosine distance of the
+blocks that both have (ICG, Eqs. 13-15) is
 
     1 - Q G^T / (fixed + V_q V_g^T) = 1 - cos(q, g) sqrt(n_q n_g) / (fixed + V_q V_g^T)
 
@@ -15,11 +17,11 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery
 from graphreid.distances.shared import Above, Pairs
+from graphreid.gallery import Gallery
 from graphreid.knn.exact import LOWEST, MARGIN, block_distances
 from graphreid.protocols import Corrections
+from graphreid.resources import Resources
 from graphreid.types import Features, Neighbors
 
 Bits = Float32[np.ndarray, "n parts"]
@@ -40,17 +42,29 @@ class Parted(Above):
     """
 
     def __init__(
-        self, query: Features, gallery: Gallery, *, parts: int, width: int, fixed: int, resources: Resources | None = None
+        self,
+        query: Features,
+        gallery: Gallery,
+        *,
+        parts: int,
+        width: int,
+        fixed: int,
+        resources: Resources | None = None,
     ) -> None:
         super().__init__(query, gallery, ("parted", parts, width, fixed), resources=resources)
         if gallery.metric != "cosine":
-            raise ValueError("distances of parts are made of cosines: use a gallery with metric='cosine'")
+            raise ValueError(
+                "distances of parts are made of cosines: use a gallery with metric='cosine'"
+            )
         if query.width < parts * width + fixed:
             raise ValueError(
-                f"vectors are {query.width} wide: too few for {parts} parts of {width} entries and {fixed} blocks before them"
+                f"vectors are {query.width} wide: too few for {parts} parts of {width} entries and "
+                f"{fixed} blocks before them"
             )
         self._fixed, self._shape = fixed, (parts, width)
-        self._images = gallery.per_image(("parted", parts, width), lambda rows: self._bits(gallery.vectors[rows]))
+        self._images = gallery.per_image(
+            ("parted", parts, width), lambda rows: self._bits(gallery.vectors[rows])
+        )
         self._queries = self._bits(self.beneath.vectors)
 
     def corrections(self, *, online: bool) -> Corrections | None:
@@ -60,46 +74,75 @@ class Parted(Above):
             ValueError: always.
         """
         del online
-        raise ValueError("what follows needs sums of vectors, and distances of parts have none: choose another variant of it")
+        raise ValueError(
+            "what follows needs sums of vectors, and distances of parts have none: choose another "
+            "variant of it"
+        )
 
     def neighbors(self, k: int) -> Neighbors:
         """Each node's k nearest others in the union ([n, k])."""
         rows = np.arange(len(self))
-        return self._search(self.beneath.union, self._union, self.beneath.union, self._union, rows, self.pairs, k)
+        return self._search(
+            self.beneath.union, self._union, self.beneath.union, self._union, rows, self.pairs, k
+        )
 
     def gallery_neighbors(self, k: int) -> Neighbors:
         """Each gallery image's k nearest others in the gallery ([g, k])."""
         images, bits = self.beneath.gallery.vectors, self._images
-        make = lambda: self._search(images, bits, images, bits, np.arange(self.images), self.gallery_pairs, k)  # noqa: E731
+
+        def make() -> Neighbors:
+            own = np.arange(self.images)
+            return self._search(images, bits, images, bits, own, self.gallery_pairs, k)
+
         return self.derived(("lists", k), make)
 
     def query_neighbors(self, k: int) -> Neighbors:
         """Each query's k nearest gallery images, itself left out ([q, k])."""
         images = self.beneath.gallery.vectors
-        return self._search(self.beneath.vectors, self._queries, images, self._images, self.own, self.query_pairs, k)
+        return self._search(
+            self.beneath.vectors, self._queries, images, self._images, self.own, self.query_pairs, k
+        )
 
     def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
         """Distances of the queries start .. stop-1 to the gallery."""
-        return self._changed(self.beneath.distances(start, stop), self._queries[start:stop], self._images)
+        return self._changed(
+            self.beneath.distances(start, stop), self._queries[start:stop], self._images
+        )
 
-    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def pairs(
+        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
-        return self._each(self.beneath.pairs(nodes, others), self._union[nodes], self._union[others])
+        return self._each(
+            self.beneath.pairs(nodes, others), self._union[nodes], self._union[others]
+        )
 
-    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def gallery_pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
-        return self._each(self.beneath.gallery_pairs(rows, others), self._images[rows], self._images[others])
+        return self._each(
+            self.beneath.gallery_pairs(rows, others), self._images[rows], self._images[others]
+        )
 
-    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def query_pairs(
+        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed queries to listed gallery images."""
-        return self._each(self.beneath.query_pairs(queries, rows), self._queries[queries], self._images[rows])
+        return self._each(
+            self.beneath.query_pairs(queries, rows), self._queries[queries], self._images[rows]
+        )
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
         """Distances between the gallery images of each list."""
         return self._changed(self.beneath.among(rows), self._images[rows], self._images[rows])
 
-    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
+    def blocks(
+        self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances"
+    ) -> Iterator[tuple[int, int]]:
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside
+        its two rows of distances.
+        """
         held = fixed_bytes + self._images.nbytes + self._queries.nbytes
         yield from self.beneath.blocks(row_bytes + self.images * 4, fixed_bytes=held, what=what)
 
@@ -107,7 +150,11 @@ class Parted(Above):
         parts, width = self._shape
         if not parts:
             return np.zeros((len(vectors), 0), np.float32)
-        return (vectors[:, -parts * width :].reshape(len(vectors), parts, width) != 0).any(2).astype(np.float32)
+        return (
+            (vectors[:, -parts * width :].reshape(len(vectors), parts, width) != 0)
+            .any(2)
+            .astype(np.float32)
+        )
 
     @cached_property
     def _union(self) -> NDArray[np.float32]:
@@ -134,7 +181,9 @@ class Parted(Above):
         return np.sqrt(np.float32(self._fixed) + bits.sum(-1))
 
     @staticmethod
-    def _exact(pairs: Pairs, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _exact(
+        pairs: Pairs, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
         """Distances of each row's columns; +inf where a column is -1."""
         flat = columns.reshape(-1).astype(np.int32)
         distance = pairs(np.repeat(rows.astype(np.int32), columns.shape[1]), np.maximum(flat, 0))
@@ -150,10 +199,14 @@ class Parted(Above):
         pairs: Pairs,
         k: int,
     ) -> Neighbors:
-        """The k nearest rows of `base` for each query, but row `itself`, by the distances that `pairs` gives."""
+        """The k nearest rows of `base` for each query, but row `itself`, by the distances that
+        `pairs` gives.
+        """
         m, n = len(queries), len(base)
         k = min(k, n - 1 if (itself >= 0).any() else n)
-        out = Neighbors(np.empty((m, k), np.int32), np.empty((m, k), np.float32), np.empty(m, np.float32))
+        out = Neighbors(
+            np.empty((m, k), np.int32), np.empty((m, k), np.float32), np.empty(m, np.float32)
+        )
         # how far a product of that many terms may be from the true one, times the largest factor
         parts = self._shape[0]
         bound = base.shape[1] * 2.0**-24 * 1.01 * (self._fixed + parts) / max(self._fixed, 1) + 1e-6
@@ -175,8 +228,11 @@ class Parted(Above):
             last = np.partition(value, k - 1, axis=1)[:, k - 1]
             exact = self._exact(pairs, part, np.where(np.isposinf(value), -1, near))
             order = np.lexsort((near, exact), axis=1)[:, :k]
-            out.index[part], out.distance[part] = (np.take_along_axis(x, order, 1) for x in (near, exact))
-            # the best that was left out could still belong to the first k: look again among all that the bound admits
+            out.index[part], out.distance[part] = (
+                np.take_along_axis(x, order, 1) for x in (near, exact)
+            )
+            # the best that was left out could still belong to the first k: look again among all
+            # that the bound admits
             close = (value.max(1) <= last + 2 * bound) if wide < n else np.zeros(len(part), bool)
             for place in np.flatnonzero(close).tolist():
                 every = np.flatnonzero(rough[place] <= last[place] + 2 * bound)

@@ -1,4 +1,6 @@
-"""Another method's distances as an affinity: what B starts from in A+B where A gives distances. Its size is bounded."""
+"""Another method's distances as an affinity: what B starts from in A+B where A gives distances. Its
+size is bounded.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
+from graphreid.distances.shared import Above, Pairs
 from graphreid.gallery import Gallery
 from graphreid.graphs import csr as rows
-from graphreid.distances.shared import Above, Pairs
 from graphreid.protocols import Corrections, Reranker, Rescores, fingerprint
 from graphreid.ranking import first
+from graphreid.resources import Resources
 from graphreid.types import Features, Neighbors
 
 KEEP = 128
@@ -21,11 +23,13 @@ KEEP = 128
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """The nearest images of some anchors by the first method's distances, and how to find one of them.
+    """The nearest images of some anchors by the first method's distances, and how to find one of
+    them.
 
     Attributes:
         near: neighbours of [m, k].
-        keys: int64 [m k], ascending: anchor times `width` plus image. `distance` float32 [m k] goes with it.
+        keys: int64 [m k], ascending: anchor times `width` plus image. `distance` float32 [m k] goes
+            with it.
         width: images there are.
     """
 
@@ -39,7 +43,9 @@ class _Kept:
         order = np.argsort(near.index, axis=1)
         image = np.take_along_axis(near.index, order, 1).astype(np.int64)
         keys = image + width * np.arange(len(image))[:, None]
-        return _Kept(near, keys.reshape(-1), np.take_along_axis(near.distance, order, 1).reshape(-1), width)
+        return _Kept(
+            near, keys.reshape(-1), np.take_along_axis(near.distance, order, 1).reshape(-1), width
+        )
 
     def look_up(
         self, anchors: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
@@ -55,14 +61,18 @@ class _Kept:
     @property
     def last(self) -> Float32[np.ndarray, " m"]:
         """The last distance that was kept for each anchor; the method put all others behind it."""
-        return self.near.distance[:, -1] if self.near.k else np.zeros(len(self.near.index), np.float32)
+        return (
+            self.near.distance[:, -1] if self.near.k else np.zeros(len(self.near.index), np.float32)
+        )
 
 
 class Reranked(Above):
-    """Another method's distances as an affinity: what it gave the nearest images, and base distance + its tail beyond.
+    """Another method's distances as an affinity: what it gave the nearest images, and base distance
+    + its tail beyond.
 
-    Distances are moved up by the method's least, so that none is below 0; those of an image to itself are 0; beyond the images
-    kept none is below the last of these. `Neighbors.farthest` is by the method's own distances.
+    Distances are moved up by the method's least, so that none is below 0; those of an image to
+    itself are 0; beyond the images kept none is below the last of these. `Neighbors.farthest` is by
+    the method's own distances.
 
     Args:
         method: it gives distances, and has a tail.
@@ -70,9 +80,13 @@ class Reranked(Above):
         resources: where and with how much memory.
     """
 
-    def __init__(self, method: Reranker, query: Features, gallery: Gallery, *, resources: Resources) -> None:
+    def __init__(
+        self, method: Reranker, query: Features, gallery: Gallery, *, resources: Resources
+    ) -> None:
         if not isinstance(method, Rescores):
-            raise ValueError(f"{type(method).__name__} has no tail: no method can start from its distances")
+            raise ValueError(
+                f"{type(method).__name__} has no tail: no method can start from its distances"
+            )
         super().__init__(query, gallery, fingerprint(method), resources=resources)
         self.method: Reranker = method
         self.tail = float(method.tail - method.least)
@@ -108,17 +122,29 @@ class Reranked(Above):
         distance[row, index[row, place]] = kept.near.distance[anchors][row, place]
         return distance
 
-    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def pairs(
+        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of nodes."""
-        return self._looked_up(self._of_union(0), nodes, others, nodes == others, self.beneath.pairs)
+        return self._looked_up(
+            self._of_union(0), nodes, others, nodes == others, self.beneath.pairs
+        )
 
-    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def gallery_pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed pairs of gallery images."""
-        return self._looked_up(self._of_gallery(0), rows, others, rows == others, self.beneath.gallery_pairs)
+        return self._looked_up(
+            self._of_gallery(0), rows, others, rows == others, self.beneath.gallery_pairs
+        )
 
-    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def query_pairs(
+        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         """Distances of listed queries to listed gallery images."""
-        return self._looked_up(self._of_queries(0), queries, rows, self.own[queries] == rows, self.beneath.query_pairs)
+        return self._looked_up(
+            self._of_queries(0), queries, rows, self.own[queries] == rows, self.beneath.query_pairs
+        )
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
         """Distances between the gallery images of each list."""
@@ -135,16 +161,26 @@ class Reranked(Above):
         Here a distance beyond the images kept is base distance + tail alone.
         """
         if not online:
-            entries = self._entries(self._of_union(0).near, np.arange(len(self), dtype=np.int32), self.beneath.pairs)
+            entries = self._entries(
+                self._of_union(0).near, np.arange(len(self), dtype=np.int32), self.beneath.pairs
+            )
             return Corrections(entries, self.nodes, self.tail)
         near, mine = self._of_gallery(0).near, self._of_queries(0).near
-        gallery = lambda: self._entries(near, np.arange(self.images, dtype=np.int32), self.beneath.gallery_pairs)  # noqa: E731
+
+        def gallery() -> rows.Matrix:
+            own = np.arange(self.images, dtype=np.int32)
+            return self._entries(near, own, self.beneath.gallery_pairs)
+
         queries = self._entries(mine, self.own.astype(np.int32), self.beneath.query_pairs)
         both = rows.stacked(self.derived(("corrections", near.k), gallery), queries)
         return Corrections(both, self.images + np.arange(self.queries), self.tail)
 
-    def blocks(self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances") -> Iterator[tuple[int, int]]:
-        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside its two rows of distances."""
+    def blocks(
+        self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances"
+    ) -> Iterator[tuple[int, int]]:
+        """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside
+        its two rows of distances.
+        """
         kept = (self._union, self._mine)
         held = sum(each.keys.nbytes * 2 + each.distance.nbytes for each in kept if each is not None)
         yield from self.beneath.blocks(row_bytes, fixed_bytes=fixed_bytes + held, what=what)
@@ -157,11 +193,15 @@ class Reranked(Above):
         same: Bool[np.ndarray, " e"],
         base: Pairs,
     ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs: 0 to itself, what was kept, or base distance + tail but no less than the last kept."""
+        """Distances of listed pairs: 0 to itself, what was kept, or base distance + tail but no
+        less than the last kept.
+        """
         out, there = kept.look_up(anchors, others)
         missing = np.flatnonzero(~there & ~same)
         some = anchors[missing]
-        out[missing] = np.maximum(base(some, others[missing]) + np.float32(self.tail), kept.last[some])
+        out[missing] = np.maximum(
+            base(some, others[missing]) + np.float32(self.tail), kept.last[some]
+        )
         return out
 
     def _entries(
@@ -194,7 +234,9 @@ class Reranked(Above):
 
     def _of_queries(self, k: int) -> _Kept:
         if self._mine is None or self._mine.near.k < min(k, self.images):
-            self._mine = _Kept.of(self._lists(self._query, self.beneath.gallery, max(k, KEEP)), self.images)
+            self._mine = _Kept.of(
+                self._lists(self._query, self.beneath.gallery, max(k, KEEP)), self.images
+            )
         return self._mine
 
     def _lists(self, query: Features, gallery: Gallery, keep: int) -> Neighbors:

@@ -6,9 +6,9 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features
 
 T = TypeVar("T")
@@ -29,7 +29,9 @@ class Above:
         own: int64 [q], the gallery image that a query itself is, or -1.
     """
 
-    def __init__(self, query: Features, gallery: Gallery, kind: Hashable, *, resources: Resources | None) -> None:
+    def __init__(
+        self, query: Features, gallery: Gallery, kind: Hashable, *, resources: Resources | None
+    ) -> None:
         self.beneath = RetrievalSet(query, gallery, resources=resources)
         self.own, self.resources, self._kind = self.beneath.own, self.beneath.resources, kind
 
@@ -58,11 +60,16 @@ class Above:
         return self.beneath.metric
 
     def derived(self, key: Hashable, make: Callable[[], T]) -> T:
-        """`make()`, a value of the gallery's side alone, kept with the gallery under `key` and the kind."""
+        """`make()`, a value of the gallery's side alone, kept with the gallery under `key` and the
+        kind.
+        """
         return self.beneath.derived((self._kind, key), make)
 
     def answer(
-        self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None = None
+        self,
+        start: int,
+        distance: Float32[np.ndarray, "b g"],
+        probability: Float32[np.ndarray, "b g"] | None = None,
     ) -> DistanceBlock:
         """A block of results in which no query finds itself."""
         return self.beneath.answer(start, distance, probability)

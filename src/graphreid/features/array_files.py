@@ -1,4 +1,6 @@
-"""Reading and writing .npy and .npz files: no pickles, damage named with its file, the same bytes for the same arrays."""
+"""Reading and writing .npy and .npz files: no pickles, damage named with its file, the same bytes
+for the same arrays.
+"""
 
 import zipfile
 import zlib
@@ -17,11 +19,14 @@ def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str
     """The arrays of an .npz file, or those of them that are in `names`.
 
     Raises:
-        ValueError: no such file, not an .npz file, damaged, or with Python objects in it; the message names the file.
+        ValueError: no such file, not an .npz file, damaged, or with Python objects in it; the
+            message names the file.
     """
     with _open(path) as stream:
         if stream.read(4) != b"PK\x03\x04":
-            raise ValueError(f"{path}: not an .npz file: save it with numpy.savez or 'graphreid features'")
+            raise ValueError(
+                f"{path}: not an .npz file: save it with numpy.savez or 'graphreid features'"
+            )
         stream.seek(0)
         try:
             with np.load(stream, allow_pickle=False) as archive:
@@ -30,14 +35,17 @@ def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str
         except _DAMAGE as error:
             if str(error).startswith(f"{path}: "):
                 raise
-            raise ValueError(f"{path}: a damaged or truncated .npz file ({error}): make it again") from None
+            raise ValueError(
+                f"{path}: a damaged or truncated .npz file ({error}): make it again"
+            ) from None
 
 
 def read_npy(path: str | Path) -> NDArray[Any]:
     """The array of an .npy file, memory-mapped.
 
     Raises:
-        ValueError: no such file, not an .npy file, damaged, or with Python objects in it; the message names the file.
+        ValueError: no such file, not an .npy file, damaged, or with Python objects in it; the
+            message names the file.
     """
     with _open(path) as stream:
         if stream.read(6) != b"\x93NUMPY":
@@ -47,7 +55,9 @@ def read_npy(path: str | Path) -> NDArray[Any]:
     except _DAMAGE as error:
         if "object" in str(error):
             raise ValueError(f"{path}: {_OBJECTS}") from None
-        raise ValueError(f"{path}: a damaged or truncated .npy file ({error}): make it again") from None
+        raise ValueError(
+            f"{path}: a damaged or truncated .npy file ({error}): make it again"
+        ) from None
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Path]) -> None:
@@ -70,7 +80,8 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Path]) -> None:
 
 
 class Rows:
-    """A two-dimensional array on disk, read some rows at a time from the first on, and never wholly; a context manager.
+    """A two-dimensional array on disk, read some rows at a time from the first on, and never
+    wholly; a context manager.
 
     Args:
         path: an .npy file, or an .npz file.
@@ -81,7 +92,8 @@ class Rows:
         dtype: of the values.
 
     Raises:
-        ValueError: no such file or array, damaged, of another shape, or with Python objects in it; the message names the file.
+        ValueError: no such file or array, damaged, of another shape, or with Python objects in it;
+            the message names the file.
     """
 
     shape: tuple[int, int]
@@ -97,24 +109,39 @@ class Rows:
             shape = self._open_member(str(name))
         if len(shape) != 2:
             self.close()
-            raise ValueError(f"{path}: {name or 'the array'} has shape {tuple(shape)}: it must have rows and columns")
+            raise ValueError(
+                f"{path}: {name or 'the array'} has shape {tuple(shape)}: it must have rows and "
+                f"columns"
+            )
         self.shape = int(shape[0]), int(shape[1])
 
     def _open_member(self, name: str) -> tuple[int, ...]:
         if name not in (present := _names(self._path)):
-            raise ValueError(f"{self._path}: no array {name!r} in it; it has {', '.join(present) or 'nothing'}")
+            raise ValueError(
+                f"{self._path}: no array {name!r} in it; it has {', '.join(present) or 'nothing'}"
+            )
         self._archive = zipfile.ZipFile(self._path)
         try:
             self._stream = self._archive.open(f"{name}.npy")
             version = np.lib.format.read_magic(self._stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
             shape, by_column, self.dtype = read(self._stream)
         except _DAMAGE as error:
             self.close()
-            raise ValueError(f"{self._path}: a damaged or truncated .npz file ({error}): make it again") from None
+            raise ValueError(
+                f"{self._path}: a damaged or truncated .npz file ({error}): make it again"
+            ) from None
         if self.dtype.hasobject or (by_column and len(shape) > 1):
             self.close()
-            why = _OBJECTS if self.dtype.hasobject else "it is stored by columns: save numpy.ascontiguousarray of it"
+            why = (
+                _OBJECTS
+                if self.dtype.hasobject
+                else "it is stored by columns: save numpy.ascontiguousarray of it"
+            )
             raise ValueError(f"{self._path}: {name}: {why}")
         return shape
 
@@ -131,9 +158,14 @@ class Rows:
         try:
             data = self._stream.read(wanted)
         except _DAMAGE as error:
-            raise ValueError(f"{self._path}: a damaged or truncated .npz file ({error}): make it again") from None
+            raise ValueError(
+                f"{self._path}: a damaged or truncated .npz file ({error}): make it again"
+            ) from None
         if len(data) < wanted:
-            raise ValueError(f"{self._path}: it ends in row {start + len(data) * count // max(wanted, 1)}: make it again")
+            raise ValueError(
+                f"{self._path}: it ends in row {start + len(data) * count // max(wanted, 1)}: make "
+                f"it again"
+            )
         return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""The features file: vectors with their columns, `x.npz`, or for large sets a folder with vectors.npy and items.parquet."""
+"""The features file: vectors with their columns, `x.npz`, or for large sets a folder with
+vectors.npy and items.parquet.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,16 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from graphreid.features.array_files import read_npy, read_npz, write_npz
 from graphreid.atomic_files import whole_file, whole_folder
+from graphreid.features.array_files import read_npy, read_npz, write_npz
 from graphreid.types import Features, Labels, Text, Zero
 
 COLUMNS = ("identity", "camera", "item", "path", "role", "track", "seen", "visibility")
-"""What may stand beside the vectors, n values each (visibility: n rows); arrays of other names are left alone."""
+"""What may stand beside the vectors, n values each (visibility: n rows); arrays of other names are
+left alone.
+"""
 VECTORS = "vectors"
 VECTORS_FILE, ITEMS_FILE = "vectors.npy", "items.parquet"
 EMBEDDER, EMBEDDER_FILE = "embedder", "embedder.txt"
-"""Text that names what made the vectors, where it is known: vectors of two embedders can't be compared."""
+"""Text that names what made the vectors, where it is known: vectors of two embedders can't be
+compared.
+"""
 _CHUNK = 1 << 22
 
 Columns = Mapping[str, NDArray[Any]]
@@ -29,22 +35,28 @@ def load_features(path: str | Path, *, zero: Zero = "refuse") -> tuple[Features,
     """The images of a features file with their labels.
 
     Args:
-        path: an .npz file; or a folder with vectors.npy, which stays on disk (memory-mapped), and items.parquet.
+        path: an .npz file; or a folder with vectors.npy, which stays on disk (memory-mapped), and
+            items.parquet.
         zero: what to do with a vector of zeros, "refuse" or "keep".
 
     Raises:
-        ValueError: no such file, damaged, without identities, or with values that `Features` or `Labels` refuse.
+        ValueError: no such file, damaged, without identities, or with values that `Features` or
+            `Labels` refuse.
     """
     vectors, columns = _read(path, (VECTORS, "identity", "camera", "item", "role"))
     if "identity" not in columns:
-        raise ValueError(f"{path}: no identities in it; add an array 'identity' with one value a vector")
+        raise ValueError(
+            f"{path}: no identities in it; add an array 'identity' with one value a vector"
+        )
     features = _features(path, vectors, columns, zero)
     try:
         labels = Labels(columns["identity"], columns.get("camera"), columns.get("role"))  # type: ignore[arg-type]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if len(labels) != len(features):
-        raise ValueError(f"{path}: {len(labels)} identities for {len(features)} vectors: give one each")
+        raise ValueError(
+            f"{path}: {len(labels)} identities for {len(features)} vectors: give one each"
+        )
     return features, labels
 
 
@@ -97,15 +109,21 @@ def same_embedder(first: str | Path, second: str | Path) -> None:
     names = load_embedder_name(first), load_embedder_name(second)
     if None not in names and names[0] != names[1]:
         raise ValueError(
-            f"{first} and {second}: made by two embedders ({names[0]}, {names[1]}), whose vectors can't be compared: "
+            f"{first} and {second}: made by two embedders ({names[0]}, {names[1]}), whose vectors "
+            f"can't be compared: "
             "embed both with one run, and with the same --flip or --no-flip"
         )
 
 
 def save_features(
-    path: str | Path, vectors: ArrayLike, columns: Mapping[str, ArrayLike], *, embedder: str | None = None
+    path: str | Path,
+    vectors: ArrayLike,
+    columns: Mapping[str, ArrayLike],
+    *,
+    embedder: str | None = None,
 ) -> None:
-    """Write a features file, whole or not at all: `x.npz`, or a folder where the name has another ending (or "/").
+    """Write a features file, whole or not at all: `x.npz`, or a folder where the name has another
+    ending (or "/").
 
     Args:
         path: the file or folder; a folder must not exist yet.
@@ -114,12 +132,14 @@ def save_features(
         embedder: what made the vectors, where it is known.
 
     Raises:
-        ValueError: an unknown column, a length that differs, values that are neither numbers nor text, or `path` cannot
-            be written.
+        ValueError: an unknown column, a length that differs, values that are neither numbers nor
+            text, or `path` cannot be written.
     """
     array = np.asarray(vectors)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise ValueError(f"vectors must be numbers [images, width], not {array.dtype} of shape {array.shape}")
+        raise ValueError(
+            f"vectors must be numbers [images, width], not {array.dtype} of shape {array.shape}"
+        )
     array = array.astype(np.float32, copy=False)
     plain = plain_columns(columns, len(array))
     if is_npz(path):
@@ -145,13 +165,19 @@ def plain_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray
     """
     unknown = set(columns) - set(COLUMNS)
     if unknown:
-        raise ValueError(f"no column {', '.join(sorted(unknown))} in a features file: it may have {', '.join(COLUMNS)}")
+        raise ValueError(
+            f"no column {', '.join(sorted(unknown))} in a features file: it may have "
+            f"{', '.join(COLUMNS)}"
+        )
     plain: dict[str, NDArray[Any]] = {}
     for name in (name for name in COLUMNS if name in columns):
         array = np.asarray(columns[name])
         if array.dtype.kind in "OT":
             if not all(isinstance(value, str) for value in array.ravel().tolist()):
-                raise ValueError(f"{name} must be numbers or text, one a row; it mixes kinds or has missing values")
+                raise ValueError(
+                    f"{name} must be numbers or text, one a row; it mixes kinds or has missing "
+                    f"values"
+                )
             array = array.astype(str)
         if array.dtype.kind not in "fiubU":
             raise ValueError(f"{name} must be numbers or text, not {array.dtype}")
@@ -166,7 +192,9 @@ def plain_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray
 def write_items(folder: Path, columns: Columns) -> None:
     """Write FOLDER/items.parquet; a column [n, m] becomes lists of m."""
     table = {
-        name: pa.array(column) if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(column.ravel(), column.shape[1])
+        name: pa.array(column)
+        if column.ndim == 1
+        else pa.FixedSizeListArray.from_arrays(column.ravel(), column.shape[1])
         for name, column in columns.items()
     }
     pq.write_table(pa.table(table), folder / ITEMS_FILE)
@@ -197,7 +225,9 @@ def _read(path: str | Path, names: tuple[str, ...]) -> tuple[NDArray[Any], dict[
     folder = Path(path)
     if folder.is_dir():
         columns = _columns(path)
-        return read_npy(folder / VECTORS_FILE), {name: columns[name] for name in names if name in columns}
+        return read_npy(folder / VECTORS_FILE), {
+            name: columns[name] for name in names if name in columns
+        }
     arrays = read_npz(path, names)
     if VECTORS not in arrays:
         present = ", ".join(read_npz(path)) or "nothing"
@@ -208,7 +238,9 @@ def _read(path: str | Path, names: tuple[str, ...]) -> tuple[NDArray[Any], dict[
 def _columns(folder: str | Path) -> dict[str, NDArray[Any]]:
     file = Path(folder, ITEMS_FILE)
     if not Path(folder, VECTORS_FILE).is_file():
-        raise ValueError(f"{folder}: a folder without {VECTORS_FILE}: give an .npz file or a features folder")
+        raise ValueError(
+            f"{folder}: a folder without {VECTORS_FILE}: give an .npz file or a features folder"
+        )
     if not file.is_file():
         return {}
     try:
@@ -220,7 +252,9 @@ def _columns(folder: str | Path) -> dict[str, NDArray[Any]]:
         column = table[name]
         if column.null_count:
             row = int(column.is_null().to_numpy().argmax())
-            raise ValueError(f"{file}: {name} is missing in row {row}: fill it, or leave the column out")
+            raise ValueError(
+                f"{file}: {name} is missing in row {row}: fill it, or leave the column out"
+            )
         if pa.types.is_fixed_size_list(column.type):
             columns[name] = column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
         else:
@@ -230,7 +264,9 @@ def _columns(folder: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def _row_items(path: Path, n: int) -> Text:
-    """Ids for images without: the hash of the vectors' file and the row, so that one file given twice is one set."""
+    """Ids for images without: the hash of the vectors' file and the row, so that one file given
+    twice is one set.
+    """
     digest = hashlib.blake2b(digest_size=8)
     with (path / VECTORS_FILE if path.is_dir() else path).open("rb") as stream:
         while chunk := stream.read(_CHUNK):

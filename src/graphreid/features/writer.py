@@ -1,4 +1,6 @@
-"""Writing a features file block by block: larger than memory, and taken up again after an interruption."""
+"""Writing a features file block by block: larger than memory, and taken up again after an
+interruption.
+"""
 
 import hashlib
 import json
@@ -12,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
+from graphreid.atomic_files import whole_file
 from graphreid.features.array_files import write_npz
 from graphreid.features.features_file import (
     VECTORS,
@@ -23,7 +26,6 @@ from graphreid.features.features_file import (
     write_embedder,
     write_items,
 )
-from graphreid.atomic_files import whole_file
 
 _PROGRESS = "progress.json"
 _FLOAT = np.dtype("<f4")
@@ -60,14 +62,17 @@ class FeatureWriter:
             rows: n, images in all.
             width: d, entries of a vector.
             columns: what stands beside the vectors (`features.COLUMNS`), n values each.
-            stamp: text that identifies what is written: model, data and options. Rows of another stamp are discarded.
+            stamp: text that identifies what is written: model, data and options. Rows of another
+                stamp are discarded.
             embedder: names what makes the vectors, in the file.
 
         Raises:
             ValueError: `path` cannot be written, or columns that `save_features` would refuse.
         """
         if rows < 1 or width < 1:
-            raise ValueError(f"{path}: {rows} rows of width {width} is no features file: both must be positive")
+            raise ValueError(
+                f"{path}: {rows} rows of width {width} is no features file: both must be positive"
+            )
         self._target = Path(path)
         self._npz = is_npz(path)
         self._rows, self._width, self._embedder = rows, width, embedder
@@ -75,7 +80,12 @@ class FeatureWriter:
         if self._target.is_dir() and (self._npz or any(self._target.iterdir())):
             raise ValueError(f"{path} exists already: remove it, or choose another --out")
         self._folder = self._target.with_name(f"{self._target.name}.partial")
-        self._state = {"stamp": stamp, "columns": _fingerprint(self._columns), "rows": rows, "width": width}
+        self._state = {
+            "stamp": stamp,
+            "columns": _fingerprint(self._columns),
+            "rows": rows,
+            "width": width,
+        }
         try:
             self._folder.mkdir(exist_ok=True)
             before = _progress(self._folder)
@@ -90,17 +100,21 @@ class FeatureWriter:
         """Append the next rows; when this returns, they are on disk and counted.
 
         Raises:
-            ValueError: another width, more rows than were announced, a row with NaN or infinity, or a full disk.
+            ValueError: another width, more rows than were announced, a row with NaN or infinity, or
+                a full disk.
         """
         if block.shape[1] != self._width or self.done + len(block) > self._rows:
             raise ValueError(
-                f"{self._target}: a block {block.shape} does not fit row {self.done} of [{self._rows}, {self._width}]"
+                f"{self._target}: a block {block.shape} does not fit row {self.done} of "
+                f"[{self._rows}, {self._width}]"
             )
         bad = ~np.isfinite(block).all(1)
         if bad.any():
             row = self.done + int(bad.argmax())
             name = f" ({self._columns['path'][row]})" if "path" in self._columns else ""
-            raise ValueError(f"{self._target}: NaN or infinity in row {row}{name}: did the training diverge?")
+            raise ValueError(
+                f"{self._target}: NaN or infinity in row {row}{name}: did the training diverge?"
+            )
         try:
             self._stream.write(np.ascontiguousarray(block, _FLOAT).data)
             self._stream.flush()
@@ -123,13 +137,23 @@ class FeatureWriter:
         self._stream.close()
         if more is not None:
             vectors = np.load(self._folder / VECTORS_FILE, mmap_mode="r")
-            made = [more(np.asarray(vectors[start : start + _BLOCK])) for start in range(0, self._rows, _BLOCK)]
+            made = [
+                more(np.asarray(vectors[start : start + _BLOCK]))
+                for start in range(0, self._rows, _BLOCK)
+            ]
             columns = {name: np.concatenate([block[name] for block in made]) for name in made[0]}
             self._columns |= plain_columns(columns, self._rows)
         try:
             if self._npz:
                 with whole_file(self._target) as temporary:
-                    write_npz(temporary, {VECTORS: self._folder / VECTORS_FILE, **self._columns, **named(self._embedder)})
+                    write_npz(
+                        temporary,
+                        {
+                            VECTORS: self._folder / VECTORS_FILE,
+                            **self._columns,
+                            **named(self._embedder),
+                        },
+                    )
                 shutil.rmtree(self._folder)
             else:
                 write_items(self._folder, self._columns)
@@ -140,7 +164,8 @@ class FeatureWriter:
             raise self._unwritable(error) from None
 
     def _begun(self) -> IO[bytes]:
-        # written as a stream, not through a memory map: a full disk is then an error and not a dead process
+        # written as a stream, not through a memory map: a full disk is then an error and not a dead
+        # process
         stream = (self._folder / VECTORS_FILE).open("wb")
         header = {"descr": _FLOAT.str, "fortran_order": False, "shape": (self._rows, self._width)}
         np.lib.format.write_array_header_1_0(stream, header)
@@ -149,7 +174,9 @@ class FeatureWriter:
         return stream
 
     def _resumed(self, done: int) -> IO[bytes] | None:
-        """The stream behind the rows that are done; None where the file is not there or is shorter than that."""
+        """The stream behind the rows that are done; None where the file is not there or is shorter
+        than that.
+        """
         try:
             stream = (self._folder / VECTORS_FILE).open("r+b")
         except FileNotFoundError:
@@ -158,7 +185,9 @@ class FeatureWriter:
             np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
             end = stream.tell() + done * self._width * _FLOAT.itemsize
-            whole = (shape, dtype) == ((self._rows, self._width), _FLOAT) and stream.seek(0, os.SEEK_END) >= end
+            whole = (shape, dtype) == ((self._rows, self._width), _FLOAT) and stream.seek(
+                0, os.SEEK_END
+            ) >= end
         except ValueError:
             whole, end = False, 0
         if not whole:
@@ -175,7 +204,10 @@ class FeatureWriter:
         self.done = done
 
     def _unwritable(self, error: OSError) -> ValueError:
-        return ValueError(f"cannot write {self._target}: {error.strerror} (does the folder exist, may you write there?)")
+        return ValueError(
+            f"cannot write {self._target}: {error.strerror} (does the folder exist, may you write "
+            f"there?)"
+        )
 
 
 def _progress(folder: Path) -> dict[str, Any]:

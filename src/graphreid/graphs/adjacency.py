@@ -1,4 +1,6 @@
-"""Adjacencies of small graphs, a dense batch [b, n, n] that supports `@`: row i holds how much node i hears each node j."""
+"""Adjacencies of small graphs, a dense batch [b, n, n] that supports `@`: row i holds how much node
+i hears each node j.
+"""
 
 import numpy as np
 import torch
@@ -17,23 +19,29 @@ def links(
     wanted: int,
     hops: int,
 ) -> Int32[np.ndarray, "q n l"]:
-    """The first `wanted` neighbours of each node that are nodes of the same graph, by their places in it; -1 where fewer.
+    """The first `wanted` neighbours of each node that are nodes of the same graph, by their places
+    in it; -1 where fewer.
 
     Args:
         nodes: gallery rows of each query's graph, -1 where there is none.
-        lists: N(g, w) of every gallery image; w is k2 + 1 where a query may be in the gallery, for it is passed over.
+        lists: N(g, w) of every gallery image; w is k2 + 1 where a query may be in the gallery, for
+            it is passed over.
         own: the gallery row that a query itself is, or -1.
         k2: neighbours of an image that are looked at.
         wanted: links of a node, at most.
         hops: 1 looks at a node's own k2 neighbours; 2 goes on with their k2 neighbours in turn.
     """
-    from graphreid.kernels import query_graphs as sampling# noqa: PLC0415  # the GPU path must import without numba
+    from graphreid.kernels import query_graphs as sampling  # noqa: PLC0415  # the GPU path must import without numba
 
-    return sampling.links(np.ascontiguousarray(nodes), np.ascontiguousarray(lists), own, k2, wanted, hops, CHUNKS)
+    return sampling.links(
+        np.ascontiguousarray(nodes), np.ascontiguousarray(lists), own, k2, wanted, hops, CHUNKS
+    )
 
 
 def linked(places: Int32[Tensor, "b n l"], loops: bool = False) -> Bool[Tensor, "b n n"]:
-    """Which nodes hear which, from lists of places (-1 is none). A node that hears nobody hears itself; with `loops` all do."""
+    """Which nodes hear which, from lists of places (-1 is none). A node that hears nobody hears
+    itself; with `loops` all do.
+    """
     b, n, _ = places.shape
     wide = torch.zeros(b, n, n + 1, dtype=torch.bool, device=places.device)
     # one column more takes what is no link
@@ -42,7 +50,9 @@ def linked(places: Int32[Tensor, "b n l"], loops: bool = False) -> Bool[Tensor, 
 
 
 def complete(real: Bool[Tensor, "b n"], loops: bool = False) -> Bool[Tensor, "b n n"]:
-    """Every real node hears every other. One that is alone hears itself, as does padding; with `loops` all do."""
+    """Every real node hears every other. One that is alone hears itself, as does padding; with
+    `loops` all do.
+    """
     joined = real[:, :, None] & real[:, None, :]
     joined &= ~torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
     return _heard(joined, loops)
@@ -60,13 +70,17 @@ def uniform(joined: Bool[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
     return weight / weight.sum(2, keepdim=True)
 
 
-def attention(score: Float[Tensor, "b n n"], joined: Bool[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
+def attention(
+    score: Float[Tensor, "b n n"], joined: Bool[Tensor, "b n n"]
+) -> Float[Tensor, "b n n"]:
     """Softmax of the scores over every row's links; 0 elsewhere."""
     return torch.softmax(score.float().masked_fill(~joined, -torch.inf), 2)
 
 
 def reciprocal(similarity: Float[Tensor, "b n n"], k: int) -> Bool[Tensor, "b n n"]:
-    """Which nodes are each among the other's k most similar of the graph, or the same (Zhong et al. 2017, Eq. 2)."""
+    """Which nodes are each among the other's k most similar of the graph, or the same (Zhong et al.
+    2017, Eq. 2).
+    """
     ranked = similarity.clone()
     ranked.diagonal(dim1=1, dim2=2).fill_(torch.inf)
     near = torch.zeros_like(similarity, dtype=torch.bool)
@@ -94,7 +108,9 @@ def jaccard(v: Float[Tensor, "b n m"], most: int) -> Float[Tensor, "b n n"]:
 
 
 def largest(weights: Float[Tensor, "b n n"], count: int) -> Float[Tensor, "b n n"]:
-    """The `count` largest entries of each row, and those equal to the least of them; 0 elsewhere."""
+    """The `count` largest entries of each row, and those equal to the least of them; 0
+    elsewhere.
+    """
     least = weights.topk(min(count, weights.shape[2]), dim=2).values[..., -1:]
     return weights * (weights >= least)
 

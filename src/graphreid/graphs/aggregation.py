@@ -16,7 +16,9 @@ def weighted_sum(
     *,
     resources: Resources,
 ) -> Float32[np.ndarray, "m d"]:
-    """Row i is the sum over a of weights[i, a] (1 if None) times vectors[lists[i, a]]; the same row alone and among others."""
+    """Row i is the sum over a of weights[i, a] (1 if None) times vectors[lists[i, a]]; the same row
+    alone and among others.
+    """
     if not lists.shape[1]:
         return np.zeros((len(lists), vectors.shape[1]), np.float32)
     device = resources.device
@@ -24,7 +26,11 @@ def weighted_sum(
     weight = None if weights is None else torch.from_numpy(np.ascontiguousarray(weights)).to(device)
     with resources.limits():
         total = functional.embedding_bag(
-            bags, torch.from_numpy(vectors).to(device), per_sample_weights=weight, mode="sum", include_last_offset=False
+            bags,
+            torch.from_numpy(vectors).to(device),
+            per_sample_weights=weight,
+            mode="sum",
+            include_last_offset=False,
         )
     return total.cpu().numpy()
 
@@ -37,7 +43,9 @@ def expanded(
     *,
     resources: Resources,
 ) -> Float32[np.ndarray, "m d"]:
-    """Each vector plus max(0, 1 - distance)^alpha times each of its neighbours among `others`; not scaled."""
+    """Each vector plus max(0, 1 - distance)^alpha times each of its neighbours among `others`; not
+    scaled.
+    """
     weights = np.maximum(1 - near.distance, 0) ** np.float32(alpha)
     total = weighted_sum(others, near.index, weights, resources=resources)
     total += vectors

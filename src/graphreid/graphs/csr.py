@@ -1,6 +1,8 @@
-"""Sparse matrices over many images as compressed rows, and what is done with them in bounded memory.
+"""Sparse matrices over many images as compressed rows, and what is done with them in bounded
+memory.
 
-The loops are compiled and run on the CPU, whatever the device of the products around them: they are O(n k²).
+The loops are compiled and run on the CPU, whatever the device of the products around them: they are
+O(n k²).
 """
 
 import numpy as np
@@ -53,11 +55,15 @@ def taken(matrix: Matrix, chosen: Int64[np.ndarray, " m"] | Int32[np.ndarray, " 
     return begin, column[entry], value[entry]
 
 
-def inserted(matrix: Matrix, own: Matrix, lists: Int32[np.ndarray, "m k"]) -> tuple[Matrix, Int32[np.ndarray, "m k+1"]]:
-    """What sums over some images' own rows and the rows of `matrix` in their lists need: these rows alone, and lists of them.
+def inserted(
+    matrix: Matrix, own: Matrix, lists: Int32[np.ndarray, "m k"]
+) -> tuple[Matrix, Int32[np.ndarray, "m k+1"]]:
+    """What sums over some images' own rows and the rows of `matrix` in their lists need: these rows
+    alone, and lists of them.
 
     Returns:
-        The rows that the lists name, then the rows `own`; and each list with the own row first. -1 stays.
+        The rows that the lists name, then the rows `own`; and each list with the own row first. -1
+        stays.
     """
     wanted, place = np.unique(lists[lists >= 0], return_inverse=True)
     itself = len(wanted) + np.arange(len(lists), dtype=np.int32)[:, None]
@@ -68,29 +74,43 @@ def inserted(matrix: Matrix, own: Matrix, lists: Int32[np.ndarray, "m k"]) -> tu
 
 def transposed(matrix: Matrix, width: int, *, rows: int | None = None) -> Matrix:
     """The transpose of the first `rows` rows (all if None) of a matrix of `width` columns."""
-    from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415  # heavy, and not for the GPU path
+    from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
 
     return jaccard.inverted(*matrix, len(matrix[0]) - 1 if rows is None else rows, width)
 
 
 def summed(
-    matrix: Matrix, lists: Int32[np.ndarray, "m k"], weights: Float32[np.ndarray, "m k"] | None = None, *, width: int
+    matrix: Matrix,
+    lists: Int32[np.ndarray, "m k"],
+    weights: Float32[np.ndarray, "m k"] | None = None,
+    *,
+    width: int,
 ) -> Matrix:
-    """Row i is the sum of weights[i, a] (1 if None) times row lists[i, a] of a matrix of `width` columns; -1 adds nothing."""
-    from graphreid.kernels import sparse_rows as sparse# noqa: PLC0415
+    """Row i is the sum of weights[i, a] (1 if None) times row lists[i, a] of a matrix of `width`
+    columns; -1 adds nothing.
+    """
+    from graphreid.kernels import sparse_rows as sparse  # noqa: PLC0415
 
     weights = np.ones(lists.shape, np.float32) if weights is None else weights
     chunks = min(CHUNKS, max(len(lists), 1))
-    return sparse.sum_rows(*matrix, np.ascontiguousarray(lists), np.ascontiguousarray(weights), width, chunks)
+    return sparse.sum_rows(
+        *matrix, np.ascontiguousarray(lists), np.ascontiguousarray(weights), width, chunks
+    )
 
 
 def summed_lengths(
-    matrix: Matrix, lists: Int32[np.ndarray, "m k"], weights: Float32[np.ndarray, "m k"], *, width: int
+    matrix: Matrix,
+    lists: Int32[np.ndarray, "m k"],
+    weights: Float32[np.ndarray, "m k"],
+    *,
+    width: int,
 ) -> Float32[np.ndarray, " m"]:
     """Euclidean lengths of the rows that `summed` gives, which are not held."""
-    from graphreid.kernels import sparse_rows as sparse# noqa: PLC0415
+    from graphreid.kernels import sparse_rows as sparse  # noqa: PLC0415
 
-    return sparse.summed_lengths(*matrix, np.ascontiguousarray(lists), np.ascontiguousarray(weights), width, CHUNKS)
+    return sparse.summed_lengths(
+        *matrix, np.ascontiguousarray(lists), np.ascontiguousarray(weights), width, CHUNKS
+    )
 
 
 def symmetric(matrix: Matrix) -> Matrix:
@@ -102,14 +122,16 @@ def symmetric(matrix: Matrix) -> Matrix:
 
 def to_unit_length(matrix: Matrix) -> None:
     """Each row divided by its Euclidean length, in place; a row of zeros stays."""
-    from graphreid.kernels import sparse_rows as sparse# noqa: PLC0415
+    from graphreid.kernels import sparse_rows as sparse  # noqa: PLC0415
 
     sparse.to_unit_length(matrix[0], matrix[2])
 
 
-def add_product(left: Matrix, rows: Int64[np.ndarray, " b"], right: Matrix, out: Float32[np.ndarray, "b g"]) -> None:
+def add_product(
+    left: Matrix, rows: Int64[np.ndarray, " b"], right: Matrix, out: Float32[np.ndarray, "b g"]
+) -> None:
     """out[i] += row rows[i] of `left` times `right`, in place."""
-    from graphreid.kernels import sparse_rows as sparse# noqa: PLC0415
+    from graphreid.kernels import sparse_rows as sparse  # noqa: PLC0415
 
     sparse.add_product(*left, rows, *right, out)
 
@@ -122,13 +144,16 @@ def add_summed_product(
     weights: Float32[np.ndarray, "g k"],
     out: Float32[np.ndarray, "b g"],
 ) -> None:
-    """out[i] += row rows[i] of `left` times the transpose of `summed(right, lists, weights)`, which is not made; in place.
+    """out[i] += row rows[i] of `left` times the transpose of `summed(right, lists, weights)`, which
+    is not made; in place.
 
     `right` must be square and symmetric.
     """
-    from graphreid.kernels import sparse_rows as sparse# noqa: PLC0415
+    from graphreid.kernels import sparse_rows as sparse  # noqa: PLC0415
 
-    sparse.add_summed_product(*left, rows, *right, np.ascontiguousarray(lists), np.ascontiguousarray(weights), out)
+    sparse.add_summed_product(
+        *left, rows, *right, np.ascontiguousarray(lists), np.ascontiguousarray(weights), out
+    )
 
 
 def size(*matrices: Matrix) -> int:

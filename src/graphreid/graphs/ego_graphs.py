@@ -1,4 +1,6 @@
-"""A graph an image: the image itself, the anchor, and its nearest in the gallery. What methods share that make new features."""
+"""A graph an image: the image itself, the anchor, and its nearest in the gallery. What methods
+share that make new features.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,14 +11,13 @@ from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphreid.resources import Resources
-from graphreid.training.samplers import pk_batches
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs import adjacency
 from graphreid.graphs.explanation import explanation, of_matrix
-from graphreid.methods.link_prediction.candidates import slices
 from graphreid.protocols import Explanation
+from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
+from graphreid.training.samplers import pk_batches
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors, drop_junk
 
 Sampling = Literal["retrieval", "random"]
@@ -31,7 +32,8 @@ class Around:
     Attributes:
         retrieval_set: whose gallery it is.
         vectors: float32 [m, d], the anchors'.
-        near: their nearest gallery images, [m, k]; an anchor that is in the gallery is not among its own.
+        near: their nearest gallery images, [m, k]; an anchor that is in the gallery is not among
+            its own.
         own: int64 [m], the gallery row that an anchor is itself, or -1.
     """
 
@@ -46,20 +48,35 @@ class Around:
         if (retrieval_set.own >= 0).all():
             # every query is in the gallery, and so is its list
             wide = retrieval_set.gallery_neighbors(k)
-            near = Neighbors(wide.index[retrieval_set.own], wide.distance[retrieval_set.own], wide.farthest[retrieval_set.own])
+            near = Neighbors(
+                wide.index[retrieval_set.own],
+                wide.distance[retrieval_set.own],
+                wide.farthest[retrieval_set.own],
+            )
             return Around(retrieval_set, retrieval_set.vectors, near, retrieval_set.own)
-        return Around(retrieval_set, retrieval_set.vectors, retrieval_set.query_neighbors(k), retrieval_set.own)
+        return Around(
+            retrieval_set,
+            retrieval_set.vectors,
+            retrieval_set.query_neighbors(k),
+            retrieval_set.own,
+        )
 
     @staticmethod
     def gallery(retrieval_set: RetrievalSet, k: int) -> "Around":
         """The gallery's images."""
-        return Around(retrieval_set, retrieval_set.gallery.vectors, retrieval_set.gallery_neighbors(k), np.arange(len(retrieval_set.gallery)))
+        return Around(
+            retrieval_set,
+            retrieval_set.gallery.vectors,
+            retrieval_set.gallery_neighbors(k),
+            np.arange(len(retrieval_set.gallery)),
+        )
 
     def mutual(self, rows: NDArray[np.intp], k: int) -> Bool[Tensor, "b n n"]:
-        """Which nodes of some anchors' graphs are among each other's k nearest in the gallery, or the same.
+        """Which nodes of some anchors' graphs are among each other's k nearest in the gallery, or
+        the same.
 
-        Nodes are the anchor and then its neighbours. The gallery's lists are its own; an anchor is near an image that it is
-        no farther from than the image's k-th neighbour.
+        Nodes are the anchor and then its neighbours. The gallery's lists are its own; an anchor is
+        near an image that it is no farther from than the image's k-th neighbour.
         """
         nodes, own = self.near.index[rows], self.own[rows]
         lists = self.retrieval_set.gallery_neighbors(k + 1)
@@ -71,7 +88,11 @@ class Around:
             heard = adjacency.linked(torch.from_numpy(places), loops=True)
             out[:, 1:, 1:] = heard & heard.mT
             first = nodes[:, :k]
-            reach = lists.distance[:, k - 1] if lists.k >= k else np.full(len(lists.index), np.inf, np.float32)
+            reach = (
+                lists.distance[:, k - 1]
+                if lists.k >= k
+                else np.full(len(lists.index), np.inf, np.float32)
+            )
             near = torch.from_numpy(self.near.distance[rows, : first.shape[1]] <= reach[first])
             out[:, 0, 1 : 1 + first.shape[1]] = near
             out[:, 1 : 1 + first.shape[1], 0] = near
@@ -85,7 +106,8 @@ def rescored(
     tail: float,
     linked: Float32[np.ndarray, "b k"] | None = None,
 ) -> DistanceBlock:
-    """Distances of the queries from `start` on: as given to their nearest, base distance + tail to all other images.
+    """Distances of the queries from `start` on: as given to their nearest, base distance + tail to
+    all other images.
 
     Args:
         around: the queries.
@@ -105,15 +127,26 @@ def rescored(
     return around.retrieval_set.answer(start, distance, probability)
 
 
-def explained(around: Around, block: DistanceBlock, weights: Float32[np.ndarray, "n n"]) -> Explanation:
-    """The graph of the pool's only query: `weights` is who hears whom, the query first and then its nearest."""
-    return explanation(around.retrieval_set, block, around.near.index[0], of_matrix(weights[1:, 1:]), weights[0, 1:])
+def explained(
+    around: Around, block: DistanceBlock, weights: Float32[np.ndarray, "n n"]
+) -> Explanation:
+    """The graph of the pool's only query: `weights` is who hears whom, the query first and then its
+    nearest.
+    """
+    return explanation(
+        around.retrieval_set,
+        block,
+        around.near.index[0],
+        of_matrix(weights[1:, 1:]),
+        weights[0, 1:],
+    )
 
 
 class Lesson:
     """Training graphs of an image and its nearest, drawn anew in each epoch.
 
-    "retrieval": a fifth of the images are anchors, and the nearest of the others join them, as a gallery's will when the
+    "retrieval": a fifth of the images are anchors, and the nearest of the others join them, as a
+    gallery's will when the
     network is at work. "random": identities drawn by chance, with IMAGES images of each.
 
     Args:
@@ -121,7 +154,8 @@ class Lesson:
         k: images beside the anchor.
         sampling: how graphs are drawn.
         most: graphs in an epoch, at most.
-        noise: expected length of Gaussian noise on vectors of unit length, drawn anew for each epoch.
+        noise: expected length of Gaussian noise on vectors of unit length, drawn anew for each
+            epoch.
         seed: of all draws.
         resources: for the searches.
 
@@ -144,7 +178,14 @@ class Lesson:
         seed: int,
         resources: Resources,
     ) -> None:
-        self.k, self.sampling, self.most, self.noise, self.seed, self.resources = k, sampling, most, noise, seed, resources
+        self.k, self.sampling, self.most, self.noise, self.seed, self.resources = (
+            k,
+            sampling,
+            most,
+            noise,
+            seed,
+            resources,
+        )
         self.train, self.labels = drop_junk(train, labels)
         self.queries = np.flatnonzero(self.labels.role == NORMAL)
         self.target, self.classes = classes(self.labels)
@@ -160,17 +201,28 @@ class Lesson:
             self._rows = self._random(epoch, count)
         else:
             mixed = generator(self.seed, epoch, 0, 4).permutation(self.queries)
-            self._anchors, self._others = mixed[:count], np.setdiff1d(np.arange(len(self.train)), mixed[:fifth])
+            self._anchors, self._others = (
+                mixed[:count],
+                np.setdiff1d(np.arange(len(self.train)), mixed[:fifth]),
+            )
             features = Features(self._unit, self.train.items, zero="keep")
-            retrieval_set = RetrievalSet(features.take(self._anchors), Gallery(features.take(self._others)), resources=self.resources)
+            retrieval_set = RetrievalSet(
+                features.take(self._anchors),
+                Gallery(features.take(self._others)),
+                resources=self.resources,
+            )
             self._around = Around.queries(retrieval_set, self.k)
-            self._rows = np.concatenate([self._anchors[:, None], self._others[self._around.near.index]], axis=1)
+            self._rows = np.concatenate(
+                [self._anchors[:, None], self._others[self._around.near.index]], axis=1
+            )
         return [np.arange(count)[part] for part in slices(0, count, size)]
 
     def graphs(
         self, batch: NDArray[np.intp], lists: int
     ) -> tuple[Float32[Tensor, "b n d"], Int64[Tensor, "b n"], Bool[Tensor, "b n n"] | None]:
-        """Vectors of unit length, classes (distractors have negative ones of their own), and `Around.mutual` if `lists`."""
+        """Vectors of unit length, classes (distractors have negative ones of their own), and
+        `Around.mutual` if `lists`.
+        """
         rows, device = self._rows[batch], self.resources.device
         unit, target = torch.from_numpy(self._unit[rows]), torch.from_numpy(self.target[rows])
         mutual = self._around.mutual(batch, lists).to(device) if lists else None
@@ -182,12 +234,15 @@ class Lesson:
         graphs: list[NDArray[np.intp]] = []
         while len(graphs) < count:
             key = epoch * count + len(graphs)
-            graphs += pk_batches(identity, identities=size, images=IMAGES, seed=self.seed, epoch=key)
+            graphs += pk_batches(
+                identity, identities=size, images=IMAGES, seed=self.seed, epoch=key
+            )
         return self.queries[np.stack(graphs[:count])]
 
 
 def classes(labels: Labels) -> tuple[Int64[np.ndarray, " n"], int]:
-    """The class of each image, from 0, and how many there are; distractors have negative classes of their own.
+    """The class of each image, from 0, and how many there are; distractors have negative classes of
+    their own.
 
     Raises:
         ValueError: no identity with two images.
@@ -201,7 +256,9 @@ def classes(labels: Labels) -> tuple[Int64[np.ndarray, " n"], int]:
     return target, len(names)
 
 
-def loosened(features: Features, noise: float, draw: np.random.Generator) -> Float32[np.ndarray, "n d"]:
+def loosened(
+    features: Features, noise: float, draw: np.random.Generator
+) -> Float32[np.ndarray, "n d"]:
     """Vectors of unit length with Gaussian noise of that expected length, of unit length again."""
     drawn = draw.standard_normal(features.vectors.shape, np.float32)
     drawn *= np.float32(noise / np.sqrt(features.width))

@@ -1,4 +1,6 @@
-"""What a method answers when it is asked why: its graph of one query, with each image's rank before and after."""
+"""What a method answers when it is asked why: its graph of one query, with each image's rank before
+and after.
+"""
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
@@ -43,7 +45,11 @@ def explanation(
         before: base distances, if they are not the pool's.
     """
     rows = nodes.astype(np.int64)
-    base = retrieval_set.answer(0, retrieval_set.distances(0, 1)).distance[0] if before is None else before
+    base = (
+        retrieval_set.answer(0, retrieval_set.distances(0, 1)).distance[0]
+        if before is None
+        else before
+    )
     return Explanation(
         nodes=rows,
         edges=edges[0],
@@ -64,7 +70,8 @@ def around(
     said: Float32[np.ndarray, " k"],
     hops: int,
 ) -> Explanation:
-    """The part of a graph of all images that reaches the query: its nearest, whom these hear, and so on.
+    """The part of a graph of all images that reaches the query: its nearest, whom these hear, and
+    so on.
 
     Args:
         retrieval_set: with that query.
@@ -78,7 +85,13 @@ def around(
     heard = np.zeros(len(nodes), np.float32)
     heard[np.searchsorted(nodes, near)] = said
     row = np.repeat(np.arange(len(nodes)), lists.shape[1])
-    return explanation(retrieval_set, block, nodes, of_entries(nodes, row, lists[nodes].ravel(), weights[nodes].ravel()), heard)
+    return explanation(
+        retrieval_set,
+        block,
+        nodes,
+        of_entries(nodes, row, lists[nodes].ravel(), weights[nodes].ravel()),
+        heard,
+    )
 
 
 def of_matrix(weights: Float[np.ndarray, "n n"]) -> Edges:
@@ -88,9 +101,14 @@ def of_matrix(weights: Float[np.ndarray, "n n"]) -> Edges:
 
 
 def of_entries(
-    nodes: Int[np.ndarray, " n"], row: Int[np.ndarray, " m"], column: Int[np.ndarray, " m"], value: Float32[np.ndarray, " m"]
+    nodes: Int[np.ndarray, " n"],
+    row: Int[np.ndarray, " m"],
+    column: Int[np.ndarray, " m"],
+    value: Float32[np.ndarray, " m"],
 ) -> Edges:
-    """Those entries of a sparse matrix over all images that lie between the nodes: node place `row` hears image `column`."""
+    """Those entries of a sparse matrix over all images that lie between the nodes: node place `row`
+    hears image `column`.
+    """
     place = places(nodes, column)
     there = (place >= 0) & (value > 0)
     return np.stack([row[there], place[there]], axis=1).astype(np.int64), value[there]

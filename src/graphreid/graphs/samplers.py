@@ -1,6 +1,7 @@
 """Samplers: which gallery images become the nodes of a query's graph.
 
-Nodes are gallery rows, int32 [q, k], in the order in which they were taken; -1 where a sampler finds fewer than k.
+Nodes are gallery rows, int32 [q, k], in the order in which they were taken; -1 where a sampler
+finds fewer than k.
 """
 
 from collections.abc import Sequence
@@ -30,20 +31,25 @@ def hard(
     k2: int,
     k: int,
 ) -> Int32[np.ndarray, "q k"]:
-    """The two-hop hard gallery sampler: the k1 nearest images of each query, then their k2 nearest in turn, until there are k.
+    """The two-hop hard gallery sampler: the k1 nearest images of each query, then their k2 nearest
+    in turn, until there are k.
 
-    Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021, Eq. 1.
+    Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021, Eq.
+    1.
 
     Args:
         near: N(p, k1), gallery rows, nearest first, without the query itself.
-        lists: N(g, w) of every gallery image; w is k2 + 1 where a query may be in the gallery, for it is passed over.
+        lists: N(g, w) of every gallery image; w is k2 + 1 where a query may be in the gallery, for
+            it is passed over.
         own: the gallery row that a query itself is, or -1.
         k2: second-hop neighbours of each first-hop image; 0 for none.
         k: nodes of a graph, at most.
     """
-    from graphreid.kernels import query_graphs as sampling# noqa: PLC0415  # the GPU path must import without numba
+    from graphreid.kernels import query_graphs as sampling  # noqa: PLC0415  # the GPU path must import without numba
 
-    return sampling.two_hops(np.ascontiguousarray(near), np.ascontiguousarray(lists), own, k2, k, CHUNKS)
+    return sampling.two_hops(
+        np.ascontiguousarray(near), np.ascontiguousarray(lists), own, k2, k, CHUNKS
+    )
 
 
 def random_probability(
@@ -52,10 +58,12 @@ def random_probability(
     k1: int,
     draws: Sequence[np.random.Generator],
 ) -> Int32[np.ndarray, "q k"]:
-    """k1 of each query's m nearest images, drawn without replacement, in their order; as likely right ones as wrong ones.
+    """k1 of each query's m nearest images, drawn without replacement, in their order; as likely
+    right ones as wrong ones.
 
-    An image is drawn with probability 1/2 by the number of right ones if it is right, and of wrong ones if it is wrong (EC-GCN,
-    Eq. 9); once the right ones are drawn, the wrong ones fill up, and the other way round.
+    An image is drawn with probability 1/2 by the number of right ones if it is right, and of wrong
+    ones if it is wrong (EC-GCN, Eq. 9); once the right ones are drawn, the wrong ones fill up, and
+    the other way round.
 
     Args:
         near: gallery rows, nearest first.
@@ -80,7 +88,8 @@ def recall(
     gallery_identity: Int64[np.ndarray, " g"],
     own: Int64[np.ndarray, " q"],
 ) -> float:
-    """The share of a query's gallery images of its identity that were sampled: the mean over queries that have any, in [0, 1].
+    """The share of a query's gallery images of its identity that were sampled: the mean over
+    queries that have any, in [0, 1].
 
     Same camera or not; a query itself (row own) does not count.
     """

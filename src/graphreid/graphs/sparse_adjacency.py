@@ -1,4 +1,6 @@
-"""A sparse adjacency that supports `@` as a dense one does, of lists that say whom each node hears; and receptive fields."""
+"""A sparse adjacency that supports `@` as a dense one does, of lists that say whom each node hears;
+and receptive fields.
+"""
 
 from typing import Any
 
@@ -11,7 +13,8 @@ from torch.nn import functional
 
 
 class SparseAdjacency:
-    """Row i of `adjacency @ z` is the sum over a of weights[i, a] z[lists[i, a]]; no matrix is made, and nothing is gathered.
+    """Row i of `adjacency @ z` is the sum over a of weights[i, a] z[lists[i, a]]; no matrix is
+    made, and nothing is gathered.
 
     Args:
         lists: int32 [m, w], rows of z; -1 is none.
@@ -20,7 +23,10 @@ class SparseAdjacency:
     """
 
     def __init__(
-        self, lists: Int32[np.ndarray, "m w"], weights: Float32[np.ndarray, "m w"] | None = None, device: str = "cpu"
+        self,
+        lists: Int32[np.ndarray, "m w"],
+        weights: Float32[np.ndarray, "m w"] | None = None,
+        device: str = "cpu",
     ) -> None:
         there = lists >= 0
         equal = (there / np.maximum(there.sum(axis=1, keepdims=True), 1)).astype(np.float32)
@@ -37,10 +43,14 @@ class SparseAdjacency:
         """The product."""
         if not self.lists.numel():
             return z.new_zeros(len(self.lists), z.shape[1])
-        return functional.embedding_bag(self.lists, z, per_sample_weights=self.weights.to(z.dtype), mode="sum")
+        return functional.embedding_bag(
+            self.lists, z, per_sample_weights=self.weights.to(z.dtype), mode="sum"
+        )
 
     def returned(self, gradient: Float[Tensor, "m h"], n: int) -> Float[Tensor, "n h"]:
-        """The transpose times a gradient: the rows of z take from those that heard them, in the same order each time."""
+        """The transpose times a gradient: the rows of z take from those that heard them, in the
+        same order each time.
+        """
         if not self.lists.numel():
             return gradient.new_zeros(n, gradient.shape[1])
         rows = self.lists.flatten()
@@ -49,7 +59,9 @@ class SparseAdjacency:
         weights = self.weights.flatten()[order].to(gradient.dtype)
         listeners = order // self.lists.shape[1]
         start = count.cumsum(0) - count
-        return functional.embedding_bag(listeners, gradient.contiguous(), start, per_sample_weights=weights, mode="sum")
+        return functional.embedding_bag(
+            listeners, gradient.contiguous(), start, per_sample_weights=weights, mode="sum"
+        )
 
 
 class _Product(torch.autograd.Function):
@@ -66,11 +78,16 @@ class _Product(torch.autograd.Function):
 
 
 Field = tuple[NDArray[np.int64], NDArray[np.int32]]
-"""Nodes that a layer must give, [m], and whom each of them hears, [m, w]: places among the nodes of the layer before."""
+"""Nodes that a layer must give, [m], and whom each of them hears, [m, w]: places among the nodes of
+the layer before.
+"""
 
 
-def receptive(lists: Int32[np.ndarray, "n w"], wanted: Int64[np.ndarray, " m"], layers: int) -> list[Field]:
-    """What each layer must give so that the last gives `wanted`: the nodes at most so many hops away that matter.
+def receptive(
+    lists: Int32[np.ndarray, "n w"], wanted: Int64[np.ndarray, " m"], layers: int
+) -> list[Field]:
+    """What each layer must give so that the last gives `wanted`: the nodes at most so many hops
+    away that matter.
 
     Args:
         lists: whom each of n nodes hears; -1 is none.

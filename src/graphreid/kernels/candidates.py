@@ -1,9 +1,11 @@
-"""Who may be among a row's nearest: the largest entries of a product, read tile by tile and held under a bound on its error.
+"""Who may be among a row's nearest: the largest entries of a product, read tile by tile and held
+under a bound on its error.
 
-Numbers are compared as integers in the order of their values, their keys: int16 for bfloat16, int32 for float32 (a negative
-number's lower bits are flipped). If s is an exact product, p the one in the tile before it was rounded to the tile's type, and
-|s - p| <= e, then the k largest s have p of at least P - 2e, where P is the k-th largest p; and rounding keeps the order. So an
-entry counts whose key is not under that of P - 2e, and P may be taken from the entries seen so far.
+Numbers are compared as integers in the order of their values, their keys: int16 for bfloat16, int32
+for float32 (a negative number's lower bits are flipped). If s is an exact product, p the one in the
+tile before it was rounded to the tile's type, and |s - p| <= e, then the k largest s have p of at
+least P - 2e, where P is the k-th largest p; and rounding keeps the order. So an entry counts whose
+key is not under that of P - 2e, and P may be taken from the entries seen so far.
 
 The smallest entries are held by the same code: the key of -x is ~key.
 """
@@ -31,7 +33,8 @@ class Held(NamedTuple):
         key, column: [m, room], the first size[i] of row i, in no order.
         size: int32 [m]; equal to `room` where a row has had more candidates than room, and is lost.
         floor: [m], the key under which nothing counts any more.
-        slack: float64 [m], 2e, and what else of difference must not decide (equal distances after rounding).
+        slack: float64 [m], 2e, and what else of difference must not decide (equal distances after
+            rounding).
         k: how many largest entries are looked for.
     """
 
@@ -78,7 +81,9 @@ def _floor(key: Any, slack: float, shift: int) -> Any:
 
 @njit(cache=True)
 def _select(key: Keys, column: Keys, count: int, k: int) -> None:
-    """Bring the k largest of the first `count` keys to the front, the k-th to place k - 1 (Hoare's quickselect)."""
+    """Bring the k largest of the first `count` keys to the front, the k-th to place k - 1 (Hoare's
+    quickselect).
+    """
     low, high = 0, count - 1
     while low < high:
         pivot = key[(low + high) >> 1]
@@ -119,11 +124,15 @@ def _tighten(into: Held, i: int, shift: int) -> None:
 
 
 @njit(cache=True)
-def _take(tile: Keys, hits: Keys, turn: int, into: Held, first: int, start: int, own: I32, by_row: bool) -> None:
+def _take(
+    tile: Keys, hits: Keys, turn: int, into: Held, first: int, start: int, own: I32, by_row: bool
+) -> None:
     """Hold what counts of a tile; `turn` is -1 for the smallest, else 0.
 
-    hits: [rows, chunks], how many entries of each chunk counted when the floors, which only rise, were no higher. `own` may be
-    empty. One call does for a tile: numba counts the references to every array that it hands to a function.
+    hits: [rows, chunks], how many entries of each chunk counted when the floors, which only rise,
+    were no higher. `own` may be
+    empty. One call does for a tile: numba counts the references to every array that it hands to a
+    function.
     """
     kind = tile.dtype.type
     shift = kind(8 * tile.itemsize - 1)
@@ -154,7 +163,9 @@ def _take(tile: Keys, hits: Keys, turn: int, into: Held, first: int, start: int,
 
 @njit(cache=True, nogil=True)
 def begin(tile: Keys, first: int, groups: int, top: Held, low: Held) -> None:
-    """A first floor for rows that hold nothing, from `groups` maxima of the tile's row (one of them may be the row itself)."""
+    """A first floor for rows that hold nothing, from `groups` maxima of the tile's row (one of them
+    may be the row itself).
+    """
     kind = tile.dtype.type
     shift = kind(8 * tile.itemsize - 1)
     flip = kind((np.int64(1) << shift) - 1)
@@ -177,7 +188,8 @@ def begin(tile: Keys, first: int, groups: int, top: Held, low: Held) -> None:
 
 @njit(cache=True, nogil=True)
 def scan_rows(tile: Keys, first: int, start: int, own: I32, top: Held, low: Held) -> None:
-    """Hold what counts in a tile for its rows, which are held as first, first + 1 ..; its columns are start, start + 1 ..
+    """Hold what counts in a tile for its rows, which are held as first, first + 1 ..; its columns
+    are start, start + 1 ..
 
     own: the column that row i is itself, or -1; it is only held among the smallest.
     """
@@ -202,7 +214,9 @@ def scan_rows(tile: Keys, first: int, start: int, own: I32, top: Held, low: Held
 
 @njit(cache=True, nogil=True)
 def scan_columns(tile: Keys, first: int, start: int, top: Held, low: Held) -> None:
-    """The same for the tile's columns, which are held as start, start + 1 ..; for them its rows are first, first + 1 .."""
+    """The same for the tile's columns, which are held as start, start + 1 ..; for them its rows are
+    first, first + 1 ..
+    """
     kind = tile.dtype.type
     shift = kind(8 * tile.itemsize - 1)
     flip = kind((np.int64(1) << shift) - 1)
@@ -225,7 +239,9 @@ def scan_columns(tile: Keys, first: int, start: int, top: Held, low: Held) -> No
 
 @njit(cache=True)
 def _sort(into: Held, i: int) -> None:
-    """Order row i by key, the largest first (in a function of its own: within `finish` numba would assign without a copy)."""
+    """Order row i by key, the largest first (in a function of its own: within `finish` numba would
+    assign without a copy).
+    """
     count = into.size[i]
     order = np.argsort(~into.key[i, :count])
     into.key[i, :count] = into.key[i, :count][order]
@@ -234,7 +250,9 @@ def _sort(into: Held, i: int) -> None:
 
 @njit(cache=True, parallel=True)
 def finish(into: Held) -> NDArray[np.bool_]:
-    """Drop what no longer counts, order each row by key, the largest first, and say which rows are lost."""
+    """Drop what no longer counts, order each row by key, the largest first, and say which rows are
+    lost.
+    """
     lost = np.zeros(into.key.shape[0], np.bool_)
     shift = 8 * into.key.itemsize - 1
     for i in prange(into.key.shape[0]):

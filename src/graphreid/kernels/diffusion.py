@@ -1,4 +1,6 @@
-"""Diffusion from each node of a sparse graph, on the nodes that a walk from it reaches first, by conjugate gradients."""
+"""Diffusion from each node of a sparse graph, on the nodes that a walk from it reaches first, by
+conjugate gradients.
+"""
 
 import math
 
@@ -14,7 +16,9 @@ I64 = NDArray[np.int64]
 
 @njit(cache=True, inline="always")
 def _reach(start: I64, column: I32, node: int, room: int, place: I32, members: I32) -> int:
-    """The first `room` nodes of a breadth-first walk from `node`, in its order: their number, and in `place` their places."""
+    """The first `room` nodes of a breadth-first walk from `node`, in its order: their number, and
+    in `place` their places.
+    """
     members[0] = node
     place[node] = 0
     count = 1
@@ -47,8 +51,19 @@ def reached(start: I64, column: I32, room: int, chunks: int) -> I64:
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _solve(start: I32, column: I32, value: F64, alpha: float, iterations: int, tolerance: float, room: F64, count: int) -> None:
-    """(I - alpha S) x = e_0 by conjugate gradients from 0, S the local matrix; x is room[0], the other rows are scratch."""
+def _solve(
+    start: I32,
+    column: I32,
+    value: F64,
+    alpha: float,
+    iterations: int,
+    tolerance: float,
+    room: F64,
+    count: int,
+) -> None:
+    """(I - alpha S) x = e_0 by conjugate gradients from 0, S the local matrix; x is room[0], the
+    other rows are scratch.
+    """
     x, r, p, q = room[0], room[1], room[2], room[3]
     for a in range(count):
         x[a], r[a], p[a] = 0.0, 0.0, 0.0
@@ -90,9 +105,11 @@ def inverse_rows(
     out_value: F32,
     chunks: int,
 ) -> None:
-    """Row i of (I - alpha S)^-1, S cut to the begin[i + 1] - begin[i] nodes that a walk from i reaches first.
+    """Row i of (I - alpha S)^-1, S cut to the begin[i + 1] - begin[i] nodes that a walk from i
+    reaches first.
 
-    S symmetric (start, column, value) with at most `most` entries a row. The rows are written to out_column and out_value.
+    S symmetric (start, column, value) with at most `most` entries a row. The rows are written to
+    out_column and out_value.
     """
     n = start.shape[0] - 1
     step = (n + chunks - 1) // chunks
@@ -117,7 +134,9 @@ def inverse_rows(
                         local_value[size] = value[e]
                         size += 1
             local_start[count] = size
-            _solve(local_start, local_column, local_value, alpha, iterations, tolerance, room, count)
+            _solve(
+                local_start, local_column, local_value, alpha, iterations, tolerance, room, count
+            )
             for a in range(count):
                 out_column[begin[i] + a] = members[a]
                 out_value[begin[i] + a] = room[0, a]

@@ -17,7 +17,9 @@ Mask = NDArray[np.bool_]
 
 @njit(cache=True)
 def walk(column: I32, size: I32, k: int) -> I32:
-    """An order of the rows in which near rows follow each other, so that vectors are still in the cache: depth first."""
+    """An order of the rows in which near rows follow each other, so that vectors are still in the
+    cache: depth first.
+    """
     n = column.shape[0]
     order = np.empty(n, np.int32)
     seen = np.zeros(n, np.bool_)
@@ -42,10 +44,20 @@ def walk(column: I32, size: I32, k: int) -> I32:
 
 
 @njit(cache=True, parallel=True)
-def first_distances(left: Rows, right: Rows, euclidean: bool, top: Held, lost: Mask, order: I32, place: I32, out: F32) -> None:
+def first_distances(
+    left: Rows,
+    right: Rows,
+    euclidean: bool,
+    top: Held,
+    lost: Mask,
+    order: I32,
+    place: I32,
+    out: F32,
+) -> None:
     """Distances of the first k candidates of each row, into float32 [m, k].
 
-    order: the rows as they are to be taken. place: where each row stands in it if the set is searched against itself, then a
+    order: the rows as they are to be taken. place: where each row stands in it if the set is
+    searched against itself, then a
     pair that both hold is measured once; empty otherwise.
     """
     k = out.shape[1]
@@ -88,7 +100,17 @@ def _packed(distance: np.float32, column: int) -> Any:
 
 
 @njit(cache=True)
-def _settle(left: Rows, i: int, right: Rows, euclidean: bool, top: Held, first: F32, index: I32, near: F32, shift: int) -> None:
+def _settle(
+    left: Rows,
+    i: int,
+    right: Rows,
+    euclidean: bool,
+    top: Held,
+    first: F32,
+    index: I32,
+    near: F32,
+    shift: int,
+) -> None:
     """The nearest of row i, into its row of `index` and `near`; `first` is its row of distances."""
     k = first.shape[0]
     best = np.empty(k, np.int64)
@@ -114,7 +136,9 @@ def _settle(left: Rows, i: int, right: Rows, euclidean: bool, top: Held, first: 
 
 
 @njit(cache=True)
-def _farthest(left: Rows, i: int, right: Rows, euclidean: bool, low: Held, shift: int) -> np.float32:
+def _farthest(
+    left: Rows, i: int, right: Rows, euclidean: bool, low: Held, shift: int
+) -> np.float32:
     far = np.float32(0)
     for e in range(low.size[i]):
         if e > 0 and _distance_at(-_extreme(low.key[i, e], low.slack[i], shift), euclidean) <= far:
@@ -125,11 +149,22 @@ def _farthest(left: Rows, i: int, right: Rows, euclidean: bool, low: Held, shift
 
 @njit(cache=True, parallel=True)
 def settle(
-    left: Rows, right: Rows, euclidean: bool, top: Held, low: Held, lost: Mask, first: F32, index: I32, near: F32, far: F32
+    left: Rows,
+    right: Rows,
+    euclidean: bool,
+    top: Held,
+    low: Held,
+    lost: Mask,
+    first: F32,
+    index: I32,
+    near: F32,
+    far: F32,
 ) -> None:
-    """The k nearest of each row by distance, then column, and its largest distance; rows that are lost are left alone.
+    """The k nearest of each row by distance, then column, and its largest distance; rows that are
+    lost are left alone.
 
-    first: float32 [m, k], distances of the first k candidates. Into index int32 [m, k], near float32 [m, k], far float32 [m].
+    first: float32 [m, k], distances of the first k candidates. Into index int32 [m, k], near
+    float32 [m, k], far float32 [m].
     """
     shift = 8 * top.key.itemsize - 1
     for i in prange(first.shape[0]):

@@ -1,6 +1,8 @@
-"""Sets of neighbours as compressed rows: reciprocal sets, sparse means, and the min-sum of two rows by inverted lists.
+"""Sets of neighbours as compressed rows: reciprocal sets, sparse means, and the min-sum of two rows
+by inverted lists.
 
-A compressed matrix is (start int64 [n + 1], column int32 [e], value float32 [e]); columns ascend within a row.
+A compressed matrix is (start int64 [n + 1], column int32 [e], value float32 [e]); columns ascend
+within a row.
 """
 
 import numpy as np
@@ -16,7 +18,9 @@ Matrix = tuple[I64, I32, F32]
 
 @njit(cache=True, parallel=True)
 def back_rank(lists: I32) -> I32:
-    """For j = lists[i, a]: the place of i in the list of j, or k where it is not there. int32 [n, k]."""
+    """For j = lists[i, a]: the place of i in the list of j, or k where it is not there. int32 [n,
+    k].
+    """
     n, k = lists.shape
     out = np.full((n, k), k, np.int32)
     for i in prange(n):
@@ -42,8 +46,12 @@ def _half(lists: I32, back: I32, half: int, row: int, out: I32) -> int:
 
 
 @njit(cache=True, inline="always")
-def _expand(lists: I32, back: I32, half: int, members: I32, count: int, stamp: I32, mark: int, scratch: I32) -> int:
-    """Grow `members` (the reciprocal set, `count` long) by the half sets that overlap it by more than two thirds."""
+def _expand(
+    lists: I32, back: I32, half: int, members: I32, count: int, stamp: I32, mark: int, scratch: I32
+) -> int:
+    """Grow `members` (the reciprocal set, `count` long) by the half sets that overlap it by more
+    than two thirds.
+    """
     for a in range(count):
         stamp[members[a]] = mark
     size = count
@@ -64,12 +72,20 @@ def _expand(lists: I32, back: I32, half: int, members: I32, count: int, stamp: I
 
 @njit(cache=True, parallel=True)
 def expanded_sets(
-    lists: I32, back: I32, half: int, mutual: NDArray[np.bool_], anchors: I32, anchor_lists: I32, chunks: int
+    lists: I32,
+    back: I32,
+    half: int,
+    mutual: NDArray[np.bool_],
+    anchors: I32,
+    anchor_lists: I32,
+    chunks: int,
 ) -> Rows:
-    """Expanded k-reciprocal sets of some anchors (Zhong et al. 2017, Eqs. 2-5), columns ascending, the anchor among them.
+    """Expanded k-reciprocal sets of some anchors (Zhong et al. 2017, Eqs. 2-5), columns ascending,
+    the anchor among them.
 
-    lists and back [n, k]: of the nodes that sets are made of. For anchor i, itself node anchors[i] (or -1, where it is no node
-    and its set holds only others), anchor_lists[i] are its neighbours, and mutual[i] says which of them it is a neighbour of.
+    lists and back [n, k]: of the nodes that sets are made of. For anchor i, itself node anchors[i]
+    (or -1, where it is no node and its set holds only others), anchor_lists[i] are its neighbours,
+    and mutual[i] says which of them it is a neighbour of.
     """
     m, k = anchor_lists.shape
     n = lists.shape[0]
@@ -83,7 +99,18 @@ def expanded_sets(
         mark = -1
         for i in range(chunk * step, min((chunk + 1) * step, m)):
             mark += 2
-            sizes[i + 1] = _set_of(lists, back, half, mutual[i], anchors[i], anchor_lists[i], members, stamp, mark, scratch)
+            sizes[i + 1] = _set_of(
+                lists,
+                back,
+                half,
+                mutual[i],
+                anchors[i],
+                anchor_lists[i],
+                members,
+                stamp,
+                mark,
+                scratch,
+            )
     start = np.cumsum(sizes)
     column = np.empty(start[m], np.int32)
     for chunk in prange(chunks):
@@ -93,7 +120,18 @@ def expanded_sets(
         mark = -1
         for i in range(chunk * step, min((chunk + 1) * step, m)):
             mark += 2
-            size = _set_of(lists, back, half, mutual[i], anchors[i], anchor_lists[i], members, stamp, mark, scratch)
+            size = _set_of(
+                lists,
+                back,
+                half,
+                mutual[i],
+                anchors[i],
+                anchor_lists[i],
+                members,
+                stamp,
+                mark,
+                scratch,
+            )
             column[start[i] : start[i + 1]] = np.sort(members[:size])
     return start, column
 
@@ -124,7 +162,9 @@ def _set_of(
 
 @njit(cache=True, parallel=True)
 def known_values(start: I64, column: I32, lists: I32, values: F32) -> F32:
-    """The value that row i's own list has at each of its columns, NaN where the list does not have it. float32 [e]."""
+    """The value that row i's own list has at each of its columns, NaN where the list does not have
+    it. float32 [e].
+    """
     out = np.full(column.shape[0], np.nan, np.float32)
     for i in prange(lists.shape[0]):
         for e in range(start[i], start[i + 1]):
@@ -137,7 +177,9 @@ def known_values(start: I64, column: I32, lists: I32, values: F32) -> F32:
 
 @njit(cache=True, parallel=True)
 def mean_rows(start: I64, column: I32, value: F32, lists: I32, width: int, chunks: int) -> Matrix:
-    """Row i of the result is the mean of the rows lists[i] (-1 is left out of the sum, not of the count). Columns < width."""
+    """Row i of the result is the mean of the rows lists[i] (-1 is left out of the sum, not of the
+    count). Columns < width.
+    """
     m, k = lists.shape
     sizes = np.zeros(m + 1, np.int64)
     step = (m + chunks - 1) // chunks
@@ -179,7 +221,9 @@ def mean_rows(start: I64, column: I32, value: F32, lists: I32, width: int, chunk
 
 @njit(cache=True)
 def inverted(start: I64, column: I32, value: F32, rows: int, width: int) -> Matrix:
-    """The transpose of the first `rows` rows: for each column, which rows hold it, ascending, and with what value."""
+    """The transpose of the first `rows` rows: for each column, which rows hold it, ascending, and
+    with what value.
+    """
     sizes = np.zeros(width + 1, np.int64)
     for e in range(start[rows]):
         sizes[column[e] + 1] += 1
@@ -209,7 +253,8 @@ def blend_jaccard(
     base: F32,
     scale: F32,
 ) -> None:
-    """base[i] <- (1 - lam) (1 - s / (2 - s)) + lam base[i] scale[i], s the min-sum of row queries[i] with every inverted row.
+    """base[i] <- (1 - lam) (1 - s / (2 - s)) + lam base[i] scale[i], s the min-sum of row
+    queries[i] with every inverted row.
 
     base float32 [b, g], changed in place (Zhong et al. 2017, Eqs. 10 and 12).
     """

@@ -1,6 +1,8 @@
-"""Distances of listed pairs, accumulated in float64 in a fixed order: the same bits alone, in company, and on any device.
+"""Distances of listed pairs, accumulated in float64 in a fixed order: the same bits alone, in
+company, and on any device.
 
-A set of vectors is a pair of arrays, `Rows`: the second holds the rows that follow those of the first.
+A set of vectors is a pair of arrays, `Rows`: the second holds the rows that follow those of the
+first.
 """
 
 import math
@@ -14,7 +16,8 @@ I32 = NDArray[np.int32]
 Rows = tuple[F32, F32]
 
 
-# not inlined by numba: a loop that it inlines loses its fastmath, and with it eight tenths of its speed
+# not inlined by numba: a loop that it inlines loses its fastmath, and with it eight tenths of its
+# speed
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _dot(a: F32, b: F32) -> float:
     total = 0.0
@@ -49,7 +52,8 @@ def distance(left: Rows, i: int, right: Rows, j: int, euclidean: bool) -> np.flo
 
 @njit(cache=True, parallel=True)
 def listed(left: Rows, right: Rows, columns: I32, euclidean: bool) -> F32:
-    """Distances of row i of `left` to the rows `columns[i]` of `right`; +inf where the column is -1.
+    """Distances of row i of `left` to the rows `columns[i]` of `right`; +inf where the column is
+    -1.
 
     Vectors float32 [m, d] and [n, d], columns int32 [m, k] -> float32 [m, k].
     """
@@ -57,7 +61,9 @@ def listed(left: Rows, right: Rows, columns: I32, euclidean: bool) -> F32:
     out = np.empty((m, k), np.float32)
     for i in prange(m):
         for j in range(k):
-            out[i, j] = np.inf if columns[i, j] < 0 else distance(left, i, right, columns[i, j], euclidean)
+            out[i, j] = (
+                np.inf if columns[i, j] < 0 else distance(left, i, right, columns[i, j], euclidean)
+            )
     return out
 
 

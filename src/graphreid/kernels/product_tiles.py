@@ -1,8 +1,9 @@
-"""The nearest rows of a set on the CPU: the product in tiles that stay in the cache, each scanned where it was made.
+"""The nearest rows of a set on the CPU: the product in tiles that stay in the cache, each scanned
+where it was made.
 
-A thread takes a tile, multiplies, and scans. A set against itself needs half of the tiles: each is scanned by row and by
-column. In bfloat16 the product is several times as fast where the processor has units for it; what it proposes is measured
-again, so the answer is the same.
+A thread takes a tile, multiplies, and scans. A set against itself needs half of the tiles: each is
+scanned by row and by column. In bfloat16 the product is several times as fast where the processor
+has units for it; what it proposes is measured again, so the answer is the same.
 """
 
 import functools
@@ -18,8 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graphreid.kernels import candidates
-from graphreid.kernels import nearest
+from graphreid.kernels import candidates, nearest
 from graphreid.kernels.pair_distances import Rows
 
 Kind = Literal["float32", "bfloat16"]
@@ -27,7 +27,9 @@ KEYS = {"float32": np.int32, "bfloat16": np.int16}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 EDGE = 1024
-"""Rows and columns of a tile: two of them fit the cache of a core, and the product is as fast as with larger ones."""
+"""Rows and columns of a tile: two of them fit the cache of a core, and the product is as fast as
+with larger ones.
+"""
 QUEUED = 4096
 """Tiles that wait for a thread; each takes a kilobyte there."""
 FEW = 256
@@ -36,7 +38,9 @@ FEW = 256
 
 @functools.cache
 def faster_kind() -> Kind:
-    """The type in which this processor's products are much faster, measured once: float32 unless bfloat16 is."""
+    """The type in which this processor's products are much faster, measured once: float32 unless
+    bfloat16 is.
+    """
     spent: dict[Kind, float] = {}
     kinds: tuple[Kind, ...] = ("float32", "bfloat16")
     for kind in kinds:
@@ -52,7 +56,9 @@ def faster_kind() -> Kind:
 
 
 def room(k: int) -> int:
-    """Candidates that a row may hold: the k nearest, those that the bound can't tell from them, and some to gather."""
+    """Candidates that a row may hold: the k nearest, those that the bound can't tell from them, and
+    some to gather.
+    """
     return 2 * k + 48
 
 
@@ -64,12 +70,19 @@ def kind_for(m: int, euclidean: bool) -> Kind:
 def row_bytes(k: int, width: int, kind: Kind) -> int:
     """What each row that is searched for takes; `width` is 0 for the rows of the base."""
     key = KEYS[kind]().itemsize
-    return (room(k) + candidates.LOW) * (4 + key) + k * 4 + 64 + (width * 2 if kind == "bfloat16" else 0)
+    return (
+        (room(k) + candidates.LOW) * (4 + key)
+        + k * 4
+        + 64
+        + (width * 2 if kind == "bfloat16" else 0)
+    )
 
 
 def fixed_bytes(n: int, width: int, kind: Kind, threads: int) -> int:
     """What a search takes beside."""
-    return (n * width * 2 if kind == "bfloat16" else 0) + threads * EDGE * EDGE * KEYS[kind]().itemsize
+    return (n * width * 2 if kind == "bfloat16" else 0) + threads * EDGE * EDGE * KEYS[
+        kind
+    ]().itemsize
 
 
 class Factor:
@@ -86,24 +99,36 @@ class Factor:
         self.parts = [torch.from_numpy(part) for part in rows]
         self.count, self.width = sum(map(len, rows)), rows[0].shape[1]
         self.kind: Kind = kind
-        self.rounded = torch.empty((self.count, self.width), dtype=torch.bfloat16) if kind == "bfloat16" else None
+        self.rounded = (
+            torch.empty((self.count, self.width), dtype=torch.bfloat16)
+            if kind == "bfloat16"
+            else None
+        )
         self.length = np.ones(self.count)
         self.loss = np.zeros(self.count)
         for start, stop in self.cuts(EDGE):
             if euclidean:
                 part = self._part(start, stop)
-                self.length[start:stop] = np.sqrt(np.einsum("nd,nd->n", part.numpy(), part.numpy(), dtype=np.float64))
+                self.length[start:stop] = np.sqrt(
+                    np.einsum("nd,nd->n", part.numpy(), part.numpy(), dtype=np.float64)
+                )
             if self.rounded is not None:
                 part, rounded = self._part(start, stop), self.rounded[start:stop]
                 rounded.copy_(part)
-                self.loss[start:stop] = torch.linalg.vector_norm(part - rounded, dim=1).numpy() * (1 + 1e-5) + 1e-30
-        self.half_squares = torch.from_numpy((self.length**2 / 2).astype(np.float32)) if euclidean else None
+                self.loss[start:stop] = (
+                    torch.linalg.vector_norm(part - rounded, dim=1).numpy() * (1 + 1e-5) + 1e-30
+                )
+        self.half_squares = (
+            torch.from_numpy((self.length**2 / 2).astype(np.float32)) if euclidean else None
+        )
 
     def cuts(self, edge: int) -> list[tuple[int, int]]:
         """Ranges of at most `edge` rows, none of them in both arrays."""
         first = len(self.rows[0])
         ranges = [*range(0, first, edge), *range(first, self.count, edge)]
-        return [(start, min(start + edge, first if start < first else self.count)) for start in ranges]
+        return [
+            (start, min(start + edge, first if start < first else self.count)) for start in ranges
+        ]
 
     def block(self, start: int, stop: int) -> torch.Tensor:
         """Rows start .. stop-1 in the tiles' type; a range of `cuts`."""
@@ -111,18 +136,26 @@ class Factor:
 
     def _part(self, start: int, stop: int) -> torch.Tensor:
         first = len(self.rows[0])
-        return self.parts[0][start:stop] if start < first else self.parts[1][start - first : stop - first]
+        return (
+            self.parts[0][start:stop]
+            if start < first
+            else self.parts[1][start - first : stop - first]
+        )
 
 
 def slack(left: Factor, right: Factor) -> NDArray[np.float64]:
-    """For each row of `left`, how far under the k-th largest entry one may be that is among the k nearest all the same.
+    """For each row of `left`, how far under the k-th largest entry one may be that is among the k
+    nearest all the same.
 
-    |x.y - x^.y^| <= |x - x^||y| + |x^||y - y^|, and summing d products in float32 in any order loses at most
-    d 2^-24 |x^||y^| (Higham 2002, 3.5). Where distances agree to the last bit of float32 the column decides.
+    |x.y - x^.y^| <= |x - x^||y| + |x^||y - y^|, and summing d products in float32 in any order
+    loses at most d 2^-24 |x^||y^| (Higham 2002, 3.5). Where distances agree to the last bit of
+    float32 the column decides.
     """
     long, loss = right.length.max(initial=0), right.loss.max(initial=0)
     rounded = left.length + left.loss
-    bound = left.loss * long + rounded * loss + 1.01 * left.width * 2.0**-24 * rounded * (long + loss)
+    bound = (
+        left.loss * long + rounded * loss + 1.01 * left.width * 2.0**-24 * rounded * (long + loss)
+    )
     if left.half_squares is not None:
         return 2 * bound + 2.0**-20 * (left.length + long) ** 2
     return 2 * bound + 5e-7
@@ -139,7 +172,9 @@ class Search:
         threads: how many.
     """
 
-    def __init__(self, right: Factor, left: Factor | None, own: NDArray[np.int32], k: int, threads: int) -> None:
+    def __init__(
+        self, right: Factor, left: Factor | None, own: NDArray[np.int32], k: int, threads: int
+    ) -> None:
         self.right, self.left = right, left or right
         self.alone = left is None
         self.own, self.k, self.threads = own, k, threads
@@ -162,14 +197,19 @@ class Search:
         near: NDArray[np.float32],
         far: NDArray[np.float32],
     ) -> NDArray[np.bool_]:
-        """The k nearest and their distances [m, k], and the largest distance [m]. Returns the rows that are lost.
+        """The k nearest and their distances [m, k], and the largest distance [m]. Returns the rows
+        that are lost.
 
-        A row is lost, and what is written for it means nothing, if it had more candidates than room.
+        A row is lost, and what is written for it means nothing, if it had more candidates than
+        room.
         """
         blocks = range(len(self.above))
         if self.alone:
             # the diagonal first: it gives every row a floor
-            work, jobs = self._pair, [(a, a + ahead) for ahead in blocks for a in blocks[: len(blocks) - ahead]]
+            work, jobs = (
+                self._pair,
+                [(a, a + ahead) for ahead in blocks for a in blocks[: len(blocks) - ahead]],
+            )
         else:
             work, jobs = self._row, [(a, 0) for a in blocks]
         lost = np.zeros(self.left.count, np.bool_)
@@ -213,11 +253,17 @@ class Search:
         torch.mm(self.left.block(top, bottom), self.right.block(start, stop).T, out=tile)
         if self.left.half_squares is not None and self.right.half_squares is not None:
             # -|x - y|^2 / 2: as large for the row as for the column
-            tile.sub_(self.left.half_squares[top:bottom, None]).sub_(self.right.half_squares[start:stop])
+            tile.sub_(self.left.half_squares[top:bottom, None]).sub_(
+                self.right.half_squares[start:stop]
+            )
         return tile.view(torch.int16 if self.right.kind == "bfloat16" else torch.int32).numpy()
 
     def _settle(
-        self, lost: NDArray[np.bool_], index: NDArray[np.int32], near: NDArray[np.float32], far: NDArray[np.float32]
+        self,
+        lost: NDArray[np.bool_],
+        index: NDArray[np.int32],
+        near: NDArray[np.float32],
+        far: NDArray[np.float32],
     ) -> None:
         m, k = self.left.count, self.k
         lost[:] = candidates.finish(self.top) | candidates.finish(self.low)
@@ -232,7 +278,9 @@ class Search:
         nearest.settle(*sides, self.top, self.low, lost, first, index, near, far)
 
 
-def _spread(work: Callable[[tuple[int, int]], None], jobs: list[tuple[int, int]], threads: int) -> Iterator[None]:
+def _spread(
+    work: Callable[[tuple[int, int]], None], jobs: list[tuple[int, int]], threads: int
+) -> Iterator[None]:
     """Do the jobs, begun in their order, each by one thread."""
     if threads == 1:
         yield from map(work, jobs)

@@ -1,7 +1,9 @@
-"""Graphs of neighbours' neighbours, a graph a query: which images are nodes, and which nodes are joined.
+"""Graphs of neighbours' neighbours, a graph a query: which images are nodes, and which nodes are
+joined.
 
-`lists` int32 [n, w] holds every gallery image's nearest others, nearest first; where a query is in the gallery (own >= 0) it is
-passed over there, so that w = second + 1 columns give every image its `second` nearest others without the query.
+`lists` int32 [n, w] holds every gallery image's nearest others, nearest first; where a query is in
+the gallery (own >= 0) it is passed over there, so that w = second + 1 columns give every image its
+`second` nearest others without the query.
 """
 
 import numpy as np
@@ -14,10 +16,11 @@ I64 = NDArray[np.int64]
 
 @njit(cache=True, parallel=True)
 def two_hops(near: I32, lists: I32, own: I64, second: int, k: int, chunks: int) -> I32:
-    """The first k of `near[i]`, then of the `second` nearest others of each of its images in turn, none twice.
+    """The first k of `near[i]`, then of the `second` nearest others of each of its images in turn,
+    none twice.
 
-    near int32 [q, k1]: images of query i; own int64 [q]: the image that query i itself is, or -1. int32 [q, k], -1 where two
-    hops give fewer.
+    near int32 [q, k1]: images of query i; own int64 [q]: the image that query i itself is, or -1.
+    int32 [q, k], -1 where two hops give fewer.
     """
     q, k1 = near.shape
     out = np.full((q, k), -1, np.int32)
@@ -54,11 +57,15 @@ def _append(near: I32, own: int, second: int, stamp: I32, mark: int, out: I32, s
 
 
 @njit(cache=True, parallel=True)
-def links(nodes: I32, lists: I32, own: I64, second: int, wanted: int, hops: int, chunks: int) -> I32:
-    """The first `wanted` neighbours of each node that are nodes of the same graph, by their places in it.
+def links(
+    nodes: I32, lists: I32, own: I64, second: int, wanted: int, hops: int, chunks: int
+) -> I32:
+    """The first `wanted` neighbours of each node that are nodes of the same graph, by their places
+    in it.
 
-    A node's neighbours are its `second` nearest others in order and, with hops = 2, then theirs in turn.
-    nodes int32 [q, k], -1 where there is none -> int32 [q, k, wanted], -1 where there are fewer.
+    A node's neighbours are its `second` nearest others in order and, with hops = 2, then theirs in
+    turn. nodes int32 [q, k], -1 where there is none -> int32 [q, k, wanted], -1 where there are
+    fewer.
     """
     q, k = nodes.shape
     out = np.full((q, k, wanted), -1, np.int32)
@@ -82,7 +89,16 @@ def links(nodes: I32, lists: I32, own: I64, second: int, wanted: int, hops: int,
                     while hops == 2 and b < lists.shape[1] and taken < second and count < wanted:
                         if lists[node, b] != own[i]:
                             taken += 1
-                            count = _join(lists[lists[node, b]], own[i], second, place, seen, mark, out[i, a], count)
+                            count = _join(
+                                lists[lists[node, b]],
+                                own[i],
+                                second,
+                                place,
+                                seen,
+                                mark,
+                                out[i, a],
+                                count,
+                            )
                         b += 1
             for a in range(k):
                 if nodes[i, a] >= 0:
@@ -91,8 +107,12 @@ def links(nodes: I32, lists: I32, own: I64, second: int, wanted: int, hops: int,
 
 
 @njit(cache=True, inline="always")
-def _join(near: I32, own: int, second: int, place: I32, seen: I32, mark: np.int32, out: I32, count: int) -> int:
-    """Add the places of the first `second` of a list that are nodes and not seen yet; returns the new count."""
+def _join(
+    near: I32, own: int, second: int, place: I32, seen: I32, mark: np.int32, out: I32, count: int
+) -> int:
+    """Add the places of the first `second` of a list that are nodes and not seen yet; returns the
+    new count.
+    """
     taken = 0
     for b in range(near.shape[0]):
         other = near[b]

@@ -1,4 +1,6 @@
-"""Ranks of the right images, counted on unsorted distances: a comparison an image and positive, never a sort of the gallery."""
+"""Ranks of the right images, counted on unsorted distances: a comparison an image and positive,
+never a sort of the gallery.
+"""
 
 import numpy as np
 from numba import njit, prange
@@ -9,10 +11,13 @@ I64 = NDArray[np.int64]
 
 
 STRIP = 4096
-"""Columns that are compared with all positives of a query before the next: they stay in the nearest cache."""
+"""Columns that are compared with all positives of a query before the next: they stay in the nearest
+cache.
+"""
 
 
-# the counters are cast back to int32 at each step: numba would widen them to int64, and half of the lanes with them
+# the counters are cast back to int32 at each step: numba would widen them to int64, and half of the
+# lanes with them
 @njit(cache=True)
 def _nearer(strip: F32, value: np.float32) -> int:
     count = np.int32(0)
@@ -39,7 +44,9 @@ def _holds_nan(row: F32) -> bool:
 
 @njit(cache=True)
 def _before(row: F32, columns: I64, out: I64) -> None:
-    """For each of `columns`: 1 + the images that are nearer than it, or as near and of a smaller column, into `out`."""
+    """For each of `columns`: 1 + the images that are nearer than it, or as near and of a smaller
+    column, into `out`.
+    """
     out[:] = 1
     for start in range(0, row.shape[0], STRIP):
         strip = row[start : start + STRIP]
@@ -69,9 +76,9 @@ def ranks(
 ) -> tuple[I64, NDArray[np.bool_]]:
     """The 1-based rank of each positive among the images that count, best first for each query.
 
-    distance float32 [b, g]; positives and removed: gallery columns of query i at start[i] .. start[i+1]; removed and junk
-    (columns for every query) do not count, and no column stands twice. Returns ranks in the places of `positives`, and
-    which rows hold a NaN.
+    distance float32 [b, g]; positives and removed: gallery columns of query i at start[i] ..
+    start[i+1]; removed and junk (columns for every query) do not count, and no column stands twice.
+    Returns ranks in the places of `positives`, and which rows hold a NaN.
     """
     b = distance.shape[0]
     out = np.empty(positives.shape[0], np.int64)
@@ -83,7 +90,9 @@ def ranks(
         columns, mine = positives[begin:end], out[begin:end]
         _before(row, columns, mine)
         for e in range(end - begin):
-            mine[e] -= _among(row, removed[removed_start[i] : removed_start[i + 1]], row[columns[e]], columns[e])
+            mine[e] -= _among(
+                row, removed[removed_start[i] : removed_start[i + 1]], row[columns[e]], columns[e]
+            )
             mine[e] -= _among(row, junk, row[columns[e]], columns[e])
         mine.sort()
     return out, bad

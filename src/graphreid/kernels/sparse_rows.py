@@ -1,7 +1,8 @@
 """Compressed rows added, scaled and multiplied.
 
-A compressed matrix is (start int64 [n + 1], column int32 [e], value float32 [e]); here columns stand in the order met.
-Where a column is cast to uint32 it is known not to be negative, and the loop need not look.
+A compressed matrix is (start int64 [n + 1], column int32 [e], value float32 [e]); here columns
+stand in the order met. Where a column is cast to uint32 it is known not to be negative, and the
+loop need not look.
 """
 
 import math
@@ -17,8 +18,12 @@ Matrix = tuple[I64, I32, F32]
 
 
 @njit(cache=True, parallel=True)
-def sum_rows(start: I64, column: I32, value: F32, lists: I32, weights: F32, width: int, chunks: int) -> Matrix:
-    """Row i of the result is the sum of weights[i, a] times row lists[i, a] (none where -1). Columns < width."""
+def sum_rows(
+    start: I64, column: I32, value: F32, lists: I32, weights: F32, width: int, chunks: int
+) -> Matrix:
+    """Row i of the result is the sum of weights[i, a] times row lists[i, a] (none where -1).
+    Columns < width.
+    """
     m, k = lists.shape
     sizes = np.zeros(m + 1, np.int64)
     step = (m + chunks - 1) // chunks
@@ -72,8 +77,19 @@ def to_unit_length(start: I64, value: F32) -> None:
 
 
 @njit(cache=True, parallel=True)
-def add_product(start: I64, column: I32, value: F32, rows: I64, by_start: I64, by_column: I32, by_value: F32, out: F32) -> None:
-    """out[i] += (row rows[i] of the left matrix) times the right matrix, out float32 [b, g] dense."""
+def add_product(
+    start: I64,
+    column: I32,
+    value: F32,
+    rows: I64,
+    by_start: I64,
+    by_column: I32,
+    by_value: F32,
+    out: F32,
+) -> None:
+    """out[i] += (row rows[i] of the left matrix) times the right matrix, out float32 [b, g]
+    dense.
+    """
     for i in prange(out.shape[0]):
         target = out[i]
         for e in range(start[rows[i]], start[rows[i] + 1]):
@@ -83,8 +99,12 @@ def add_product(start: I64, column: I32, value: F32, rows: I64, by_start: I64, b
 
 
 @njit(cache=True, parallel=True)
-def summed_lengths(start: I64, column: I32, value: F32, lists: I32, weights: F32, width: int, chunks: int) -> F32:
-    """The Euclidean length of each row that `sum_rows` would give, without the rows. float32 [m]."""
+def summed_lengths(
+    start: I64, column: I32, value: F32, lists: I32, weights: F32, width: int, chunks: int
+) -> F32:
+    """The Euclidean length of each row that `sum_rows` would give, without the rows. float32
+    [m].
+    """
     m, k = lists.shape
     out = np.empty(m, np.float32)
     step = (m + chunks - 1) // chunks
@@ -123,9 +143,11 @@ def add_summed_product(
     weights: F32,
     out: F32,
 ) -> None:
-    """out[i, g] += the sum over a of weights[g, a] times (row rows[i] of the left matrix) . (row lists[g, a] of the right one).
+    """out[i, g] += the sum over a of weights[g, a] times (row rows[i] of the left matrix) . (row
+    lists[g, a] of the right one).
 
-    The right matrix is square and symmetric: its rows are its columns. out float32 [b, g], lists int32 [g, k].
+    The right matrix is square and symmetric: its rows are its columns. out float32 [b, g], lists
+    int32 [g, k].
     """
     b, g = out.shape
     k = lists.shape[1]

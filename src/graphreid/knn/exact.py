@@ -1,12 +1,15 @@
-"""THE exact nearest-neighbour search: by blocks, on the CPU or a GPU, within the memory that `Resources` gives.
+"""THE exact nearest-neighbour search: by blocks, on the CPU or a GPU, within the memory that
+`Resources` gives.
 
-A matrix product proposes candidates; their distances are then taken again with float64 sums and rounded to float32. A pair's
-distance is therefore the same whichever block, batch or device it came from, and equal distances go by index. A row whose
-candidates might not hold all of its nearest (many near-equal distances) is searched again among all images that the product's
-error bound admits, so the answer is exact, not probable.
+A matrix product proposes candidates; their distances are then taken again with float64 sums and
+rounded to float32. A pair's distance is therefore the same whichever block, batch or device it came
+from, and equal distances go by index. A row whose candidates might not hold all of its nearest
+(many near-equal distances) is searched again among all images that the product's error bound
+admits, so the answer is exact, not probable.
 
-On the CPU a large search goes by tiles (`compiled/tiles.py`), in bfloat16 where the processor is fast at it; a small one, and
-one on a GPU, by blocks of rows and `torch.topk`. The answer is the same.
+On the CPU a large search goes by tiles (`kernels/product_tiles.py`), in bfloat16 where the
+processor is fast at it; a small one, and one on a GPU, by blocks of rows and `torch.topk`. The
+answer is the same.
 """
 
 from typing import Literal
@@ -24,7 +27,9 @@ Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 """A set of vectors in two arrays: the second's rows follow the first's."""
 
 MARGIN = 16
-"""Candidates beyond k: enough that fewer than one row in a thousand of real embeddings is searched twice."""
+"""Candidates beyond k: enough that fewer than one row in a thousand of real embeddings is searched
+twice.
+"""
 LOWEST = 4
 """Candidates for the farthest image."""
 LARGE = 2**31
@@ -56,8 +61,8 @@ def search(
         resources: where and with how much memory.
 
     Returns:
-        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts every row of the base;
-        it is to within the product's rounding, the others to the last bit.
+        Neighbors of [m, min(k, n)] (min(k, n - 1) where any row is left out). `farthest` counts
+        every row of the base; it is to within the product's rounding, the others to the last bit.
 
     Raises:
         ValueError: k is less than 0, or the memory does not hold one row of distances.
@@ -70,7 +75,9 @@ def search(
     m = n if queries is None else len(queries)
     itself = np.arange(n) if queries is None else np.full(m, -1) if own is None else own
     k = min(k, n - 1 if (itself >= 0).any() else n)
-    out = Neighbors(np.empty((m, k), np.int32), np.empty((m, k), np.float32), np.empty(m, np.float32))
+    out = Neighbors(
+        np.empty((m, k), np.int32), np.empty((m, k), np.float32), np.empty(m, np.float32)
+    )
     with resources.limits():
         remaining = _by_tiles(rows, queries, itself, metric, resources, out)
         if len(remaining):
@@ -87,35 +94,59 @@ def nearest_in(
     own: Int64[np.ndarray, " m"],
     resources: Resources,
 ) -> Neighbors:
-    """What `search` gives for "cosine", from distances that `block_distances` has given; these are left as they are."""
+    """What `search` gives for "cosine", from distances that `block_distances` has given; these are
+    left as they are.
+    """
     k = min(k, len(base) - 1 if (own >= 0).any() else len(base))
     with resources.limits():
         searcher = _Searcher((base, base[:0]), "cosine", resources)
         searcher.bound += 2.0**-22  # 1 - s was rounded
-        return Neighbors(*searcher.block(queries, own, k, torch.from_numpy(distance).to(resources.device).neg()))
+        return Neighbors(
+            *searcher.block(queries, own, k, torch.from_numpy(distance).to(resources.device).neg())
+        )
 
 
 def _by_tiles(
-    base: Rows, queries: NDArray[np.float32] | None, own: NDArray[np.int64], metric: Metric, resources: Resources, out: Neighbors
+    base: Rows,
+    queries: NDArray[np.float32] | None,
+    own: NDArray[np.int64],
+    metric: Metric,
+    resources: Resources,
+    out: Neighbors,
 ) -> NDArray[np.intp]:
-    """Search in tiles, into `out`, if that pays and fits the memory; returns the rows that remain to be searched."""
+    """Search in tiles, into `out`, if that pays and fits the memory; returns the rows that remain
+    to be searched.
+    """
     (m, k), n, width = out.index.shape, len(base[0]) + len(base[1]), base[0].shape[1]
     on_cpu = torch.device(resources.device).type == "cpu"
     if _way == "rows" or not on_cpu or not k or (_way is None and n * m * width < LARGE):
         return np.arange(m)
-    from graphreid.kernels import product_tiles as tiles# noqa: PLC0415  # numba is for the CPU alone
+    from graphreid.kernels import product_tiles as tiles  # noqa: PLC0415  # numba is for the CPU alone
 
     threads = torch.get_num_threads()
     others = 0 if queries is None else width
     kind = _way or tiles.kind_for(m, metric == "euclidean")
-    if not _fits(resources, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)):
+    if not _fits(
+        resources, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)
+    ):
         kind = "float32"
-    if not _fits(resources, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)):
+    if not _fits(
+        resources, m * tiles.row_bytes(k, others, kind), tiles.fixed_bytes(n, width, kind, threads)
+    ):
         return np.arange(m)
     right = tiles.Factor(base, metric == "euclidean", kind)
-    left = None if queries is None else tiles.Factor((queries, queries[:0]), metric == "euclidean", kind)
+    left = (
+        None
+        if queries is None
+        else tiles.Factor((queries, queries[:0]), metric == "euclidean", kind)
+    )
     tiled = tiles.Search(right, left, own.astype(np.int32), k, threads)
-    lost = tiled.run(lambda steps, total: resources.track("neighbours", steps, total), out.index, out.distance, out.farthest)
+    lost = tiled.run(
+        lambda steps, total: resources.track("neighbours", steps, total),
+        out.index,
+        out.distance,
+        out.farthest,
+    )
     return np.flatnonzero(lost)
 
 
@@ -138,13 +169,18 @@ def _by_rows(
     """Search for the remaining rows in blocks, into `out`."""
     n, k = len(base[0]) + len(base[1]), out.k
     searcher = _Searcher(base, metric, resources)
-    # a block's distances, torch.topk's own copy, what joins the base's two parts, and the candidates
-    rows = resources.rows(n * (12 if len(base[1]) else 8) + (k + MARGIN) * 24, what=f"a search among {n} images")
+    # a block's distances, torch.topk's own copy, what joins the base's two parts, and the
+    # candidates
+    rows = resources.rows(
+        n * (12 if len(base[1]) else 8) + (k + MARGIN) * 24, what=f"a search among {n} images"
+    )
     starts = range(0, len(remaining), rows)
     for start in resources.track("neighbours", starts, len(starts)):
         part = remaining[start : start + rows]
         vectors = taken(base, part) if queries is None else queries[part]
-        out.index[part], out.distance[part], out.farthest[part] = searcher.block(vectors, own[part], k)
+        out.index[part], out.distance[part], out.farthest[part] = searcher.block(
+            vectors, own[part], k
+        )
 
 
 def taken(rows: Rows, index: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -152,14 +188,26 @@ def taken(rows: Rows, index: NDArray[np.intp]) -> NDArray[np.float32]:
     first = len(rows[0])
     if not len(rows[1]):
         return rows[0][index]
-    return np.where((index < first)[:, None], rows[0][np.minimum(index, first - 1)], rows[1][np.maximum(index - first, 0)])
+    return np.where(
+        (index < first)[:, None],
+        rows[0][np.minimum(index, first - 1)],
+        rows[1][np.maximum(index - first, 0)],
+    )
 
 
 def block_distances(
-    queries: Float32[np.ndarray, "b d"], base: Float32[np.ndarray, "n d"], metric: Metric, resources: Resources
+    queries: Float32[np.ndarray, "b d"],
+    base: Float32[np.ndarray, "n d"],
+    metric: Metric,
+    resources: Resources,
 ) -> Float32[np.ndarray, "b n"]:
-    """All distances of a block of queries, by one matrix product (`search` and `listed_distances` round more carefully)."""
-    left, right = torch.from_numpy(queries).to(resources.device), torch.from_numpy(base).to(resources.device)
+    """All distances of a block of queries, by one matrix product (`search` and `listed_distances`
+    round more carefully).
+    """
+    left, right = (
+        torch.from_numpy(queries).to(resources.device),
+        torch.from_numpy(base).to(resources.device),
+    )
     with resources.limits():
         return _to_distance(left @ right.T, left, right, metric).cpu().numpy()
 
@@ -171,23 +219,35 @@ def listed_distances(
     metric: Metric,
     resources: Resources,
 ) -> Float32[np.ndarray, "m k"]:
-    """Distances of row i of `left` to the rows `columns[i]` of `right`, to the last bit of float32; +inf where -1."""
+    """Distances of row i of `left` to the rows `columns[i]` of `right`, to the last bit of float32;
+    +inf where -1.
+    """
     if torch.device(resources.device).type == "cpu":
-        from graphreid.kernels import pair_distances as pairs# noqa: PLC0415  # numba is for the CPU alone
+        from graphreid.kernels import pair_distances as pairs  # noqa: PLC0415  # numba is for the CPU alone
 
         return pairs.listed((left, left[:0]), (right, right[:0]), columns, metric == "euclidean")
-    return _listed_on_device(left, torch.from_numpy(right).to(resources.device), columns, metric, resources)
+    return _listed_on_device(
+        left, torch.from_numpy(right).to(resources.device), columns, metric, resources
+    )
 
 
 def _listed_on_device(
-    left: NDArray[np.float32], right: Float[torch.Tensor, "n d"], columns: NDArray[np.int32], metric: Metric, resources: Resources
+    left: NDArray[np.float32],
+    right: Float[torch.Tensor, "n d"],
+    columns: NDArray[np.int32],
+    metric: Metric,
+    resources: Resources,
 ) -> NDArray[np.float32]:
     out = np.empty(columns.shape, np.float32)
     rows = resources.rows(columns.shape[1] * left.shape[1] * 16 + 1, what="listed distances")
     for start in range(0, len(left), rows):
         part = slice(start, start + rows)
         chosen = torch.from_numpy(columns[part]).to(resources.device).long()
-        out[part] = _careful(torch.from_numpy(left[part]).to(resources.device), right, chosen, metric).cpu().numpy()
+        out[part] = (
+            _careful(torch.from_numpy(left[part]).to(resources.device), right, chosen, metric)
+            .cpu()
+            .numpy()
+        )
     return out
 
 
@@ -203,16 +263,20 @@ def pair_distances(
 ) -> Float32[np.ndarray, " e"]:
     """Distances of `left[rows[e]]` to `right[columns[e]]`, to the last bit of float32.
 
-    With `more`, its rows follow those of `left`, and those of `right`: both are then one set in two arrays.
+    With `more`, its rows follow those of `left`, and those of `right`: both are then one set in two
+    arrays.
     """
     more = left[:0] if more is None else more
     if torch.device(resources.device).type == "cpu":
-        from graphreid.kernels import pair_distances as pairs# noqa: PLC0415
+        from graphreid.kernels import pair_distances as pairs  # noqa: PLC0415
 
         return pairs.flat((left, more), rows, (right, more), columns, metric == "euclidean")
     out = np.empty(len(rows), np.float32)
     step = resources.rows(left.shape[1] * 24, most=2**20, what="pair distances")
-    one, other = (torch.from_numpy(np.concatenate([side, more]) if len(more) else side) for side in (left, right))
+    one, other = (
+        torch.from_numpy(np.concatenate([side, more]) if len(more) else side)
+        for side in (left, right)
+    )
     one, other = one.to(resources.device), other.to(resources.device)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
@@ -232,7 +296,8 @@ class _Searcher:
         parts = [torch.from_numpy(part).to(resources.device) for part in base if len(part)]
         # joined where gathering needs it; a processor multiplies by one part after the other
         self.parts = parts if torch.device(resources.device).type == "cpu" else [torch.cat(parts)]
-        # |fl(x.y) - x.y| <= d 2^-24 |x||y| in any order of summation (Higham 2002, 3.5), and tf32 is not used
+        # |fl(x.y) - x.y| <= d 2^-24 |x||y| in any order of summation (Higham 2002, 3.5), and tf32
+        # is not used
         self.half_squares, self.longest = None, 1.0
         if metric == "euclidean":
             squares = torch.cat([torch.einsum("nd,nd->n", part, part) for part in self.parts])
@@ -248,7 +313,9 @@ class _Searcher:
         k: int,
         score: Float[torch.Tensor, "b n"] | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """Index, distance and farthest of a block; `score` grows as distance falls, and is changed if it is given."""
+        """Index, distance and farthest of a block; `score` grows as distance falls, and is changed
+        if it is given.
+        """
         left = torch.from_numpy(queries).to(self.resources.device)
         if score is None:
             products = [left @ part.T for part in self.parts]
@@ -256,7 +323,12 @@ class _Searcher:
             del products
             if self.half_squares is not None:
                 score -= self.half_squares
-        lowest = score.topk(min(LOWEST, score.shape[1]), largest=False).indices.to(torch.int32).cpu().numpy()
+        lowest = (
+            score.topk(min(LOWEST, score.shape[1]), largest=False)
+            .indices.to(torch.int32)
+            .cpu()
+            .numpy()
+        )
         farthest = self._listed(queries, lowest).max(axis=1)
         rows = np.flatnonzero(own >= 0)
         score[torch.from_numpy(rows), torch.from_numpy(own[rows])] = -torch.inf
@@ -265,11 +337,16 @@ class _Searcher:
         columns = candidate.to(torch.int32).masked_fill_(value == -torch.inf, -1).cpu().numpy()
         index, distance = self._ordered(queries, columns, k)
         if wide < score.shape[1] and k:
-            # the best that was left out could still belong to the first k: look again among all that the bound admits
+            # the best that was left out could still belong to the first k: look again among all
+            # that the bound admits
             floor = value[:, k - 1] - 2 * self._row_bound(left)
             for row in torch.nonzero(value[:, -1] >= floor).flatten().tolist():
-                all_columns = torch.nonzero(score[row] >= floor[row]).to(torch.int32).T.cpu().numpy()
-                index[row : row + 1], distance[row : row + 1] = self._ordered(queries[row : row + 1], all_columns, k)
+                all_columns = (
+                    torch.nonzero(score[row] >= floor[row]).to(torch.int32).T.cpu().numpy()
+                )
+                index[row : row + 1], distance[row : row + 1] = self._ordered(
+                    queries[row : row + 1], all_columns, k
+                )
         return index, distance, farthest
 
     def _ordered(
@@ -279,18 +356,23 @@ class _Searcher:
         order = np.lexsort((columns, distance), axis=1)[:, :k]
         return np.take_along_axis(columns, order, 1), np.take_along_axis(distance, order, 1)
 
-    def _listed(self, queries: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _listed(
+        self, queries: NDArray[np.float32], columns: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
         if torch.device(self.resources.device).type == "cpu":
-            from graphreid.kernels import pair_distances as pairs# noqa: PLC0415  # numba is for the CPU alone
+            from graphreid.kernels import pair_distances as pairs  # noqa: PLC0415  # numba is for the CPU alone
 
-            return pairs.listed((queries, queries[:0]), self.host, columns, self.metric == "euclidean")
+            return pairs.listed(
+                (queries, queries[:0]), self.host, columns, self.metric == "euclidean"
+            )
         return _listed_on_device(queries, self.parts[0], columns, self.metric, self.resources)
 
     def _row_bound(self, left: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, " b"]:
         if self.metric == "cosine":
             return torch.full((len(left),), self.bound, device=left.device)
         length = torch.linalg.vector_norm(left, dim=1) + self.longest
-        # of the product and of half the base's squares; and distances that are one float32 go by index
+        # of the product and of half the base's squares; and distances that are one float32 go by
+        # index
         return self.bound * self.longest * length + 2.0**-21 * length**2
 
 
@@ -302,7 +384,9 @@ def _to_distance(
 ) -> Float[torch.Tensor, "b n"]:
     if metric == "cosine":
         return product.neg_().add_(1).clamp_(min=0)
-    product.mul_(-2).add_(torch.einsum("bd,bd->b", left, left)[:, None]).add_(torch.einsum("nd,nd->n", right, right))
+    product.mul_(-2).add_(torch.einsum("bd,bd->b", left, left)[:, None]).add_(
+        torch.einsum("nd,nd->n", right, right)
+    )
     return product.clamp_(min=0).sqrt_()
 
 

@@ -1,6 +1,7 @@
-"""The re-rankers: one method, one file. What is not in METHODS can't be named on the command line, nor loaded."""
+"""The re-rankers: one method, one file. What is not in METHODS can't be named on the command line,
+nor loaded.
+"""
 
-from graphreid.protocols import Reranker
 from graphreid.methods.aqe import AQE
 from graphreid.methods.ca_jaccard import CAJaccard
 from graphreid.methods.cagcn.method import CAGCN
@@ -19,6 +20,7 @@ from graphreid.methods.k_reciprocal import KReciprocal
 from graphreid.methods.parts import Parts
 from graphreid.methods.random_walk import RandomWalk
 from graphreid.methods.sggnn.method import SGGNN
+from graphreid.protocols import Reranker
 
 METHODS: dict[str, type[Reranker]] = {
     "cosine": Cosine,

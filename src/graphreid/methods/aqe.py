@@ -1,6 +1,8 @@
-"""Alpha-weighted query expansion: a query becomes the weighted mean of itself and its nearest gallery images.
+"""Alpha-weighted query expansion: a query becomes the weighted mean of itself and its nearest
+gallery images.
 
-Radenovic, Tolias, Chum: Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019, Section 3.4 (alpha QE); average
+Radenovic, Tolias, Chum: Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019,
+Section 3.4 (alpha QE); average
 query expansion, alpha = 0, is Chum et al., ICCV 2007.
 """
 
@@ -11,19 +13,21 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs.aggregation import expanded
 from graphreid.knn.exact import block_distances
 from graphreid.protocols import ONLINE, need_cosine
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
 @dataclass
 class AQE:
-    """Query expansion, q' = q + sum over the n nearest gallery images of max(0, cosine)^alpha g, scaled to unit length.
+    """Query expansion, q' = q + sum over the n nearest gallery images of max(0, cosine)^alpha g,
+    scaled to unit length.
 
-    The gallery stays as it is (`dba` is its counterpart); a distance is 1 - cosine of q' and the gallery image.
+    The gallery stays as it is (`dba` is its counterpart); a distance is 1 - cosine of q' and the
+    gallery image.
 
     Attributes:
         n: gallery images that join the query.
@@ -64,7 +68,9 @@ class AQE:
         del train, labels, validation, resources
         return self
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
         """The expanded queries, and the gallery as it is.
 
         Raises:
@@ -74,19 +80,39 @@ class AQE:
         both = np.flatnonzero(retrieval_set.own >= 0)
         if len(both):
             raise ValueError(
-                f"aqe would give item {str(query.items[both[0]])!r} one vector as a query and another in the gallery: "
+                f"aqe would give item {str(query.items[both[0]])!r} one vector as a query and "
+                f"another in the gallery: "
                 "where queries are gallery images, use dba"
             )
-        return Features(self._expanded(retrieval_set), query.items, query.camera, "keep"), gallery.features
+        return Features(
+            self._expanded(retrieval_set), query.items, query.camera, "keep"
+        ), gallery.features
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         vectors = self._expanded(retrieval_set)
-        for start, stop in retrieval_set.blocks(fixed_bytes=vectors.nbytes, what="query expansion distances"):
-            yield retrieval_set.answer(start, block_distances(vectors[start:stop], gallery.vectors, "cosine", retrieval_set.resources))
+        for start, stop in retrieval_set.blocks(
+            fixed_bytes=vectors.nbytes, what="query expansion distances"
+        ):
+            yield retrieval_set.answer(
+                start,
+                block_distances(
+                    vectors[start:stop], gallery.vectors, "cosine", retrieval_set.resources
+                ),
+            )
 
     def _expanded(self, retrieval_set: RetrievalSet) -> Float32[np.ndarray, "q d"]:
         need_cosine(retrieval_set, self.name)
         near = retrieval_set.query_neighbors(self.n)
-        return normalise(expanded(retrieval_set.vectors, retrieval_set.gallery.vectors, near, self.alpha, resources=retrieval_set.resources))
+        return normalise(
+            expanded(
+                retrieval_set.vectors,
+                retrieval_set.gallery.vectors,
+                near,
+                self.alpha,
+                resources=retrieval_set.resources,
+            )
+        )

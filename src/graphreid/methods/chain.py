@@ -1,16 +1,17 @@
 """`A+B`: one re-ranker after another.
 
-Where A gives new vectors, B runs on them. Where A gives distances, every image, query or gallery, is A's query once, and B
-starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances are one, from that.
+Where A gives new vectors, B runs on them. Where A gives distances, every image, query or gallery,
+is A's query once, and B
+starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances
+are one, from that.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery
 from graphreid.distances.from_reranker import Reranked
+from graphreid.gallery import Gallery
 from graphreid.protocols import (
     ONLINE,
     TRANSDUCTIVE,
@@ -22,6 +23,7 @@ from graphreid.protocols import (
     Transforms,
     fingerprint,
 )
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -30,8 +32,10 @@ class Chain:
     """One re-ranker after another.
 
     Attributes:
-        first: A. It either has `transform` (new vectors) or a `tail` (new distances for the nearest images).
-        second: B. After distances it must be one that any distances will do for (`needs` is "affinity").
+        first: A. It either has `transform` (new vectors) or a `tail` (new distances for the nearest
+            images).
+        second: B. After distances it must be one that any distances will do for (`needs` is
+            "affinity").
 
     Raises:
         ValueError: the two don't fit.
@@ -51,7 +55,10 @@ class Chain:
             return
         _rescoring(self.first)
         if self.second.needs != "affinity" or not isinstance(self.second, FromAffinity):
-            raise ValueError(f"{one}+{other}: {other} needs vectors, and {one} gives distances; aqe and dba give vectors")
+            raise ValueError(
+                f"{one}+{other}: {other} needs vectors, and {one} gives distances; aqe and dba "
+                f"give vectors"
+            )
 
     @property
     def setting(self) -> str:
@@ -92,7 +99,9 @@ class Chain:
         self.second.fit(train, labels, validation=validation, resources=resources)
         return self
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
         """The second's new vectors, made from the first's.
 
         Raises:
@@ -105,7 +114,9 @@ class Chain:
         queries, images = self._transformed(self.first, query, gallery, resources)
         return self.second.transform(queries, images, resources=resources)
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         resources = resources or Resources()
         if isinstance(self.first, Transforms) and gives_vectors(self.first):
@@ -120,14 +131,19 @@ class Chain:
             return self.first.affinity(query, gallery, resources=resources)
         return Reranked(self.first, query, gallery, resources=resources)
 
-    def _transformed(self, method: Transforms, query: Features, gallery: Gallery, resources: Resources) -> tuple[Features, Gallery]:
+    def _transformed(
+        self, method: Transforms, query: Features, gallery: Gallery, resources: Resources
+    ) -> tuple[Features, Gallery]:
         queries, images = method.transform(query, gallery, resources=resources)
         if images is gallery.features:
             return queries, gallery
         make = lambda: Gallery(images, metric=getattr(method, "metric", gallery.metric))  # noqa: E731
-        # an online method's new gallery is the gallery's own, and so are its lists: they stay with it
+        # an online method's new gallery is the gallery's own, and so are its lists: they stay with
+        # it
         online = self.first.setting == ONLINE
-        return queries, gallery.derived((fingerprint(method), "gallery"), make) if online else make()
+        return queries, gallery.derived(
+            (fingerprint(method), "gallery"), make
+        ) if online else make()
 
 
 def chained(first: Reranker, second: Reranker) -> Reranker:
@@ -136,7 +152,8 @@ def chained(first: Reranker, second: Reranker) -> Reranker:
     Raises:
         ValueError: the two don't fit.
     """
-    # whether a chain uses cameras is no fact of its class, as the protocol has it, but of what it is made of
+    # whether a chain uses cameras is no fact of its class, as the protocol has it, but of what it
+    # is made of
     return cast("Reranker", Chain(first, second))
 
 
@@ -149,7 +166,10 @@ def gives_vectors(method: Reranker) -> bool:
 
 def _rescoring(method: Reranker) -> Rescores:
     if not isinstance(method, Rescores):
-        raise ValueError(f"{_name(method)} gives neither vectors nor a tail: it can't stand before another method")
+        raise ValueError(
+            f"{_name(method)} gives neither vectors nor a tail: it can't stand before another "
+            f"method"
+        )
     return method
 
 

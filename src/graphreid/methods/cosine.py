@@ -1,12 +1,14 @@
-"""The distances of the embeddings themselves: what every re-ranker starts from, and is compared with."""
+"""The distances of the embeddings themselves: what every re-ranker starts from, and is compared
+with.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.protocols import DistanceSource
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -40,7 +42,9 @@ class Cosine:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
 

@@ -1,8 +1,11 @@
-"""Diffusion: similarity that flows from a query's nearest images through the graph of mutual neighbours.
+"""Diffusion: similarity that flows from a query's nearest images through the graph of mutual
+neighbours.
 
-Iscen, Tolias, Avrithis, Furon, Chum: Efficient Diffusion on Region Manifolds, CVPR 2017 (equations are that paper's), each
-image diffused beforehand as in Yang, Hinami, Matsui, Ly, Satoh: Efficient Image Retrieval via Decoupling Diffusion into Online
-and Offline Processing, AAAI 2019, whose published code is followed (docs/methods/diffusion.md).
+Iscen, Tolias, Avrithis, Furon, Chum: Efficient Diffusion on Region Manifolds, CVPR 2017 (equations
+are that paper's), each
+image diffused beforehand as in Yang, Hinami, Matsui, Ly, Satoh: Efficient Image Retrieval via
+Decoupling Diffusion into Online and Offline Processing, AAAI 2019, whose published code is followed
+(docs/methods/diffusion.md).
 """
 
 import math
@@ -14,10 +17,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import csr as rows
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, need_cosine
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 TOLERANCE = 1e-6
@@ -30,18 +33,21 @@ TINY = 1e-12
 class Diffusion:
     """Diffusion on the graph of mutual nearest neighbours.
 
-    An image that nothing flows to keeps the cosine distance, in [0, 2]; one that something flows to has minus its score, which
-    is below 0 and so before all of those.
+    An image that nothing flows to keeps the cosine distance, in [0, 2]; one that something flows to
+    has minus its score, which is below 0 and so before all of those.
 
     Attributes:
         kq: gallery images that a query starts from (it is no node itself).
-        kd: neighbours of an image that it may be linked with, itself counted (50: itself and 49), if both list each other.
+        kd: neighbours of an image that it may be linked with, itself counted (50: itself and 49),
+            if both list each other.
         gamma: exponent of max(0, cosine) in the weight of a link.
         alpha: share that flows on, in (0, 1).
-        truncation: nodes that an image's own diffusion reaches: the first of a breadth-first walk on the graph.
+        truncation: nodes that an image's own diffusion reaches: the first of a breadth-first walk
+            on the graph.
         iterations: conjugate gradient steps at most.
-        setting: "online", one query against the gallery's graph (score: (1 - alpha)(I - alpha S)^-1 y), or "transductive", one
-            graph of queries and gallery (score: the cosine of the two images' rows of (I - alpha S)^-1).
+        setting: "online", one query against the gallery's graph (score: (1 - alpha)(I - alpha S)^-1
+            y), or "transductive", one graph of queries and gallery (score: the cosine of the two
+            images' rows of (I - alpha S)^-1).
 
     Raises:
         ValueError: a value out of its range.
@@ -66,13 +72,19 @@ class Diffusion:
     def __post_init__(self) -> None:
         if min(self.kq, self.kd, self.truncation, self.iterations) < 1:
             raise ValueError(
-                f"kq is {self.kq}, kd {self.kd}, truncation {self.truncation} and iterations {self.iterations}: "
+                f"kq is {self.kq}, kd {self.kd}, truncation {self.truncation} and iterations "
+                f"{self.iterations}: "
                 "all must be at least 1"
             )
         if not self.gamma >= 0 or not 0 < self.alpha < 1:
-            raise ValueError(f"gamma is {self.gamma} and alpha is {self.alpha}: at least 0, and between 0 and 1, are needed")
+            raise ValueError(
+                f"gamma is {self.gamma} and alpha is {self.alpha}: at least 0, and between 0 and "
+                f"1, are needed"
+            )
         if self.setting not in self.settings:
-            raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
+            raise ValueError(
+                f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}"
+            )
 
     @property
     def least(self) -> float:
@@ -91,7 +103,9 @@ class Diffusion:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         need_cosine(retrieval_set, self.name)
@@ -102,7 +116,8 @@ class Diffusion:
             start, right = spread, rows.transposed(spread, len(retrieval_set), rows=images)
             at, scale = retrieval_set.nodes, np.float32(1)
         else:
-            # the linear system is symmetric: the rows of the query's images, weighed and summed, are its solution (Eq. 7)
+            # the linear system is symmetric: the rows of the query's images, weighed and summed,
+            # are its solution (Eq. 7)
             near = retrieval_set.gallery_neighbors(self.kd - 1)
             key = (self.name, self.kd, self.gamma, self.alpha, self.truncation, self.iterations)
             right = retrieval_set.derived(key, lambda: self._spread(near))
@@ -110,7 +125,9 @@ class Diffusion:
             start = rows.listed(first.index, self._weight(first.distance))
             at, scale = np.arange(retrieval_set.queries), np.float32(1 - self.alpha)
         held = rows.size(right) + (rows.size(start) if self.setting == TRANSDUCTIVE else 0)
-        for begin, end in retrieval_set.blocks(images * 4, fixed_bytes=held, what="diffusion distances"):
+        for begin, end in retrieval_set.blocks(
+            images * 4, fixed_bytes=held, what="diffusion distances"
+        ):
             score = np.zeros((end - begin, images), np.float32)
             rows.add_product(start, at[begin:end], right, score)
             distance = retrieval_set.distances(begin, end)
@@ -123,8 +140,8 @@ class Diffusion:
 
     def _spread(self, near: Neighbors) -> rows.Matrix:
         """The rows of (I - alpha S)^-1, each cut to the nodes that a walk reaches first."""
-        from graphreid.kernels import diffusion
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415  # heavy, and not for the GPU path
+        from graphreid.kernels import diffusion  # noqa: PLC0415  # heavy, and not for the GPU path
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
 
         lists = np.ascontiguousarray(near.index)
         weight = self._weight(near.distance)
@@ -137,11 +154,15 @@ class Diffusion:
         spread = begin, np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
         most = max(lists.shape[1], 1)
         cut = self.alpha, self.iterations, TOLERANCE
-        diffusion.inverse_rows(start, column, normal, begin, most, *cut, spread[1], spread[2], rows.CHUNKS)
+        diffusion.inverse_rows(
+            start, column, normal, begin, most, *cut, spread[1], spread[2], rows.CHUNKS
+        )
         return spread
 
 
-def _normalised(start: NDArray[np.int64], column: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.float64]:
+def _normalised(
+    start: NDArray[np.int64], column: NDArray[np.int32], value: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """S = D^-1/2 A D^-1/2, D the sums of A's rows (Eq. 3)."""
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     degree = np.bincount(row, value, minlength=len(start) - 1) + TINY

@@ -1,8 +1,10 @@
-"""Expanded cross neighbourhood: two images are as far apart as each is from the other's neighbours, and these one's neighbours.
+"""Expanded cross neighbourhood: two images are as far apart as each is from the other's neighbours,
+and these one's neighbours.
 
-Sarfraz, Schumann, Eberle, Stiefelhagen: A Pose-Sensitive Embedding for Person Re-identification with Expanded Cross
-Neighborhood Re-ranking, CVPR 2018. Equations are that paper's; where it and the authors' published code differ, the code is
-followed (docs/methods/ecn.md).
+Sarfraz, Schumann, Eberle, Stiefelhagen: A Pose-Sensitive Embedding for Person Re-identification
+with Expanded Cross
+Neighborhood Re-ranking, CVPR 2018. Equations are that paper's; where it and the authors' published
+code differ, the code is followed (docs/methods/ecn.md).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +14,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import csr as rows
 from graphreid.graphs.aggregation import weighted_sum
 from graphreid.knn.exact import block_distances
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, need_cosine
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 
@@ -26,12 +28,15 @@ class ECN:
     """Expanded cross neighbourhood distance.
 
     Attributes:
-        k: images at the head of a ranked list that count in the rank-list distance, the image itself among them.
+        k: images at the head of a ranked list that count in the rank-list distance, the image
+            itself among them.
         t: nearest neighbours of an image in its expanded neighbourhood.
         q: nearest neighbours of each of those that join it.
-        method: "rankdist", the rank-list distance: minus the sum of (k - position)(k - position) over the images in both lists,
-            at most 0, and the cosine distance where the lists share none; or "origdist", the cosine distance.
-        setting: "transductive" as published, or "online": neighbours are gallery images, and their lists the gallery's own.
+        method: "rankdist", the rank-list distance: minus the sum of (k - position)(k - position)
+            over the images in both lists, at most 0, and the cosine distance where the lists share
+            none; or "origdist", the cosine distance.
+        setting: "transductive" as published, or "online": neighbours are gallery images, and their
+            lists the gallery's own.
 
     Raises:
         ValueError: a value out of its range.
@@ -52,15 +57,21 @@ class ECN:
 
     def __post_init__(self) -> None:
         if min(self.k, self.t, self.q) < 1:
-            raise ValueError(f"k is {self.k}, t is {self.t} and q is {self.q}: all must be at least 1")
+            raise ValueError(
+                f"k is {self.k}, t is {self.t} and q is {self.q}: all must be at least 1"
+            )
         if self.method not in ("rankdist", "origdist"):
             raise ValueError(f"method is {self.method!r}: choose rankdist or origdist")
         if self.setting not in self.settings:
-            raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
+            raise ValueError(
+                f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}"
+            )
 
     @property
     def tail(self) -> float:
-        """0 for "rankdist", whose own tail is the cosine distance; 2 for "origdist", the largest there is."""
+        """0 for "rankdist", whose own tail is the cosine distance; 2 for "origdist", the largest
+        there is.
+        """
         return 0.0 if self.method == "rankdist" else 2.0
 
     @property
@@ -80,7 +91,9 @@ class ECN:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks (Eq. 5)."""
         yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
 
@@ -93,10 +106,11 @@ class ECN:
             yield from self._original(affinity)
 
     def _ranked(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
-        """By lists: with w_x(j) = max(0, k - position of j in the list of x), d(x, y) = - w_x . w_y (Eqs. 6-7).
+        """By lists: with w_x(j) = max(0, k - position of j in the list of x), d(x, y) = - w_x . w_y
+        (Eqs. 6-7).
 
-        The sum over n in E(p) of d(n, g) is therefore minus the product of the summed rows of E(p) and the row of g: two sparse
-        products give all distances.
+        The sum over n in E(p) of d(n, g) is therefore minus the product of the summed rows of E(p)
+        and the row of g: two sparse products give all distances.
         """
         near, queries = self._neighbors(affinity)
         images, nodes = affinity.images, len(near.index)
@@ -104,7 +118,9 @@ class ECN:
         def gallery_side() -> tuple[rows.Matrix, ...]:
             lists = self._weights(rows.with_self(near.index))
             sums = rows.summed(lists, self._expanded(near, near), width=nodes)
-            by_list, by_sum = (rows.transposed(matrix, nodes, rows=images) for matrix in (lists, sums))
+            by_list, by_sum = (
+                rows.transposed(matrix, nodes, rows=images) for matrix in (lists, sums)
+            )
             return lists, sums, by_list, by_sum
 
         if queries is None:
@@ -114,8 +130,13 @@ class ECN:
             key = (self.name, self.k, self.t, self.q)
             lists, _, by_list, by_sum = affinity.derived(key, gallery_side)
             sums = rows.summed(lists, self._expanded(queries, near), width=nodes)
-            lists = self._weights(np.concatenate([affinity.own[:, None].astype(np.int32), queries.index], axis=1))
-            at, terms = np.arange(affinity.queries), self._terms(queries, near) + self._terms(near, near)
+            lists = self._weights(
+                np.concatenate([affinity.own[:, None].astype(np.int32), queries.index], axis=1)
+            )
+            at, terms = (
+                np.arange(affinity.queries),
+                self._terms(queries, near) + self._terms(near, near),
+            )
         held = rows.size(lists, sums, by_list, by_sum)
         for start, stop in affinity.blocks(images * 8, fixed_bytes=held, what="ECN distances"):
             shared = np.zeros((stop - start, images), np.float32)
@@ -127,7 +148,9 @@ class ECN:
             yield affinity.answer(start, distance)
 
     def _original(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
-        """By cosine distances, which are linear: the mean over n in E(p) of 1 - n . g is 1 - (mean of E(p)) . g."""
+        """By cosine distances, which are linear: the mean over n in E(p) of 1 - n . g is 1 - (mean
+        of E(p)) . g.
+        """
         near, queries = self._neighbors(affinity)
         retrieval_set, resources = affinity.beneath, affinity.resources
         vectors = retrieval_set.union if queries is None else retrieval_set.gallery.vectors
@@ -137,30 +160,48 @@ class ECN:
         share = terms / max(terms.sum(), 1)
 
         def mean(lists: Int32[np.ndarray, "m e"]) -> Float32[np.ndarray, "m d"]:
-            return weighted_sum(vectors, lists, resources=resources) / np.float32(max(lists.shape[1], 1))
+            return weighted_sum(vectors, lists, resources=resources) / np.float32(
+                max(lists.shape[1], 1)
+            )
 
         query_mean = mean(mine)
         if queries is None:
             gallery_mean = mean(every[: affinity.images])
         else:
-            gallery_mean = affinity.derived((self.name, self.method, self.t, self.q), lambda: mean(every))
+            gallery_mean = affinity.derived(
+                (self.name, self.method, self.t, self.q), lambda: mean(every)
+            )
         add_more = self._corrected(affinity, mine, every, online=queries is not None)
-        for start, stop in affinity.blocks(affinity.images * 4, fixed_bytes=gallery_mean.nbytes, what="ECN distances"):
+        for start, stop in affinity.blocks(
+            affinity.images * 4, fixed_bytes=gallery_mean.nbytes, what="ECN distances"
+        ):
             if not every.shape[1]:
-                # a lone image would be compared with itself; as in the published code, the original distance stands for 0
+                # a lone image would be compared with itself; as in the published code, the original
+                # distance stands for 0
                 yield affinity.answer(start, affinity.distances(start, stop))
                 continue
-            distance = block_distances(query_mean[start:stop], retrieval_set.gallery.vectors, "cosine", resources)
+            distance = block_distances(
+                query_mean[start:stop], retrieval_set.gallery.vectors, "cosine", resources
+            )
             distance *= share[0]
-            other = block_distances(retrieval_set.vectors[start:stop], gallery_mean, "cosine", resources)
+            other = block_distances(
+                retrieval_set.vectors[start:stop], gallery_mean, "cosine", resources
+            )
             distance += np.multiply(other, share[1], out=other)
             add_more(start, stop, distance)
             yield affinity.answer(start, distance)
 
     def _corrected(
-        self, affinity: DistanceSource, mine: Int32[np.ndarray, "q e"], every: Int32[np.ndarray, "n f"], *, online: bool
+        self,
+        affinity: DistanceSource,
+        mine: Int32[np.ndarray, "q e"],
+        every: Int32[np.ndarray, "n f"],
+        *,
+        online: bool,
     ) -> Callable[[int, int, Float32[np.ndarray, "b g"]], None]:
-        """Adds the means of what another method changed in the distances: `tail` everywhere, and sparse corrections."""
+        """Adds the means of what another method changed in the distances: `tail` everywhere, and
+        sparse corrections.
+        """
         changed = affinity.corrections(online=online)
         if changed is None:
             return _nothing
@@ -178,8 +219,12 @@ class ECN:
         return add
 
     def _neighbors(self, affinity: DistanceSource) -> tuple[Neighbors, Neighbors | None]:
-        """The lists of all nodes; or those of the gallery in itself, and of the queries in the gallery."""
-        depth = max(self.k - 1, self.t, self.q) if self.method == "rankdist" else max(self.t, self.q)
+        """The lists of all nodes; or those of the gallery in itself, and of the queries in the
+        gallery.
+        """
+        depth = (
+            max(self.k - 1, self.t, self.q) if self.method == "rankdist" else max(self.t, self.q)
+        )
         if self.setting == TRANSDUCTIVE:
             return affinity.neighbors(depth), None
         return affinity.gallery_neighbors(depth), affinity.query_neighbors(depth)

@@ -1,7 +1,8 @@
-"""FA-GCN and EC-GCN together: vectors aggregated over the whole graph, then each link judged on them.
+"""FA-GCN and EC-GCN together: vectors aggregated over the whole graph, then each link judged on
+them.
 
-d*(p, g) = d(p, g) + lam d_g(p, g) (Eq. 13): d is FA-GCN's distance, and d_g = 1 - the probability that EC-GCN, on FA-GCN's
-vectors, gives the link; 1 for an image that it does not judge.
+d*(p, g) = d(p, g) + lam d_g(p, g) (Eq. 13): d is FA-GCN's distance, and d_g = 1 - the probability
+that EC-GCN, on FA-GCN's vectors, gives the link; 1 for an image that it does not judge.
 """
 
 from collections.abc import Iterator
@@ -11,15 +12,15 @@ from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
-from graphreid.methods.link_prediction.predictor import Weighted
-from graphreid.methods.link_prediction.validation import Auto
-from graphreid.methods.fitted import need_fitted
-from graphreid.training.precision import Precision
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.fa_gcn.method import FAGCN, Distance
+from graphreid.methods.fitted import need_fitted
+from graphreid.methods.link_prediction.predictor import Weighted
+from graphreid.methods.link_prediction.validation import Auto
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
+from graphreid.resources import Resources
+from graphreid.training.precision import Precision
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 
 SHARED = ("distance", "setting", "identity_weight", "tau", "include_self", "patience", "seed")
@@ -33,8 +34,9 @@ Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
 class FAECGCN(Weighted):
     """FA-GCN, and EC-GCN on its vectors.
 
-    Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its k, and so on, while
-    setting, distance, identity_weight, tau and include_self keep their names. patience and seed are of both.
+    Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its
+    k, and so on, while setting, distance, identity_weight, tau and include_self keep their names.
+    patience and seed are of both.
     """
 
     setting: str = ONLINE
@@ -89,7 +91,10 @@ class FAECGCN(Weighted):
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
-            **{key if key in SHARED else f"fa_{key}": value for key, value in FAGCN.presets["paper"].items()},
+            **{
+                key if key in SHARED else f"fa_{key}": value
+                for key, value in FAGCN.presets["paper"].items()
+            },
             **ECGCN.presets["paper"],
         }
     }
@@ -106,7 +111,11 @@ class FAECGCN(Weighted):
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         names = [each.name for each in fields(FAGCN) if each.init]
         fa = FAGCN(**{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
-        second = {each.name: own[each.name] for each in fields(ECGCN) if each.init and each.name != "metric"}
+        second = {
+            each.name: own[each.name]
+            for each in fields(ECGCN)
+            if each.init and each.name != "metric"
+        }
         return fa, ECGCN(metric=fa.metric, **second)
 
     def fit(
@@ -121,17 +130,23 @@ class FAECGCN(Weighted):
         """Learn from labelled embeddings, forgetting what was learned before; returns itself.
 
         Args:
-            train: FA-GCN is fitted on these images, and EC-GCN on the vectors that it gives them; `labels` theirs.
-            validation: images of other identities: of both methods the best weights by their mAP are kept.
+            train: FA-GCN is fitted on these images, and EC-GCN on the vectors that it gives them;
+                `labels` theirs.
+            validation: images of other identities: of both methods the best weights by their mAP
+                are kept.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint of each of the two; where there are any, training goes on from them.
+            folder: gets a checkpoint of each of the two; where there are any, training goes on from
+                them.
 
         Raises:
-            ValueError: no identity has two images, an identity is in both sets, or lam is "auto" and there is no validation.
+            ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
+                and there is no validation.
         """
         fa, ec = self._parts()
         if self.lam == "auto" and validation is None:
-            raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
+            raise ValueError(
+                "lam='auto' is chosen on validation identities: give them, or a number"
+            )
 
         def aggregated(features: Features, known: Labels) -> tuple[Features, Labels]:
             features, known = drop_junk(features, known)
@@ -141,28 +156,43 @@ class FAECGCN(Weighted):
         fa.fit(train, labels, validation=validation, resources=resources, folder=first)
         held = None if validation is None else aggregated(*validation)
         ec.fit(*aggregated(train, labels), validation=held, resources=resources, folder=second)
-        self.state_ = {f"{name}.{key}": value for name, part in (("fa", fa), ("ec", ec)) for key, value in part.state_.items()}
+        self.state_ = {
+            f"{name}.{key}": value
+            for name, part in (("fa", fa), ("ec", ec))
+            for key, value in part.state_.items()
+        }
         self.lam_, self.calibration_, self._kept = ec.lam_, ec.calibration_, None
-        both = {key: ec.record_[key] for key in ("images", "identities", "epochs", "mAP_of_epochs")}
+        both = {
+            key: ec.record_[key]
+            for key in ("images", "identities", "precision", "epochs", "mAP_of_epochs")
+        }
         seconds = round(fa.record_["seconds"] + ec.record_["seconds"], 1)
         self.record_ = {**both, "seconds": seconds, "fa": fa.record_, "ec": ec.record_}
         if validation is not None:
             # what the two are worth together, beside the embeddings and FA-GCN alone
             before, after = fa.record_["validation"], ec.record_["validation"]
             known = {"input": before["input"], "fa": before["mAP"]}
-            self.record_["validation"] = known | {key: after[key] for key in ("mAP", "lam", "best_lam", "queries")}
+            self.record_["validation"] = known | {
+                key: after[key] for key in ("mAP", "lam", "best_lam", "queries")
+            }
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         ec, queries, images = self._aggregated(query, gallery, resources)
-        yield from ec.distances(queries, images, resources=resources)  # d(p, g) + lam (1 - probability) (Eq. 13)
+        yield from ec.distances(
+            queries, images, resources=resources
+        )  # d(p, g) + lam (1 - probability) (Eq. 13)
 
-    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
         """EC-GCN's graph of one query; ranks before are FA-GCN's.
 
         Raises:
@@ -171,18 +201,30 @@ class FAECGCN(Weighted):
         ec, queries, images = self._aggregated(query, gallery, resources)
         return ec.explain(queries, images, resources=resources)
 
-    def _aggregated(self, query: Features, gallery: Gallery, resources: Resources | None) -> tuple[ECGCN, Features, Gallery]:
-        """EC-GCN, and the queries and the gallery by FA-GCN; the gallery's online vectors are kept with it."""
+    def _aggregated(
+        self, query: Features, gallery: Gallery, resources: Resources | None
+    ) -> tuple[ECGCN, Features, Gallery]:
+        """EC-GCN, and the queries and the gallery by FA-GCN; the gallery's online vectors are kept
+        with it.
+        """
         need_fitted(self)
         if self._kept is None:
             fa, ec = self._parts()
             for name, part in (("fa.", fa), ("ec.", ec)):
-                part.state_ = {key.removeprefix(name): value for key, value in self.state_.items() if key.startswith(name)}
+                part.state_ = {
+                    key.removeprefix(name): value
+                    for key, value in self.state_.items()
+                    if key.startswith(name)
+                }
             ec.lam_, ec.calibration_ = self.lam_, self.calibration_
             self._kept = fa, ec, fingerprint(self)
         fa, ec, key = self._kept
         fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.tail
         queries, features = fa.transform(query, gallery, resources=resources)
         if self.setting == ONLINE:
-            return ec, queries, gallery.derived((*key, self.distance), lambda: Gallery(features, metric=fa.metric))
+            return (
+                ec,
+                queries,
+                gallery.derived((*key, self.distance), lambda: Gallery(features, metric=fa.metric)),
+            )
         return ec, queries, Gallery(features, metric=fa.metric)

@@ -1,7 +1,9 @@
 """k-reciprocal re-ranking: two images are alike if their sets of mutual neighbours are.
 
-Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Encoding, CVPR 2017. Equations are that paper's;
-where it and the authors' published code differ, the code is followed (docs/methods/k-reciprocal.md).
+Zhong, Zheng, Cao, Li: Re-ranking Person Re-identification with k-reciprocal Encoding, CVPR 2017.
+Equations are that paper's;
+where it and the authors' published code differ, the code is followed
+(docs/methods/k-reciprocal.md).
 """
 
 from collections.abc import Iterator
@@ -12,16 +14,18 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.distances.shared import Pairs
-from graphreid.graphs.explanation import alone, explanation, of_entries
+from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.csr import CHUNKS, Matrix, stacked, taken, transposed
+from graphreid.graphs.explanation import alone, explanation, of_entries
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, Explanation
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 Encoded = tuple[Matrix, NDArray[np.int64], Matrix, NDArray[np.float32]]
-"""V of all images, the row of each query in it, V of the gallery by columns, and each query's largest distance."""
+"""V of all images, the row of each query in it, V of the gallery by columns, and each query's
+largest distance.
+"""
 
 
 @dataclass
@@ -30,10 +34,12 @@ class KReciprocal:
 
     Attributes:
         k1: neighbours among which reciprocity is judged, the image itself not counted.
-        k2: images whose encodings are averaged (local query expansion), the image itself counted; 1 averages nothing.
+        k2: images whose encodings are averaged (local query expansion), the image itself counted; 1
+            averages nothing.
         lam: weight of the original distance in [0, 1], the paper's lambda.
-        setting: "transductive" as published, or "online": the gallery's lists and encodings are its own, and query p and image
-            g are reciprocal iff g is among p's k1 nearest and p is no farther from g than g's k1-th neighbour in the gallery.
+        setting: "transductive" as published, or "online": the gallery's lists and encodings are its
+            own, and query p and image g are reciprocal iff g is among p's k1 nearest and p is no
+            farther from g than g's k1-th neighbour in the gallery.
 
     Raises:
         ValueError: a value out of its range.
@@ -59,7 +65,9 @@ class KReciprocal:
         if not 0 <= self.lam <= 1:
             raise ValueError(f"lam is {self.lam}: it must be between 0 and 1")
         if self.setting not in self.settings:
-            raise ValueError(f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}")
+            raise ValueError(
+                f"setting is {self.setting!r}: choose one of {', '.join(sorted(self.settings))}"
+            )
 
     def fit(
         self,
@@ -73,18 +81,28 @@ class KReciprocal:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every query to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq. 12)."""
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """Distances of every query to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq.
+        12).
+        """
         yield from self.from_affinity(_retrieval_set(query, gallery, resources))
 
     def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
-        """The same from any distances, which take the place of the squared Euclidean ones as they are."""
+        """The same from any distances, which take the place of the squared Euclidean ones as they
+        are.
+        """
         yield from self._blend(affinity, *self._encoded(affinity))
 
-    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
-        """The query's encoding V_p, whose images are the nodes, and what stands at these in their own encodings.
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
+        """The query's encoding V_p, whose images are the nodes, and what stands at these in their
+        own encodings.
 
-        Two images are alike by what their encodings share (Eq. 10). In the transductive setting the query is the only one.
+        Two images are alike by what their encodings share (Eq. 10). In the transductive setting the
+        query is the only one.
 
         Raises:
             ValueError: not one query.
@@ -97,14 +115,21 @@ class KReciprocal:
         nodes, heard = column[kept], heard[kept]
         start, others, value = taken(transposed(by_column, retrieval_set.images), nodes)
         row = np.repeat(np.arange(len(nodes)), np.diff(start))
-        return explanation(retrieval_set, block, nodes, of_entries(nodes, row, others, value), heard)
+        return explanation(
+            retrieval_set, block, nodes, of_entries(nodes, row, others, value), heard
+        )
 
     def _encoded(self, retrieval_set: DistanceSource) -> Encoded:
         if self.setting != TRANSDUCTIVE:
             return self._online(retrieval_set)
         near = retrieval_set.neighbors(self._k(len(retrieval_set)))
         encoded = self._expand(self._encode(near, retrieval_set.pairs), near)
-        return encoded, retrieval_set.nodes, self._by_column(encoded, retrieval_set), near.farthest[retrieval_set.nodes]
+        return (
+            encoded,
+            retrieval_set.nodes,
+            self._by_column(encoded, retrieval_set),
+            near.farthest[retrieval_set.nodes],
+        )
 
     def _k(self, nodes: int) -> int:
         return min(max(self.k1, self.k2 - 1), nodes - 1)
@@ -113,48 +138,69 @@ class KReciprocal:
         return min(round(self.k1 / 2), lists.shape[1])  # half to even, as the code's numpy.around
 
     def _encode(self, near: Neighbors, pairs: Pairs) -> Matrix:
-        """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum is the code's)."""
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415  # heavy, and not for the GPU path
+        """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum
+        is the code's).
+        """
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415  # heavy, and not for the GPU path
 
         lists = np.ascontiguousarray(near.index[:, : self.k1])
         back = jaccard.back_rank(lists)
         nodes = np.arange(len(lists), dtype=np.int32)
         half = self._half(lists)
-        start, column = jaccard.expanded_sets(lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS)
+        start, column = jaccard.expanded_sets(
+            lists, back, half, back < lists.shape[1], nodes, lists, CHUNKS
+        )
         # most members are in the anchor's own list, with their distances
         distance = jaccard.known_values(start, column, near.index, near.distance)
         others = np.flatnonzero(np.isnan(distance))
         distance[others] = pairs(np.repeat(nodes, np.diff(start))[others], column[others])
-        return start, column, _weights(distance, start, near.farthest, np.zeros(len(nodes), np.float32))
+        return (
+            start,
+            column,
+            _weights(distance, start, near.farthest, np.zeros(len(nodes), np.float32)),
+        )
 
     def _expand(self, encoded: Matrix, near: Neighbors) -> Matrix:
         """Each row the mean of the k2 nearest rows, itself first (Eq. 11)."""
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
         if self.k2 == 1:
             return encoded
         n = len(near.index)
-        lists = np.concatenate([np.arange(n, dtype=np.int32)[:, None], near.index[:, : self.k2 - 1]], axis=1)
+        lists = np.concatenate(
+            [np.arange(n, dtype=np.int32)[:, None], near.index[:, : self.k2 - 1]], axis=1
+        )
         return jaccard.mean_rows(*encoded, lists, n, CHUNKS)
 
     def _by_column(self, encoded: Matrix, retrieval_set: DistanceSource) -> Matrix:
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
         return jaccard.inverted(*encoded, retrieval_set.images, len(encoded[0]) - 1)
 
     def _blend(
-        self, retrieval_set: DistanceSource, encoded: Matrix, rows: NDArray[np.int64], by_column: Matrix, farthest: Float32[np.ndarray, " q"]
+        self,
+        retrieval_set: DistanceSource,
+        encoded: Matrix,
+        rows: NDArray[np.int64],
+        by_column: Matrix,
+        farthest: Float32[np.ndarray, " q"],
     ) -> Iterator[DistanceBlock]:
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
         scale = _inverse(farthest)
-        for start, stop in retrieval_set.blocks(retrieval_set.images * 4, what="k-reciprocal distances"):
+        for start, stop in retrieval_set.blocks(
+            retrieval_set.images * 4, what="k-reciprocal distances"
+        ):
             distance = retrieval_set.distances(start, stop)
-            jaccard.blend_jaccard(*encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop])
+            jaccard.blend_jaccard(
+                *encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop]
+            )
             yield retrieval_set.answer(start, distance)
 
     def _online(self, retrieval_set: DistanceSource) -> Encoded:
-        """The gallery's side is the gallery's own and kept with it; each query is encoded by itself."""
+        """The gallery's side is the gallery's own and kept with it; each query is encoded by
+        itself.
+        """
         images = retrieval_set.images
         near = retrieval_set.gallery_neighbors(self._k(images))
         key = (self.name, self.k1, self.k2)
@@ -170,27 +216,46 @@ class KReciprocal:
         encoded, rows = self._encode_queries(retrieval_set, near, mine, plain, fresh)
         # a query that is in the gallery has its encoding there
         joined = stacked(expanded, encoded) if len(fresh) < retrieval_set.queries else encoded
-        rows = np.where(retrieval_set.own >= 0, retrieval_set.own, images + rows) if len(fresh) < retrieval_set.queries else rows
+        rows = (
+            np.where(retrieval_set.own >= 0, retrieval_set.own, images + rows)
+            if len(fresh) < retrieval_set.queries
+            else rows
+        )
         farthest = np.where(retrieval_set.own >= 0, near.farthest[retrieval_set.own], mine.farthest)
         return joined, rows, by_column, farthest
 
     def _encode_queries(
-        self, retrieval_set: DistanceSource, near: Neighbors, mine: Neighbors, plain: Matrix, fresh: NDArray[np.intp]
+        self,
+        retrieval_set: DistanceSource,
+        near: Neighbors,
+        mine: Neighbors,
+        plain: Matrix,
+        fresh: NDArray[np.intp],
     ) -> tuple[Matrix, NDArray[np.int64]]:
-        """Encodings of the queries that are not in the gallery, and for every query its row among them."""
-        from graphreid.kernels import neighbor_sets as jaccard# noqa: PLC0415
+        """Encodings of the queries that are not in the gallery, and for every query its row among
+        them.
+        """
+        from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
         lists = np.ascontiguousarray(near.index[:, : self.k1])
         own_lists = np.ascontiguousarray(mine.index[fresh, : self.k1])
-        # the gallery image's own k1-th distance; where it has fewer others, every query is near enough
-        reach = near.distance[:, self.k1 - 1] if near.k >= self.k1 else np.full(len(lists), np.inf, np.float32)
+        # the gallery image's own k1-th distance; where it has fewer others, every query is near
+        # enough
+        reach = (
+            near.distance[:, self.k1 - 1]
+            if near.k >= self.k1
+            else np.full(len(lists), np.inf, np.float32)
+        )
         mutual = mine.distance[fresh, : self.k1] <= reach[own_lists]
         back = retrieval_set.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
         none = np.full(len(fresh), -1, np.int32)
-        start, column = jaccard.expanded_sets(lists, back, self._half(lists), mutual, none, own_lists, CHUNKS)
+        start, column = jaccard.expanded_sets(
+            lists, back, self._half(lists), mutual, none, own_lists, CHUNKS
+        )
         row = np.repeat(np.arange(len(fresh)), np.diff(start))
         distance = retrieval_set.query_pairs(fresh[row].astype(np.int32), column)
-        # the query is in its own set with weight exp(0) = 1; no gallery image has it, so only the sum shows it
+        # the query is in its own set with weight exp(0) = 1; no gallery image has it, so only the
+        # sum shows it
         value = _weights(distance, start, mine.farthest[fresh], np.ones(len(fresh), np.float32))
         encoded: Matrix = start, column, value
         if self.k2 > 1:
@@ -219,13 +284,19 @@ class _Squared(RetrievalSet):
         distance = super().distances(start, stop)
         return np.square(distance, out=distance)
 
-    def pairs(self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def pairs(
+        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         return np.square(super().pairs(nodes, others))
 
-    def gallery_pairs(self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def gallery_pairs(
+        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         return np.square(super().gallery_pairs(rows, others))
 
-    def query_pairs(self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]) -> Float32[np.ndarray, " e"]:
+    def query_pairs(
+        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
+    ) -> Float32[np.ndarray, " e"]:
         return np.square(super().query_pairs(queries, rows))
 
 
@@ -234,8 +305,12 @@ def _squared(near: Neighbors) -> Neighbors:
 
 
 def _retrieval_set(query: Features, gallery: Gallery, resources: Resources | None) -> RetrievalSet:
-    """With squared Euclidean distances: a cosine distance is half of one, and the row's maximum divides the half out."""
-    return (_Squared if gallery.metric == "euclidean" else RetrievalSet)(query, gallery, resources=resources)
+    """With squared Euclidean distances: a cosine distance is half of one, and the row's maximum
+    divides the half out.
+    """
+    return (_Squared if gallery.metric == "euclidean" else RetrievalSet)(
+        query, gallery, resources=resources
+    )
 
 
 def _weights(
@@ -247,10 +322,14 @@ def _weights(
     """exp(-distance / farthest) of each row, divided by its sum plus `more`."""
     count = np.diff(start)
     weight = np.exp(-distance * np.repeat(_inverse(farthest), count))
-    total = np.bincount(np.repeat(np.arange(len(count)), count), weight, minlength=len(count)) + more
+    total = (
+        np.bincount(np.repeat(np.arange(len(count)), count), weight, minlength=len(count)) + more
+    )
     return (weight / np.repeat(total, count)).astype(np.float32)
 
 
 def _inverse(farthest: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
-    """1 / farthest; 0 where all images are equal, so that their normalised distances are 0 and not 0 / 0."""
+    """1 / farthest; 0 where all images are equal, so that their normalised distances are 0 and not
+    0 / 0.
+    """
     return np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)

@@ -1,15 +1,17 @@
-"""The distance of ICG's embeddings: the mean over what both images show of the whole, the figure, its structure and its parts.
+"""The distance of ICG's embeddings: the mean over what both images show of the whole, the figure,
+its structure and its parts.
 
-"Instance-level consistent graph with unsupervised human parts for person re-identification", Eqs. 13-15.
+"Instance-level consistent graph with unsupervised human parts for person re-identification", Eqs.
+13-15.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphreid.resources import Resources
-from graphreid.gallery import Gallery
 from graphreid.distances.from_parts import Parted
+from graphreid.gallery import Gallery
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -17,8 +19,9 @@ from graphreid.types import DistanceBlock, Features, Labels
 class Parts:
     """1 - mean cosine of the blocks that both images have, in [0, 2].
 
-    It stands for the embeddings' own distance, so that `parts+B` is B from these distances, exactly. A run of `graphreid train
-    --model icg` holds it with the right options in RUN/parts.safetensors.
+    It stands for the embeddings' own distance, so that `parts+B` is B from these distances,
+    exactly. A run of `graphreid train --model icg` holds it with the right options in
+    RUN/parts.safetensors.
 
     Attributes:
         parts: blocks at the end of a vector that are zero where a part is not seen, K-1.
@@ -45,7 +48,8 @@ class Parts:
     def __post_init__(self) -> None:
         if self.parts < 0 or self.width < 1 or self.fixed < 1:
             raise ValueError(
-                f"parts is {self.parts}, width {self.width}, fixed {self.fixed}: parts must be at least 0, the others 1"
+                f"parts is {self.parts}, width {self.width}, fixed {self.fixed}: parts must be at "
+                f"least 0, the others 1"
             )
 
     @property
@@ -65,11 +69,22 @@ class Parts:
         del train, labels, validation, resources
         return self
 
-    def affinity(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Parted:
+    def affinity(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Parted:
         """These distances, for another method to start from."""
-        return Parted(query, gallery, parts=self.parts, width=self.width, fixed=self.fixed, resources=resources)
+        return Parted(
+            query,
+            gallery,
+            parts=self.parts,
+            width=self.width,
+            fixed=self.fixed,
+            resources=resources,
+        )
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks (Eq. 15)."""
         given = self.affinity(query, gallery, resources=resources)
         for start, stop in given.blocks():

@@ -1,6 +1,8 @@
-"""Random walk: distances to the nearest gallery images, smoothed by how alike these images are among themselves.
+"""Random walk: distances to the nearest gallery images, smoothed by how alike these images are
+among themselves.
 
-Shen, Xiao, Li, Yi, Wang: Deep Group-shuffling Random Walk for Person Re-identification, CVPR 2018; its closed form (Eq. 7), on
+Shen, Xiao, Li, Yi, Wang: Deep Group-shuffling Random Walk for Person Re-identification, CVPR 2018;
+its closed form (Eq. 7), on
 cosines instead of a trained similarity.
 """
 
@@ -12,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.protocols import ONLINE, DistanceSource
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -22,14 +24,16 @@ from graphreid.types import DistanceBlock, Features, Labels
 class RandomWalk:
     """Random walk on a query's K nearest gallery images.
 
-    With d the distances of the K and W the row-wise softmax of their cosines over T, the diagonal left out, the new distances
-    are (1 - alpha)(I - alpha W)^-1 d. W's rows sum to 1, so each is a weighted mean of the old ones: it stays on the cosine's
-    scale, and none passes the K-th, beyond which the distances stay as they were.
+    With d the distances of the K and W the row-wise softmax of their cosines over T, the diagonal
+    left out, the new distances are (1 - alpha)(I - alpha W)^-1 d. W's rows sum to 1, so each is a
+    weighted mean of the old ones: it stays on the cosine's scale, and none passes the K-th, beyond
+    which the distances stay as they were.
 
     Attributes:
         K: gallery images that the walk goes over.
         alpha: weight of what the others say, in [0, 1).
-        T: temperature of the softmax; small follows the nearest only. The paper's similarities are trained and have none; ours.
+        T: temperature of the softmax; small follows the nearest only. The paper's similarities are
+            trained and have none; ours.
 
     Raises:
         ValueError: a value out of its range.
@@ -73,7 +77,9 @@ class RandomWalk:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
         yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
 
@@ -86,12 +92,17 @@ class RandomWalk:
             if k > 1:
                 # a lone image has nobody to walk to
                 lists = near.index[start:stop]
-                walked = self._walk(affinity.among(lists), near.distance[start:stop], affinity.resources)
+                walked = self._walk(
+                    affinity.among(lists), near.distance[start:stop], affinity.resources
+                )
                 np.put_along_axis(distance, lists.astype(np.int64), walked, axis=1)
             yield affinity.answer(start, distance)
 
     def _walk(
-        self, among: Float32[np.ndarray, "b k k"], distance: Float32[np.ndarray, "b k"], resources: Resources
+        self,
+        among: Float32[np.ndarray, "b k k"],
+        distance: Float32[np.ndarray, "b k"],
+        resources: Resources,
     ) -> Float32[np.ndarray, "b k"]:
         """(1 - alpha)(I - alpha W)^-1 d, by a direct solution in float64."""
         with resources.limits():

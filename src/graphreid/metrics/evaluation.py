@@ -1,6 +1,8 @@
-"""Evaluation: who counts as right, the numbers of each query, and what may be said about their mean.
+"""Evaluation: who counts as right, the numbers of each query, and what may be said about their
+mean.
 
-The numbers are counted on unsorted blocks of distances (`compiled/counting.py`), so nothing of size (queries, gallery) is held.
+The numbers are counted on unsorted blocks of distances (`kernels/rank_counts.py`), so nothing of
+size (queries, gallery) is held.
 """
 
 import dataclasses
@@ -13,12 +15,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, Shaped
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
+from graphreid.metrics.tracks import Tracks
 from graphreid.protocols import Reranker
 from graphreid.ranking import first, listed
+from graphreid.resources import Resources
 from graphreid.seeding import generator
-from graphreid.metrics.tracks import Tracks
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Features, Labels
 
 RESAMPLES = 2000
@@ -29,12 +31,17 @@ class Rule:
     """Which images count, and how a query's average precision is taken.
 
     Attributes:
-        camera: "remove" takes a query's own identity in its own camera out (all re-ID protocols); "keep" leaves it in.
-        ap: "step" is the mean over positives of the precision at each; "trapezoid" averages it with the precision just before.
-        denominator: means go over "valid" queries (those with a positive left), or over "all", where the others count 0.
-        distractor: an identity number whose images are wrong for every query (0 in raw Market-1501 arrays), or None.
-        listed: how many images of each query's ranking are looked at, those that do not count among them, or None for all. A
-            right image beyond is not found and adds 0, so the mean is at most that over whole rankings.
+        camera: "remove" takes a query's own identity in its own camera out (all re-ID protocols);
+            "keep" leaves it in.
+        ap: "step" is the mean over positives of the precision at each; "trapezoid" averages it with
+            the precision just before.
+        denominator: means go over "valid" queries (those with a positive left), or over "all",
+            where the others count 0.
+        distractor: an identity number whose images are wrong for every query (0 in raw Market-1501
+            arrays), or None.
+        listed: how many images of each query's ranking are looked at, those that do not count among
+            them, or None for all. A right image beyond is not found and adds 0, so the mean is at
+            most that over whole rankings.
         tracks: what is found is a track of images; `evaluate` sets it where it is given tracks.
 
     Raises:
@@ -49,23 +56,38 @@ class Rule:
     tracks: bool = False
 
     def __post_init__(self) -> None:
-        choices = {"camera": ("remove", "keep"), "ap": ("step", "trapezoid"), "denominator": ("valid", "all")}
+        choices = {
+            "camera": ("remove", "keep"),
+            "ap": ("step", "trapezoid"),
+            "denominator": ("valid", "all"),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}"
+                )
         if self.listed is not None and self.listed < 1:
             raise ValueError(f"listed is {self.listed}: at least one image must be looked at")
 
     def named(self, measure: str) -> str:
-        """What a mean over rankings is called: "mAP", or "mAP@100" where only the first 100 images are looked at."""
+        """What a mean over rankings is called: "mAP", or "mAP@100" where only the first 100 images
+        are looked at.
+        """
         return measure if self.listed is None else f"{measure}@{self.listed}"
 
     def __str__(self) -> str:
-        camera = "same identity and camera removed" if self.camera == "remove" else "same camera kept"
+        camera = (
+            "same identity and camera removed" if self.camera == "remove" else "same camera kept"
+        )
         distractor = "" if self.distractor is None else f", identity {self.distractor} distracts"
-        first = "" if self.listed is None else f", only the first {self.listed} images of each ranking"
+        first = (
+            "" if self.listed is None else f", only the first {self.listed} images of each ranking"
+        )
         tracks = ", image to track" if self.tracks else ""
-        return f"{camera}, {self.ap} AP, mean over {self.denominator} queries, ties by gallery order{distractor}{first}{tracks}"
+        return (
+            f"{camera}, {self.ap} AP, mean over {self.denominator} queries, ties by gallery "
+            f"order{distractor}{first}{tracks}"
+        )
 
 
 RULES = {
@@ -73,7 +95,9 @@ RULES = {
     "no-camera": Rule(camera="keep"),
     "layumi": Rule(ap="trapezoid", denominator="all"),
 }
-"""Rules by name: the field's common one, the one without cameras, and that of layumi/Person_reID_baseline_pytorch."""
+"""Rules by name: the field's common one, the one without cameras, and that of
+layumi/Person_reID_baseline_pytorch.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +105,19 @@ class Report:
     """One method's numbers on one protocol, query by query.
 
     Attributes:
-        method, setting: what gave the distances, and what it could see ("online" or "transductive").
+        method, setting: what gave the distances, and what it could see ("online" or
+            "transductive").
         rule: how they were judged.
         identity: int64 [q], the queries' identities.
         ap: float64 [q] in [0, 1], NaN for a query without a positive, as `inp`.
-        inp: float64 [q] in [0, 1], positives / rank of the last positive; 0 where that is not in the list (`Rule.listed`).
+        inp: float64 [q] in [0, 1], positives / rank of the last positive; 0 where that is not in
+            the list (`Rule.listed`).
         first_rank: int64 [q], 1-based rank of the first positive, 0 without one (in the list).
         positives: int64 [q], positives left for each query.
-        seconds: wall time of the method, from embeddings to the last distance; NaN where it ran elsewhere.
-        order: int32 [q, top], the first gallery images of each query (-1 where there is none), or None if not asked for.
+        seconds: wall time of the method, from embeddings to the last distance; NaN where it ran
+            elsewhere.
+        order: int32 [q, top], the first gallery images of each query (-1 where there is none), or
+            None if not asked for.
     """
 
     method: str
@@ -142,25 +170,40 @@ class Report:
         return self._mean(((self.first_rank > 0) & (self.first_rank <= k)).astype(np.float64))
 
     def ranks(self, wanted: Iterable[int]) -> list[int]:
-        """Those of these ranks for which there is a CMC: a list says nothing of ranks beyond its length."""
+        """Those of these ranks for which there is a CMC: a list says nothing of ranks beyond its
+        length.
+        """
         return [k for k in wanted if self.rule.listed is None or k <= self.rule.listed]
 
     def interval(self, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """A bootstrap interval of the mAP: identities are drawn, with all their queries."""
-        return _interval(np.where(self.valid, self.ap, 0), self.identity, self._counted(), level, seed)
+        return _interval(
+            np.where(self.valid, self.ap, 0), self.identity, self._counted(), level, seed
+        )
 
-    def difference(self, other: "Report", *, level: float = 0.95, seed: int = 0) -> tuple[float, tuple[float, float]]:
-        """mAP of this less that of `other` on the same queries, and its paired bootstrap interval over identities.
+    def difference(
+        self, other: "Report", *, level: float = 0.95, seed: int = 0
+    ) -> tuple[float, tuple[float, float]]:
+        """mAP of this less that of `other` on the same queries, and its paired bootstrap interval
+        over identities.
 
         Raises:
             ValueError: the two were not made with the same queries and the same rule.
         """
         if self.rule != other.rule or not np.array_equal(self.identity, other.identity):
-            raise ValueError("the two reports differ in queries or rule: evaluate both on the same files with the same --rule")
+            raise ValueError(
+                "the two reports differ in queries or rule: evaluate both on the same files with "
+                "the same --rule"
+            )
         if not np.array_equal(self.valid, other.valid):
-            raise ValueError("the two reports differ in which queries have a positive: evaluate both against the same gallery")
+            raise ValueError(
+                "the two reports differ in which queries have a positive: evaluate both against "
+                "the same gallery"
+            )
         apart = np.where(self.valid, self.ap - other.ap, 0)
-        return self.mean_ap() - other.mean_ap(), _interval(apart, self.identity, self._counted(), level, seed)
+        return self.mean_ap() - other.mean_ap(), _interval(
+            apart, self.identity, self._counted(), level, seed
+        )
 
     def summary(self) -> dict[str, Any]:
         """The numbers that go into a JSON report."""
@@ -203,16 +246,19 @@ def evaluate(
         rule: who counts as right; the common re-ID rule if None.
         top: how many of each query's first images to keep in the report.
         name: what to call the method in the report.
-        tracks: text [g], the track of each gallery image: then tracks are judged, each as near as its nearest image.
+        tracks: text [g], the track of each gallery image: then tracks are judged, each as near as
+            its nearest image.
         resources: where and with how much.
 
     Raises:
-        ValueError: labels and images differ in number, cameras on one side only, no query has a positive, a NaN distance, a
-            track with two identities, or tracks together with lists of images.
+        ValueError: labels and images differ in number, cameras on one side only, no query has a
+            positive, a NaN distance, a track with two identities, or tracks together with lists of
+            images.
     """
     if len(query) != len(query_labels) or len(gallery) != len(gallery_labels):
         raise ValueError(
-            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for {len(gallery)} gallery images: "
+            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for "
+            f"{len(gallery)} gallery images: "
             "give one each"
         )
     rule, own, groups = rule or Rule(), gallery.rows_of(query.items), None
@@ -233,7 +279,12 @@ def evaluate(
         if top:
             orders.append(first(block.distance, top))
         start = time.perf_counter()
-    return judge.report(name or type(method).__name__, method.setting, spent, np.concatenate(orders) if top else None)
+    return judge.report(
+        name or type(method).__name__,
+        method.setting,
+        spent,
+        np.concatenate(orders) if top else None,
+    )
 
 
 class RankCounter:
@@ -245,10 +296,13 @@ class RankCounter:
         rule: who counts as right.
 
     Raises:
-        ValueError: cameras on one side only, or no query has a positive (the message says why, and what to do).
+        ValueError: cameras on one side only, or no query has a positive (the message says why, and
+            what to do).
     """
 
-    def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule) -> None:
+    def __init__(
+        self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule
+    ) -> None:
         self.rule, self.identity = rule, query.identity
         self._judged = judged(query, gallery, own, rule)
         if not len(self._judged.positives.column):
@@ -261,23 +315,39 @@ class RankCounter:
         Raises:
             ValueError: a distance is NaN.
         """
-        from graphreid.kernels import rank_counts as counting# noqa: PLC0415  # the GPU path must import without numba
+        from graphreid.kernels import rank_counts as counting  # noqa: PLC0415  # the GPU path must import without numba
 
         if self.rule.listed is not None:
             block = listed(block, self.rule.listed)
         start, stop = block.start, block.start + len(block.distance)
         positives, starts = self._judged.positives.of(start, stop)
-        ranks, bad = counting.ranks(block.distance, positives, starts, *self._judged.removed.of(start, stop), self._judged.junk)
+        ranks, bad = counting.ranks(
+            block.distance,
+            positives,
+            starts,
+            *self._judged.removed.of(start, stop),
+            self._judged.junk,
+        )
         if bad.any():
-            raise ValueError(f"the distances of query {start + int(bad.argmax())} hold NaN: they can't be ranked")
+            raise ValueError(
+                f"the distances of query {start + int(bad.argmax())} hold NaN: they can't be ranked"
+            )
         if self.rule.listed is not None:
             # ranks ascend, and what is at +inf comes last: rank 0 is what the list does not have
             query = np.repeat(np.arange(stop - start), np.diff(starts))
-            found = np.bincount(query[block.distance[query, positives] < np.inf], minlength=stop - start)
+            found = np.bincount(
+                query[block.distance[query, positives] < np.inf], minlength=stop - start
+            )
             ranks[np.arange(len(ranks)) - starts[query] >= found[query]] = 0
         self._ranks.append((start, ranks, starts))
 
-    def report(self, name: str, setting: str, seconds: float, order: Int32[np.ndarray, "q top"] | None = None) -> Report:
+    def report(
+        self,
+        name: str,
+        setting: str,
+        seconds: float,
+        order: Int32[np.ndarray, "q top"] | None = None,
+    ) -> Report:
         """The numbers, once every query was counted."""
         q = len(self.identity)
         ap, inp = np.full(q, np.nan), np.full(q, np.nan)
@@ -293,11 +363,19 @@ class RankCounter:
                 precision = np.divide(nth, ranks, out=np.zeros(len(ranks)), where=found)
                 if self.rule.ap == "trapezoid":
                     # precision just before the positive; 1 where nothing comes before it
-                    precision = found * (precision + np.where(ranks > 1, (nth - 1) / np.maximum(ranks - 1, 1), 1)) / 2
+                    precision = (
+                        found
+                        * (precision + np.where(ranks > 1, (nth - 1) / np.maximum(ranks - 1, 1), 1))
+                        / 2
+                    )
                 ap[rows] = np.add.reduceat(precision, begins) / (ends - begins)
-                inp[rows] = np.where(found[ends - 1], (ends - begins) / np.maximum(ranks[ends - 1], 1), 0)
+                inp[rows] = np.where(
+                    found[ends - 1], (ends - begins) / np.maximum(ranks[ends - 1], 1), 0
+                )
                 first_rank[rows] = ranks[begins]
-        return Report(name, setting, self.rule, self.identity, ap, inp, first_rank, positives, seconds, order)
+        return Report(
+            name, setting, self.rule, self.identity, ap, inp, first_rank, positives, seconds, order
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,14 +419,19 @@ def judged(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -
     """
     if rule.camera == "remove" and (query.camera is None) != (gallery.camera is None):
         side = "queries" if query.camera is None else "gallery"
-        raise ValueError(f"the {side} have no cameras and the other side has: give both or neither, or use --rule no-camera")
+        raise ValueError(
+            f"the {side} have no cameras and the other side has: give both or neither, or use "
+            f"--rule no-camera"
+        )
     q = len(query)
     by_identity = np.argsort(gallery.identity, kind="stable")
     ordered = gallery.identity[by_identity]
     begins = np.searchsorted(ordered, query.identity)
     count = np.searchsorted(ordered, query.identity, "right") - begins
     one_query = np.repeat(np.arange(q), count)
-    column = by_identity[np.arange(len(one_query)) - np.repeat(np.cumsum(count) - count - begins, count)]
+    column = by_identity[
+        np.arange(len(one_query)) - np.repeat(np.cumsum(count) - count - begins, count)
+    ]
     counts = (gallery.role[column] != JUNK) & (column != own[one_query])
     wrong = gallery.role == DISTRACTOR
     if rule.distractor is not None:
@@ -376,25 +459,42 @@ def _grouped(query: NDArray[np.int64], column: NDArray[np.int64], q: int) -> Col
 def _nobody(query: Labels, gallery: Labels, own: NDArray[np.int64], rule: Rule) -> str:
     queries = len(query)
     if (query.role != NORMAL).all():
-        return f"no query can be judged: all {queries} are junk or distractors (identity -1, or by their role)"
+        return (
+            f"no query can be judged: all {queries} are junk or distractors (identity -1, or "
+            f"by "
+            f"their role)"
+        )
     anywhere = judged(query, gallery, own, dataclasses.replace(rule, camera="keep")).positives
     same_camera = int((np.diff(anywhere.start) > 0).sum())
     if same_camera:
         return (
-            f"no query can be judged: {same_camera} of {queries} queries have images of their identity in the gallery, but only "
-            "from their own camera, which the rule removes; if the cameras mean nothing, use --rule no-camera"
+            f"no query can be judged: {same_camera} of {queries} queries have images of their "
+            f"identity in the gallery, but only "
+            "from their own camera, which the rule removes; if the cameras mean nothing, use "
+            "--rule no-camera"
         )
-    return f"no query can be judged: none of the {queries} has an image of its identity in the gallery; check the identities"
+    return (
+        f"no query can be judged: none of the {queries} has an image of its identity in the "
+        f"gallery; check the identities"
+    )
 
 
 def _interval(
-    values: NDArray[np.float64], identity: NDArray[np.int64], counted: NDArray[np.bool_], level: float, seed: int
+    values: NDArray[np.float64],
+    identity: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+    level: float,
+    seed: int,
 ) -> tuple[float, float]:
     """Percentile bootstrap of sum(values) / number counted, drawing identities."""
     _, group = np.unique(identity[counted], return_inverse=True)
     total = np.bincount(group, values[counted])
     count = np.bincount(group).astype(np.float64)
-    draws = generator(seed).multinomial(len(total), np.full(len(total), 1 / len(total)), RESAMPLES).astype(np.float64)
+    draws = (
+        generator(seed)
+        .multinomial(len(total), np.full(len(total), 1 / len(total)), RESAMPLES)
+        .astype(np.float64)
+    )
     means = (draws @ total) / (draws @ count)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,8 +1,10 @@
 """Open-set evaluation: one threshold for all queries, what it lets through and what it turns away.
 
-Pairs are counted in fine bins of their score as blocks of distances come, so nothing of size (queries, gallery) is held. A bin
-is the first 20 bits of a float32, finer than 0.05 % of the value; thresholds stand at edges of bins, where counts are exact.
-The score of a pair is what thresholds are set on: 1 - link probability where a method gives one, else its distance.
+Pairs are counted in fine bins of their score as blocks of distances come, so nothing of size
+(queries, gallery) is held. A bin is the first 20 bits of a float32, finer than 0.05 % of the value;
+thresholds stand at edges of bins, where counts are exact.
+The score of a pair is what thresholds are set on: 1 - link probability where a method gives one,
+else its distance.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ Unknowns = Literal["given", "removed"]
 
 
 class Verdicts:
-    """Which gallery images are right for which query, which are wrong, and which do not count: `evaluation`'s rule by pairs.
+    """Which gallery images are right for which query, which are wrong, and which do not count:
+    `evaluation`'s rule by pairs.
 
     Args:
         query, gallery: labels of the queries and of the gallery.
@@ -36,10 +39,16 @@ class Verdicts:
         rule: who counts as right.
     """
 
-    def __init__(self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule) -> None:
+    def __init__(
+        self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule
+    ) -> None:
         self.query, self.gallery, self.own = query, gallery, own
         distracts = gallery.role == DISTRACTOR
-        self._distracts = distracts if rule.distractor is None else distracts | (gallery.identity == rule.distractor)
+        self._distracts = (
+            distracts
+            if rule.distractor is None
+            else distracts | (gallery.identity == rule.distractor)
+        )
         self._pairs = judged(query, gallery, own, rule)
 
     def block(self, start: int, stop: int) -> Int8[np.ndarray, "b g"]:
@@ -52,11 +61,17 @@ class Verdicts:
         return verdict
 
     def unknown(self) -> Bool[np.ndarray, " q"]:
-        """Queries whose identity is not in the gallery at all, not even in the query's own camera; junk queries are none."""
+        """Queries whose identity is not in the gallery at all, not even in the query's own camera;
+        junk queries are none.
+        """
         mates = np.flatnonzero((self.gallery.role == NORMAL) & ~self._distracts)
         names, count = np.unique(self.gallery.identity[mates], return_counts=True)
         place = np.minimum(np.searchsorted(names, self.query.identity), max(len(names) - 1, 0))
-        found = np.where(names[place] == self.query.identity, count[place], 0) if len(names) else np.zeros(len(self.query), int)
+        found = (
+            np.where(names[place] == self.query.identity, count[place], 0)
+            if len(names)
+            else np.zeros(len(self.query), int)
+        )
         found = found - ((self.own >= 0) & np.isin(self.own, mates))
         return (self.query.role != JUNK) & ((found <= 0) | (self.query.role == DISTRACTOR))
 
@@ -66,9 +81,12 @@ class Point:
     """A threshold and what it does.
 
     Attributes:
-        threshold: pairs whose score is at most this are taken for one identity; a score is a distance, or 1 - probability.
-        false: share of what should be turned away and is let through, in [0, 1]: FMR over wrong pairs, or FPIR over searches.
-        true: share of what should be found and is, in [0, 1]: 1 - FNMR over right pairs, or DIR over searches.
+        threshold: pairs whose score is at most this are taken for one identity; a score is a
+            distance, or 1 - probability.
+        false: share of what should be turned away and is let through, in [0, 1]: FMR over wrong
+            pairs, or FPIR over searches.
+        true: share of what should be found and is, in [0, 1]: 1 - FNMR over right pairs, or DIR
+            over searches.
     """
 
     threshold: float
@@ -78,10 +96,11 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How well link probabilities agree with what is right, over the pairs that were given a probability above 0.
+    """How well link probabilities agree with what is right, over the pairs that were given a
+    probability above 0.
 
-    Pairs of probability 0 are those that a method did not judge (beyond its candidates); there are so many of them, and so
-    easy, that they would hide every error.
+    Pairs of probability 0 are those that a method did not judge (beyond its candidates); there are
+    so many of them, and so easy, that they would hide every error.
 
     Attributes:
         count: int64 [15], pairs in each of 15 bins of equal width over (0, 1].
@@ -97,7 +116,9 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, the mean over pairs of their bin's |right - probability| (Guo et al. 2017, Eq. 3)."""
+        """Expected calibration error, the mean over pairs of their bin's |right - probability| (Guo
+        et al. 2017, Eq. 3).
+        """
         used = self.count > 0
         apart = np.abs(self.right[used] - self.probability[used])
         return float((apart * self.count[used]).sum() / self.count.sum())
@@ -131,10 +152,12 @@ class Separation:
     calibration: Calibration | None
 
     def at_fmr(self, rate: float) -> Point:
-        """The largest threshold (a bin's edge) at which at most a share `rate` of the wrong pairs passes.
+        """The largest threshold (a bin's edge) at which at most a share `rate` of the wrong pairs
+        passes.
 
         Raises:
-            ValueError: scores can't be compared between queries, or there are too few wrong pairs to see that rate.
+            ValueError: scores can't be compared between queries, or there are too few wrong pairs
+                to see that rate.
         """
         self._comparable()
         total = int(self.wrong.sum())
@@ -144,8 +167,11 @@ class Separation:
         kept = int(self.right[: last + 1].sum()) / max(int(self.right.sum()), 1)
         return Point(_upper(last), int(passed[last]) / total, kept)
 
-    def roc(self) -> tuple[Float64[np.ndarray, " t"], Float64[np.ndarray, " t"], Float64[np.ndarray, " t"]]:
-        """Thresholds, false-match rates and false non-match rates at the edge of each bin that holds a pair, ascending.
+    def roc(
+        self,
+    ) -> tuple[Float64[np.ndarray, " t"], Float64[np.ndarray, " t"], Float64[np.ndarray, " t"]]:
+        """Thresholds, false-match rates and false non-match rates at the edge of each bin that
+        holds a pair, ascending.
 
         Raises:
             ValueError: scores can't be compared between queries.
@@ -157,7 +183,8 @@ class Separation:
         return np.array([_upper(bin_) for bin_ in used.tolist()]), false, missed
 
     def equal_error(self) -> float:
-        """The rate at which as many wrong pairs pass as right ones fail, in [0, 1]: their mean where they come closest.
+        """The rate at which as many wrong pairs pass as right ones fail, in [0, 1]: their mean
+        where they come closest.
 
         Raises:
             ValueError: scores can't be compared between queries.
@@ -167,19 +194,22 @@ class Separation:
         return float((false[place] + missed[place]) / 2)
 
     def at_fpir(self, rate: float, *, unknowns: Unknowns = "given") -> Point:
-        """Detection and identification rate (rank 1) at a false positive identification rate (ISO/IEC 19795-1).
+        """Detection and identification rate (rank 1) at a false positive identification rate
+        (ISO/IEC 19795-1).
 
-        The threshold is the largest at which the first image of at most a share `rate` of the unknown queries passes; a known
-        query is identified if its first image is right and passes.
+        The threshold is the largest at which the first image of at most a share `rate` of the
+        unknown queries passes; a known query is identified if its first image is right and passes.
 
         Args:
             rate: the false positive identification rate, in (0, 1).
-            unknowns: "given" takes the queries whose identity is not in the gallery. "removed" takes every known query a second
-                time with its right images hidden, for sets without unknown queries: it hides them from the ranking only, so
-                that a graph method still profits from their being there.
+            unknowns: "given" takes the queries whose identity is not in the gallery. "removed"
+                takes every known query a second time with its right images hidden, for sets without
+                unknown queries: it hides them from the ranking only, so that a graph method still
+                    profits from their being there.
 
         Raises:
-            ValueError: scores can't be compared between queries, or there are too few unknown or no known queries.
+            ValueError: scores can't be compared between queries, or there are too few unknown or no
+                known queries.
         """
         self._comparable()
         if not self.mated.any():
@@ -187,8 +217,13 @@ class Separation:
         given = unknowns == "given"
         alarms = np.sort(self.first[self.unknown] if given else self.nearest_wrong[self.mated])
         if given and not len(alarms):
-            raise ValueError("every query's identity is in the gallery: add queries that are not, or use unknowns='removed'")
-        allowed = _allowed(rate, len(alarms), "false positive identification rate", "unknown queries")
+            raise ValueError(
+                "every query's identity is in the gallery: add queries that are not, or use "
+                "unknowns='removed'"
+            )
+        allowed = _allowed(
+            rate, len(alarms), "false positive identification rate", "unknown queries"
+        )
         threshold = np.nextafter(alarms[allowed], np.float32(-np.inf))
         found = (self.first_right & (self.first <= threshold))[self.mated]
         return Point(float(threshold), float(np.mean(alarms <= threshold)), float(found.mean()))
@@ -196,31 +231,37 @@ class Separation:
     def histogram(
         self, bins: int
     ) -> tuple[Float64[np.ndarray, " edges"], Float64[np.ndarray, " b"], Float64[np.ndarray, " b"]]:
-        """Edges [bins + 1] over the finite scores, and the shares of right and of wrong pairs in each."""
+        """Edges [bins + 1] over the finite scores, and the shares of right and of wrong pairs in
+        each.
+        """
         used = np.flatnonzero(self.right + self.wrong)
         value = np.array([_upper(bin_) for bin_ in used.tolist()])
         used, value = used[np.isfinite(value)], value[np.isfinite(value)]
         low, high = float(value.min()), float(value.max())
         edges = np.linspace(low, high if high > low else low + 1, bins + 1)
         shares = [
-            np.histogram(value, edges, weights=each[used])[0] / max(int(each.sum()), 1) for each in (self.right, self.wrong)
+            np.histogram(value, edges, weights=each[used])[0] / max(int(each.sum()), 1)
+            for each in (self.right, self.wrong)
         ]
         return edges, shares[0], shares[1]
 
     def _comparable(self) -> None:
         if not self.comparable:
             raise ValueError(
-                "this method neither gives a link probability nor declares its distances comparable between queries: "
+                "this method neither gives a link probability nor declares its distances "
+                "comparable between queries: "
                 "one threshold for all queries has no meaning"
             )
 
 
 class PairCounts:
-    """Counts blocks of distances as they come, in memory that does not depend on how many pairs there are.
+    """Counts blocks of distances as they come, in memory that does not depend on how many pairs
+    there are.
 
     Args:
         verdicts: who is right for whom.
-        comparable: whether the method declares its distances comparable between queries; a link probability always is.
+        comparable: whether the method declares its distances comparable between queries; a link
+            probability always is.
         score: what a distance is called.
     """
 
@@ -228,7 +269,10 @@ class PairCounts:
         q = len(verdicts.query)
         self._verdicts, self._comparable, self._score = verdicts, comparable, score
         self._right, self._wrong = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
-        self._first, self._nearest_wrong = np.full(q, np.inf, np.float32), np.full(q, np.inf, np.float32)
+        self._first, self._nearest_wrong = (
+            np.full(q, np.inf, np.float32),
+            np.full(q, np.inf, np.float32),
+        )
         self._first_right, self._mated = np.zeros(q, bool), np.zeros(q, bool)
         self._judged = verdicts.query.role != JUNK
         self._calibration: NDArray[np.float64] | None = None
@@ -256,7 +300,10 @@ class PairCounts:
             count, probability, right = self._calibration
             with np.errstate(invalid="ignore"):
                 calibration = Calibration(
-                    count.astype(np.int64), probability / count, right / count, float(self._squares / count.sum())
+                    count.astype(np.int64),
+                    probability / count,
+                    right / count,
+                    float(self._squares / count.sum()),
                 )
         return Separation(
             score=self._score if self._calibration is None else "1 - link probability",
@@ -271,7 +318,12 @@ class PairCounts:
             calibration=calibration,
         )
 
-    def _add(self, start: int, distance: Float32[np.ndarray, "b g"], probability: Float32[np.ndarray, "b g"] | None) -> None:
+    def _add(
+        self,
+        start: int,
+        distance: Float32[np.ndarray, "b g"],
+        probability: Float32[np.ndarray, "b g"] | None,
+    ) -> None:
         stop = start + len(distance)
         if np.isnan(distance).any():
             row = int(np.isnan(distance).any(axis=1).argmax())
@@ -290,21 +342,35 @@ class PairCounts:
         if probability is not None:
             self._calibrate(probability, verdict)
 
-    def _calibrate(self, probability: Float32[np.ndarray, "b g"], verdict: Int8[np.ndarray, "b g"]) -> None:
+    def _calibrate(
+        self, probability: Float32[np.ndarray, "b g"], verdict: Int8[np.ndarray, "b g"]
+    ) -> None:
         given = (probability > 0) & (verdict != IGNORED)
-        value, right = probability[given].astype(np.float64), (verdict[given] == RIGHT).astype(np.float64)
-        place = np.clip(np.ceil(value * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+        value, right = (
+            probability[given].astype(np.float64),
+            (verdict[given] == RIGHT).astype(np.float64),
+        )
+        place = np.clip(
+            np.ceil(value * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1
+        )
         sums: NDArray[np.float64] = np.stack(
-            [np.bincount(place, weight, CALIBRATION_BINS) for weight in (np.ones(len(value)), value, right)]
+            [
+                np.bincount(place, weight, CALIBRATION_BINS)
+                for weight in (np.ones(len(value)), value, right)
+            ]
         ).astype(np.float64)
         self._calibration = sums if self._calibration is None else self._calibration + sums
         self._squares += float(((value - right) ** 2).sum())
 
 
 def _nearest(
-    distance: Float32[np.ndarray, "b g"], score: Float32[np.ndarray, "b g"], allowed: Bool[np.ndarray, "b g"]
+    distance: Float32[np.ndarray, "b g"],
+    score: Float32[np.ndarray, "b g"],
+    allowed: Bool[np.ndarray, "b g"],
 ) -> tuple[Int64[np.ndarray, " b"], Float32[np.ndarray, " b"]]:
-    """Of each row the column of the smallest distance that is allowed, and its score: +inf where none is."""
+    """Of each row the column of the smallest distance that is allowed, and its score: +inf where
+    none is.
+    """
     column = np.where(allowed, distance, np.float32(np.inf)).argmin(axis=1)
     rows = np.arange(len(distance))
     return column, np.where(allowed[rows, column], score[rows, column], np.float32(np.inf))
@@ -329,5 +395,8 @@ def _allowed(rate: float, total: int, what: str, of: str) -> int:
         raise ValueError(f"{what} is {rate}: it must be between 0 and 1")
     allowed = int(rate * total + 1e-9)
     if allowed < 1:
-        raise ValueError(f"a {what} of {rate:g} can't be seen in {total} {of}: there must be {int(np.ceil(1 / rate - 1e-9))}")
+        raise ValueError(
+            f"a {what} of {rate:g} can't be seen in {total} {of}: there must be "
+            f"{int(np.ceil(1 / rate - 1e-9))}"
+        )
     return allowed

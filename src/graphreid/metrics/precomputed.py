@@ -1,8 +1,8 @@
 """What another program answered, in a file: judged as a method is, on the same protocol.
 
-A ranking is an .npz file as `graphreid rerank` writes it, or a plain .npy array of whole numbers: row i lists gallery rows for
-query i, the nearest first. Distances are an .npy array of floating point numbers, a row a query and a column a gallery image;
-they are read some queries at a time.
+A ranking is an .npz file as `graphreid rerank` writes it, or a plain .npy array of whole numbers:
+row i lists gallery rows for query i, the nearest first. Distances are an .npy array of floating
+point numbers, a row a query and a column a gallery image; they are read some queries at a time.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.features.array_files import Rows, read_npz
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.protocols import ONLINE, TRANSDUCTIVE
+from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Text, places
 
 UNKNOWN = "unknown"
@@ -72,8 +72,11 @@ class Stored:
         del train, labels, validation, resources
         return self
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every query to the gallery, in blocks; in a ranking an image's place, from 0, and +inf without one.
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """Distances of every query to the gallery, in blocks; in a ranking an image's place, from
+        0, and +inf without one.
 
         Args:
             query: the queries that the file was checked with.
@@ -84,7 +87,9 @@ class Stored:
         column = gallery.rows_of(self.gallery)
         here = np.flatnonzero(column >= 0)
         with _opened(self.path) as rows:
-            for start, stop in retrieval_set.blocks(rows.shape[1] * 24, what=f"reading {self.path.name}"):
+            for start, stop in retrieval_set.blocks(
+                rows.shape[1] * 24, what=f"reading {self.path.name}"
+            ):
                 given = rows.take(stop - start)
                 distance = np.full((stop - start, len(gallery)), np.inf, np.float32)
                 if self.kind == "distances":
@@ -98,7 +103,10 @@ class Stored:
 
 
 def stored(
-    path: str | Path, query: Shaped[np.ndarray, " q"], gallery: Text, counted: Bool[np.ndarray, " n"] | None = None
+    path: str | Path,
+    query: Shaped[np.ndarray, " q"],
+    gallery: Text,
+    counted: Bool[np.ndarray, " n"] | None = None,
 ) -> Stored:
     """A file of answers as a method, once all of it was looked at.
 
@@ -109,25 +117,39 @@ def stored(
         counted: which of these can be right or wrong (junk can't); None for all.
 
     Raises:
-        ValueError: not such a file, another number of queries or images, other items, NaN, a row that is not in the gallery, or
-            one that a list has twice; the message names the file and the row.
+        ValueError: not such a file, another number of queries or images, other items, NaN, a row
+            that is not in the gallery, or one that a list has twice; the message names the file and
+            the row.
     """
     file = Path(path)
     facts = _facts(file, query, gallery)
     with _opened(file) as rows:
         if rows.dtype.kind not in "fiu":
-            raise ValueError(f"{file}: it holds {rows.dtype}: a ranking is of whole numbers, distances of floating point ones")
+            raise ValueError(
+                f"{file}: it holds {rows.dtype}: a ranking is of whole numbers, distances of "
+                f"floating point ones"
+            )
         ranking = rows.dtype.kind in "iu"
         if not ranking and file.suffix == ".npz":
-            raise ValueError(f"{file}: {ORDER} is {rows.dtype}: it must be rows of the gallery, whole numbers")
+            raise ValueError(
+                f"{file}: {ORDER} is {rows.dtype}: it must be rows of the gallery, whole numbers"
+            )
         count, width = rows.shape
         what = "lists" if ranking else "rows of distances"
         if count != len(query):
-            raise ValueError(f"{file}: {count} {what} for {len(query)} queries: there must be one each, in their order")
+            raise ValueError(
+                f"{file}: {count} {what} for {len(query)} queries: there must be one each, in "
+                f"their order"
+            )
         if not ranking and width != len(gallery):
-            raise ValueError(f"{file}: {width} distances a row for {len(gallery)} images in the gallery's file: give one each")
+            raise ValueError(
+                f"{file}: {width} distances a row for {len(gallery)} images in the gallery's file: "
+                f"give one each"
+            )
         if not 0 < width <= len(gallery):
-            raise ValueError(f"{file}: lists of {width} for {len(gallery)} images: list each image once at most")
+            raise ValueError(
+                f"{file}: lists of {width} for {len(gallery)} images: list each image once at most"
+            )
         if not ranking:
             _check_distances(file, rows)
             return Stored(file, "distances", gallery)
@@ -141,7 +163,9 @@ def _opened(file: Path) -> Rows:
 
 
 def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[str, str]:
-    """What a ranking of `graphreid rerank` says besides; its items must be the ones that are judged."""
+    """What a ranking of `graphreid rerank` says besides; its items must be the ones that are
+    judged.
+    """
     if file.suffix != ".npz":
         return {}
     columns: dict[str, NDArray[Any]] = read_npz(file, (QUERY_ITEM, GALLERY_ITEM, "setting"))
@@ -150,12 +174,16 @@ def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[s
         if given is None:
             continue
         if given.shape != items.shape:
-            raise ValueError(f"{file}: {given.size} of {name}, and {len(items)} {side} items: rank the files that are judged")
+            raise ValueError(
+                f"{file}: {given.size} of {name}, and {len(items)} {side} items: rank the files "
+                f"that are judged"
+            )
         other = given.astype(str) != items
         if other.any():
             row = int(other.argmax())
             raise ValueError(
-                f"{file}: {name} is {str(given[row])!r} in row {row}, where the {side} have {str(items[row])!r}: "
+                f"{file}: {name} is {str(given[row])!r} in row {row}, where the {side} have "
+                f"{str(items[row])!r}: "
                 "rank the files that are judged"
             )
     setting = str(columns.get("setting", ""))
@@ -167,25 +195,37 @@ def _check_distances(file: Path, rows: Rows) -> None:
         bad = np.isnan(part)
         if bad.any():
             row, column = np.argwhere(bad)[0].tolist()
-            raise ValueError(f"{file}: NaN in row {start + row}, column {column}: it can't be ranked")
+            raise ValueError(
+                f"{file}: NaN in row {start + row}, column {column}: it can't be ranked"
+            )
 
 
-def _check_lists(file: Path, rows: Rows, own: Int64[np.ndarray, " q"], counted: Bool[np.ndarray, " n"]) -> bool:
+def _check_lists(
+    file: Path, rows: Rows, own: Int64[np.ndarray, " q"], counted: Bool[np.ndarray, " n"]
+) -> bool:
     """Whether each list has all images that count, but for the query itself."""
     n, whole = len(counted), True
     for start, part in _parts(rows):
         for bad, says in (
             ((part < -1) | (part >= n), f"the gallery has rows 0 to {n - 1}, and -1 is for none"),
-            ((part[:, :-1] == -1) & (part[:, 1:] >= 0), "-1, for none, may stand at the end of a list alone"),
+            (
+                (part[:, :-1] == -1) & (part[:, 1:] >= 0),
+                "-1, for none, may stand at the end of a list alone",
+            ),
         ):
             if bad.any():
                 row, place = np.argwhere(bad)[0].tolist()
-                raise ValueError(f"{file}: {part[row, place]} in row {start + row}, place {place}: {says}")
+                raise ValueError(
+                    f"{file}: {part[row, place]} in row {start + row}, place {place}: {says}"
+                )
         ordered = np.sort(part, axis=1)
         twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
         if twice.any():
             row, place = np.argwhere(twice)[0].tolist()
-            raise ValueError(f"{file}: image {ordered[row, place]} stands twice in row {start + row}: list each image once")
+            raise ValueError(
+                f"{file}: image {ordered[row, place]} stands twice in row {start + row}: list each "
+                f"image once"
+            )
         mine = own[start : start + len(part)]
         there = (part >= 0) & counted[part] & (part != mine[:, None])
         wanted = counted.sum() - ((mine >= 0) & counted[mine])

@@ -1,4 +1,6 @@
-"""Image to track: what is found is a track of the gallery, as near as its nearest image (VeRi-776's other protocol)."""
+"""Image to track: what is found is a track of the gallery, as near as its nearest image (VeRi-776's
+other protocol).
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,37 +31,52 @@ class Tracks:
         """The tracks that the images' track names make.
 
         Raises:
-            ValueError: lengths that differ, an image without a track, or one track with two identities, cameras or roles.
+            ValueError: lengths that differ, an image without a track, or one track with two
+                identities, cameras or roles.
         """
         if len(names) != len(labels):
-            raise ValueError(f"{len(names)} tracks for {len(labels)} gallery images: give each image its track")
+            raise ValueError(
+                f"{len(names)} tracks for {len(labels)} gallery images: give each image its track"
+            )
         text = names.astype(str)
         if (text == "").any():
-            raise ValueError(f"the gallery's image in row {(text == '').argmax()} has no track: give each image one")
-        _, first, number, count = np.unique(text, return_index=True, return_inverse=True, return_counts=True)
+            raise ValueError(
+                f"the gallery's image in row {(text == '').argmax()} has no track: give each image "
+                f"one"
+            )
+        _, first, number, count = np.unique(
+            text, return_index=True, return_inverse=True, return_counts=True
+        )
         order = np.argsort(first)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
         number = place[number.reshape(-1)]
         tracks = labels.take(first[order])
-        columns = {"identities": "identity", "roles": "role"} | ({} if labels.camera is None else {"cameras": "camera"})
+        columns = {"identities": "identity", "roles": "role"} | (
+            {} if labels.camera is None else {"cameras": "camera"}
+        )
         for what, column in columns.items():
             apart = getattr(labels, column) != getattr(tracks, column)[number]
             if apart.any():
                 raise ValueError(
-                    f"track {str(text[apart.argmax()])!r} has images of two {what}: a track is one visit to one camera"
+                    f"track {str(text[apart.argmax()])!r} has images of two {what}: a track is one "
+                    f"visit to one camera"
                 )
         return Tracks(tracks, number, count[order])
 
     def own(self, rows: Int64[np.ndarray, " q"]) -> Int64[np.ndarray, " q"]:
-        """The track that has nothing but the image of a row, or -1; for queries that are in the gallery themselves."""
+        """The track that has nothing but the image of a row, or -1; for queries that are in the
+        gallery themselves.
+        """
         alone = (rows >= 0) & (self.images[self.of_image[rows]] == 1)
         return np.where(alone, self.of_image[rows], -1)
 
     def nearest(self, block: DistanceBlock) -> DistanceBlock:
         """Distances to the tracks' nearest images."""
         order, start = self._grouped
-        return DistanceBlock(block.start, np.minimum.reduceat(block.distance[:, order], start, axis=1))
+        return DistanceBlock(
+            block.start, np.minimum.reduceat(block.distance[:, order], start, axis=1)
+        )
 
     @cached_property
     def _grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,4 +1,6 @@
-"""The embedders: one method, one file. What is not in EMBEDDERS can't be named on the command line, nor loaded."""
+"""The embedders: one method, one file. What is not in EMBEDDERS can't be named on the command line,
+nor loaded.
+"""
 
 import dataclasses
 import hashlib
@@ -12,10 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from graphreid.models.bot import BoT
-from graphreid.models.icg.embedder import ICG
-from graphreid.models.checkpoints.imported import Imported
 from graphreid.atomic_files import whole_file
+from graphreid.models.bot import BoT
+from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.icg.embedder import ICG
 
 EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "icg": ICG, "imported": Imported}
 
@@ -27,16 +29,22 @@ def build(name: Literal["bot", "icg"], settings: Mapping[str, Any]) -> BoT: ...
 @overload
 def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
 def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
-    """An embedder with these hyper-parameters, the others by default; lists, as JSON has them, become tuples.
+    """An embedder with these hyper-parameters, the others by default; lists, as JSON has them,
+    become tuples.
 
     Raises:
-        ValueError: an unknown embedder or hyper-parameter, or a value of another type or outside its range.
+        ValueError: an unknown embedder or hyper-parameter, or a value of another type or outside
+            its range.
     """
     if name not in EMBEDDERS:
         raise ValueError(f"embedder {name!r} is not known: choose one of {', '.join(EMBEDDERS)}")
     hints = get_type_hints(EMBEDDERS[name])
-    known = {entry.name: hints[entry.name] for entry in dataclasses.fields(EMBEDDERS[name]) if entry.init}
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    known = {
+        entry.name: hints[entry.name] for entry in dataclasses.fields(EMBEDDERS[name]) if entry.init
+    }
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
+    }
     for key, value in given.items():
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}: it has {', '.join(known)}")
@@ -60,7 +68,8 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
-    """Write what an embedder learned, whole or not at all: tensors, with its fields in the safetensors header.
+    """Write what an embedder learned, whole or not at all: tensors, with its fields in the
+    safetensors header.
 
     Raises:
         ValueError: not fitted, or the folder is missing or not writable.
@@ -89,13 +98,22 @@ def load_embedder(path: str | Path) -> BoT | Imported:
     try:
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
-            tensors: dict[str, torch.Tensor] = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+            tensors: dict[str, torch.Tensor] = {
+                key: opened.get_tensor(key)
+                for key in opened.keys()  # noqa: SIM118  # the file is no dict
+            }
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file}: not a readable safetensors file ({error}): train again") from None
+        raise ValueError(
+            f"{file}: not a readable safetensors file ({error}): train again"
+        ) from None
     if header.get("embedder") not in EMBEDDERS:
-        raise ValueError(f"{file}: not an embedder of this package: write it with 'graphreid train'")
+        raise ValueError(
+            f"{file}: not an embedder of this package: write it with 'graphreid train'"
+        )
     if int(header["format"]) > FORMAT:
-        raise ValueError(f"{file}: format {header['format']} is newer than this package reads: update graphreid")
+        raise ValueError(
+            f"{file}: format {header['format']} is newer than this package reads: update graphreid"
+        )
     embedder = build(header["embedder"], json.loads(header["fields"]))
     embedder.restore(tensors, json.loads(header["facts"]))
     return embedder

@@ -1,4 +1,6 @@
-"""Backbones by their timm name, and the head that the bag-of-tricks baseline puts on them (Luo et al. 2019)."""
+"""Backbones by their timm name, and the head that the bag-of-tricks baseline puts on them (Luo et
+al. 2019).
+"""
 
 import difflib
 from collections.abc import Mapping
@@ -10,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from graphreid.models.torchvision_compat import guard
 from graphreid.models.checkpoints.tensors import read_state
+from graphreid.models.torchvision_compat import guard
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -32,13 +34,16 @@ def backbone(
     pooling: str = "avg",
     channels: tuple[int, ...] | None = None,
 ) -> nn.Module:
-    """A network without classifier: normalised images [b, 3, height, width] to pooled features [b, d], random weights.
+    """A network without classifier: normalised images [b, 3, height, width] to pooled features [b,
+    d], random weights.
 
     Args:
-        name: a model of timm; or one of its ResNets with `IBN` behind it (IBN-Net-a, Pan et al. 2018, which timm lacks).
+        name: a model of timm; or one of its ResNets with `IBN` behind it (IBN-Net-a, Pan et al.
+            2018, which timm lacks).
         height: of the images, in pixels.
         width: of the images, in pixels.
-        last_stride: 1 or 2, the stride of the last stage. Only ResNets have the choice; other families keep their own.
+        last_stride: 1 or 2, the stride of the last stage. Only ResNets have the choice; other
+            families keep their own.
         pooling: timm's name of it; "avg" is global average pooling, and all models have it.
         channels: widths of a ResNet's four stages in place of its own.
 
@@ -55,9 +60,13 @@ def backbone(
         raise ValueError(f"backbone {name!r} is no model of timm{hint}")
     options: dict[str, Any] = {} if channels is None else {"channels": channels}
     try:
-        model: Any = timm.create_model(base, pretrained=False, num_classes=0, global_pool=pooling, **options)
+        model: Any = timm.create_model(
+            base, pretrained=False, num_classes=0, global_pool=pooling, **options
+        )
     except (TypeError, AssertionError, ValueError, KeyError) as error:
-        raise ValueError(f"backbone {name!r} cannot be built with pooling {pooling!r} and {options}: {error}") from None
+        raise ValueError(
+            f"backbone {name!r} cannot be built with pooling {pooling!r} and {options}: {error}"
+        ) from None
     if hasattr(model, "set_input_size"):  # transformers, which are built for one size
         model.set_input_size(img_size=(height, width))
     if last_stride == 1 and hasattr(model, "layer4"):
@@ -68,7 +77,9 @@ def backbone(
 
 
 def channels_last(module: Module) -> Module:
-    """The same module, its convolutions' weights in the order of memory that measures a quarter faster on a CPU."""
+    """The same module, its convolutions' weights in the order of memory that measures a quarter
+    faster on a CPU.
+    """
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stubs lack it
 
 
@@ -86,11 +97,14 @@ def _unstride(stage: nn.Module, name: str) -> None:
             elif isinstance(child, nn.AvgPool2d) and child.stride in (2, (2, 2)):
                 setattr(parent, child_name, nn.Identity())
             elif getattr(child, "stride", 1) not in (1, (1, 1)) and not list(child.children()):
-                raise ValueError(f"backbone {name!r} strides by {type(child).__name__}: write last_stride=2")
+                raise ValueError(
+                    f"backbone {name!r} strides by {type(child).__name__}: write last_stride=2"
+                )
 
 
 class InstanceBatchNorm(nn.Module):
-    """Instance normalisation of the first half of the channels, batch normalisation of the rest (IBN-a).
+    """Instance normalisation of the first half of the channels, batch normalisation of the rest
+    (IBN-a).
 
     Args:
         width: channels.
@@ -114,7 +128,9 @@ def _mix_instance_norm(model: nn.Module, name: str) -> None:
         for block in getattr(model, stage, ()):
             old = getattr(block, "bn1", None)
             if not isinstance(old, nn.BatchNorm2d):
-                raise ValueError(f"backbone {name!r}: only ResNets made of batch-normalised blocks take {IBN}")
+                raise ValueError(
+                    f"backbone {name!r}: only ResNets made of batch-normalised blocks take {IBN}"
+                )
             mixed = InstanceBatchNorm(old.num_features)
             activation = getattr(old, "act", None)  # timm may keep it inside the normalisation
             block.bn1 = mixed if activation is None else nn.Sequential(mixed, activation)
@@ -123,9 +139,11 @@ def _mix_instance_norm(model: nn.Module, name: str) -> None:
 
 
 class BNNeck(nn.Module):
-    """The bag-of-tricks network: backbone -> f_t -> batch norm without bias -> f_i -> classifier without bias.
+    """The bag-of-tricks network: backbone -> f_t -> batch norm without bias -> f_i -> classifier
+    without bias.
 
-    Triplet and center loss see f_t, the identity loss and retrieval f_i (Luo et al. 2019, section 3.5).
+    Triplet and center loss see f_t, the identity loss and retrieval f_i (Luo et al. 2019, section
+    3.5).
 
     Args:
         model: a `backbone`.
@@ -148,7 +166,9 @@ class BNNeck(nn.Module):
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(PIXEL_STD).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+    def forward(
+        self, pixels: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
         """(f_t, f_i), float32, of RGB in [0, 1]."""
         normal = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         pooled = self.backbone(normal).float()
@@ -163,7 +183,8 @@ class Matched:
     Attributes:
         loaded: names in both, with one shape.
         missing: names of the network that the file lacks, or has in another shape.
-        unused: names of the file that the network lacks, or has in another shape; its classifier is not counted.
+        unused: names of the file that the network lacks, or has in another shape; its classifier is
+            not counted.
     """
 
     loaded: tuple[str, ...]
@@ -174,7 +195,10 @@ class Matched:
         parts = [f"{len(self.loaded)} weights matched"]
         for what, names in (("missing", self.missing), ("unused", self.unused)):
             if names:
-                parts.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+                parts.append(
+                    f"{len(names)} {what} "
+                    f"({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+                )
         return ", ".join(parts)
 
 
@@ -183,20 +207,28 @@ def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = Fa
 
     Args:
         model: a `backbone`.
-        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict" or "model").
+        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict"
+            or "model").
         allow_partial: load what matches although not all does.
 
     Raises:
-        ValueError: no such file, no state dict, or a partial match that is not allowed; the message counts it.
+        ValueError: no such file, no state dict, or a partial match that is not allowed; the message
+            counts it.
     """
     state = {name.removeprefix("module."): value for name, value in read_state(path).items()}
     config: Mapping[str, Any] = getattr(model, "default_cfg", {})
     heads = config.get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
     own = model.state_dict()
-    loaded = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    loaded = {
+        name: value
+        for name, value in state.items()
+        if name in own and own[name].shape == value.shape
+    }
     # counters of batches are in some files only, and have no influence
-    missing = [name for name in own if name not in loaded and not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in own if name not in loaded and not name.endswith("num_batches_tracked")
+    ]
     unused = [name for name in state if name not in loaded and not name.startswith(prefixes)]
     matched = Matched(tuple(loaded), tuple(missing), tuple(unused))
     if not loaded or ((missing or unused) and not allow_partial):

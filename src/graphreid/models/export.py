@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from graphreid.extras import require
 from graphreid.atomic_files import whole_file, whole_folder
+from graphreid.extras import require
 from graphreid.models.extraction import Extractor
 from graphreid.seeding import generator
 
@@ -24,9 +24,11 @@ Pixels = Float32[np.ndarray, "b 3 h w"]
 
 
 def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> None:
-    """Write the network as one ONNX file: pixels float32 [batch, 3, height, width], RGB in [0, 1], to vectors [batch, d].
+    """Write the network as one ONNX file: pixels float32 [batch, 3, height, width], RGB in [0, 1],
+    to vectors [batch, d].
 
-    The normalisation of pixels is in it, and so is the mean with the mirror image where `extractor` takes it.
+    The normalisation of pixels is in it, and so is the mean with the mirror image where `extractor`
+    takes it.
 
     Args:
         extractor: pixels to vectors.
@@ -34,7 +36,8 @@ def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> No
         path: x.onnx.
 
     Raises:
-        ValueError: the packages are missing, torch can't express the network, or the file can't be written.
+        ValueError: the packages are missing, torch can't express the network, or the file can't be
+            written.
     """
     require("export", "writing ONNX", "onnx", "onnxscript")
     extractor = extractor.cpu().eval()
@@ -53,9 +56,12 @@ def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> No
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(f"torch can't write this network as ONNX: {str(error).splitlines()[0]}") from None
+        raise ValueError(
+            f"torch can't write this network as ONNX: {str(error).splitlines()[0]}"
+        ) from None
     notes = {
-        "pixels": f"RGB in [0, 1], resized ({extractor.resample}, with antialiasing) to height x width",
+        "pixels": f"RGB in [0, 1], resized ({extractor.resample}, with antialiasing) to height x "
+        f"width",
         "resample": extractor.resample,
         "height": str(size[0]),
         "width": str(size[1]),
@@ -77,7 +83,9 @@ def to_openvino(onnx: str | Path, folder: str | Path) -> None:
     import openvino  # noqa: PLC0415  # takes seconds
 
     with whole_folder(folder) as temporary:
-        openvino.save_model(openvino.convert_model(str(onnx)), temporary / XML, compress_to_fp16=False)
+        openvino.save_model(
+            openvino.convert_model(str(onnx)), temporary / XML, compress_to_fp16=False
+        )
 
 
 def onnx_vectors(path: str | Path, pixels: Pixels) -> Vectors:
@@ -89,13 +97,16 @@ def onnx_vectors(path: str | Path, pixels: Pixels) -> Vectors:
     return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0], np.float32)
 
 
-def openvino_vectors(folder: str | Path, pixels: Pixels, *, precision: str | None = "f32") -> Vectors:
+def openvino_vectors(
+    folder: str | Path, pixels: Pixels, *, precision: str | None = "f32"
+) -> Vectors:
     """What OpenVINO makes of the pixels on the CPU.
 
     Args:
         folder: of `to_openvino`.
         pixels: as in `to_onnx`.
-        precision: "f32" or "bf16"; None for OpenVINO's own choice, which is bf16 on processors with instructions for it.
+        precision: "f32" or "bf16"; None for OpenVINO's own choice, which is bf16 on processors with
+            instructions for it.
     """
     require("export", "running OpenVINO", "openvino")
     import openvino  # noqa: PLC0415
@@ -106,7 +117,9 @@ def openvino_vectors(folder: str | Path, pixels: Pixels, *, precision: str | Non
 
 
 def parity_pixels(size: tuple[int, int]) -> list[Pixels]:
-    """Batches of one and of three made-up images, noise on colours that change across the image; always the same ones."""
+    """Batches of one and of three made-up images, noise on colours that change across the image;
+    always the same ones.
+    """
     height, width = size
     rows, columns = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
     batches: list[Pixels] = []
@@ -114,7 +127,11 @@ def parity_pixels(size: tuple[int, int]) -> list[Pixels]:
         draw = generator(0, batch)
         slope = draw.uniform(-1, 1, (2, batch, 3, 1, 1))
         smooth = 0.5 + 0.4 * (slope[0] * (rows - 0.5) + slope[1] * (columns - 0.5))
-        batches.append(np.clip(smooth + draw.normal(0, 0.15, (batch, 3, height, width)), 0, 1).astype(np.float32))
+        batches.append(
+            np.clip(smooth + draw.normal(0, 0.15, (batch, 3, height, width)), 0, 1).astype(
+                np.float32
+            )
+        )
     return batches
 
 
@@ -125,7 +142,12 @@ def torch_vectors(extractor: Extractor, pixels: Pixels) -> Vectors:
 
 
 def apart(some: Vectors, others: Vectors) -> float:
-    """The largest absolute difference of an entry, of the vectors at unit length; infinite where one holds NaN."""
-    units = [vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True) for vectors in (some, others)]
+    """The largest absolute difference of an entry, of the vectors at unit length; infinite where
+    one holds NaN.
+    """
+    units = [
+        vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        for vectors in (some, others)
+    ]
     largest = float(np.abs(units[0] - units[1]).max())
     return largest if np.isfinite(largest) else np.inf

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images, Resample
 from graphreid.datasets.loading import Pixels
 from graphreid.models.backbones import channels_last
+from graphreid.resources import Resources
 
 _INFERENCE_BYTES = 400
 """Memory of a pixel on its way through a backbone without gradients: ResNet-50 takes about 300."""
@@ -20,13 +20,15 @@ class Extractor(nn.Module):
     """Pixels to the vectors that are compared, as `graphreid embed` makes them.
 
     Args:
-        network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]). Where it has `finish`, from vectors to vectors, the
-            mean goes through it.
+        network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]). Where it has `finish`,
+            from vectors to vectors, the mean goes through it.
         flip_average: a vector is the mean of the image's and its mirror image's.
         resample: how images are brought to the network's size.
     """
 
-    def __init__(self, network: nn.Module, *, flip_average: bool, resample: Resample = "bilinear") -> None:
+    def __init__(
+        self, network: nn.Module, *, flip_average: bool, resample: Resample = "bilinear"
+    ) -> None:
         super().__init__()
         self.network, self.flip_average = network, flip_average
         self.resample: Resample = resample
@@ -66,9 +68,15 @@ def blocks(
     resources = resources or Resources()
     height, width = size
     extractor = channels_last(extractor.to(resources.device)).eval()
-    pixels = Pixels(images, height, width, resources=resources, hold=False, resample=extractor.resample)
-    count = batch or resources.rows(height * width * _INFERENCE_BYTES, most=256, what="an image in the network")
-    lists = [np.arange(row, min(row + count, len(images))) for row in range(start, len(images), count)]
+    pixels = Pixels(
+        images, height, width, resources=resources, hold=False, resample=extractor.resample
+    )
+    count = batch or resources.rows(
+        height * width * _INFERENCE_BYTES, most=256, what="an image in the network"
+    )
+    lists = [
+        np.arange(row, min(row + count, len(images))) for row in range(start, len(images), count)
+    ]
     done = start
     for raw in pixels.batches(lists):
         with resources.limits(), torch.inference_mode():

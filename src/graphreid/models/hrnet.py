@@ -1,7 +1,9 @@
-"""HRNet from pixels: a BoT network whose features are trained together with the two graphs over them.
+"""HRNet from pixels: a BoT network whose features are trained together with the two graphs over
+them.
 
-The paper's total loss (Eq. 14): L_cl and L_tr are the network's own, on the features before any batch norm that the graphs get
-too; L_in, L_pa and L_c are those of the graphs, and their gradients flow into the network.
+The paper's total loss (Eq. 14): L_cl and L_tr are the network's own, on the features before any
+batch norm that the graphs get too; L_in, L_pa and L_c are those of the graphs, and their gradients
+flow into the network.
 """
 
 from collections.abc import Mapping
@@ -38,6 +40,8 @@ OWN = (
     "identities",
     "images",
 )
-"""Options of the re-ranker that are about its own training; here it is trained as the network is."""
+"""Options of the re-ranker that are about its own training; here it is trained as the network
+is.
+"""
 FILE = "hrnet.safetensors"
 """The trained graphs, a re-ranker, in the run's folder."""

@@ -11,9 +11,11 @@ from torch.nn import functional
 def identity_loss(
     logits: Float[Tensor, "b classes"], labels: Int64[Tensor, " b"], smoothing: int | float = 0.1
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with label smoothing: the target is 1 - e + e/classes for the right class, e/classes for the others.
+    """Cross-entropy with label smoothing: the target is 1 - e + e/classes for the right class,
+    e/classes for the others.
 
-    Szegedy et al. 2016; Luo et al. 2019, eq. (2), has (classes - 1)/classes e off the right class's 1: the same.
+    Szegedy et al. 2016; Luo et al. 2019, eq. (2), has (classes - 1)/classes e off the right class's
+    1: the same.
     """
     return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
@@ -21,12 +23,15 @@ def identity_loss(
 def batch_hard_triplet(
     features: Float[Tensor, "b d"], labels: Int64[Tensor, " b"], margin: int | float | None = 0.3
 ) -> Float[Tensor, ""]:
-    """Mean over anchors of max(0, d_ap - d_an + margin), Euclidean, with the batch's hardest positive and negative.
+    """Mean over anchors of max(0, d_ap - d_an + margin), Euclidean, with the batch's hardest
+    positive and negative.
 
-    Hermans et al. 2017, eq. (5), which takes the sum. An anchor without a positive or without a negative is left out;
-    where all are, the loss is 0. With margin None it is the mean of log(1 + exp(d_ap - d_an)).
+    Hermans et al. 2017, eq. (5), which takes the sum. An anchor without a positive or without a
+    negative is left out; where all are, the loss is 0. With margin None it is the mean of log(1 +
+    exp(d_ap - d_an)).
     """
-    # differences, not |a|^2 + |b|^2 - 2ab: near images would lose their digits, and the root's gradient with them
+    # differences, not |a|^2 + |b|^2 - 2ab: near images would lose their digits, and the root's
+    # gradient with them
     distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     same = labels[:, None] == labels[None, :]
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -44,26 +49,37 @@ def center_loss(
 ) -> Float[Tensor, ""]:
     """Mean over the batch of the squared distance to the class's center.
 
-    Wen et al. 2016, eq. (2), without its factor 1/2 and divided by the batch's size, as the baseline's code has it.
+    Wen et al. 2016, eq. (2), without its factor 1/2 and divided by the batch's size, as the
+    baseline's code has it.
     """
     return (features - centers[labels]).square().sum(1).mean()
 
 
 @torch.no_grad()
 def pull_centers(
-    features: Float[Tensor, "b d"], labels: Int64[Tensor, " b"], centers: Float[Tensor, "classes d"], rate: int | float
+    features: Float[Tensor, "b d"],
+    labels: Int64[Tensor, " b"],
+    centers: Float[Tensor, "classes d"],
+    rate: int | float,
 ) -> None:
-    """The centers' own gradient step, in place: SGD at `rate` on the unweighted loss, 2/B times the summed differences."""
+    """The centers' own gradient step, in place: SGD at `rate` on the unweighted loss, 2/B times the
+    summed differences.
+    """
     pull = (features - centers[labels]) * (2 * rate / len(labels))
     centers.index_add_(0, labels, pull)
 
 
 def focal_loss(
-    logits: Float[Tensor, " n"], targets: Float[Tensor, " n"], alpha: float | None = 0.25, gamma: float = 2.0
+    logits: Float[Tensor, " n"],
+    targets: Float[Tensor, " n"],
+    alpha: float | None = 0.25,
+    gamma: float = 2.0,
 ) -> Float[Tensor, ""]:
-    """Mean of -a_t (1 - p_t)^gamma log p_t; p_t is the probability given to the right answer, targets are 0 or 1.
+    """Mean of -a_t (1 - p_t)^gamma log p_t; p_t is the probability given to the right answer,
+    targets are 0 or 1.
 
-    Lin et al. 2017, eq. (5): a_t is `alpha` for target 1 and 1 - alpha for 0; with alpha None, 1 for both.
+    Lin et al. 2017, eq. (5): a_t is `alpha` for target 1 and 1 - alpha for 0; with alpha None, 1
+    for both.
     """
     signed = torch.where(targets > 0.5, logits, -logits)  # p_t = sigmoid(signed)
     loss = -functional.logsigmoid(signed) * torch.sigmoid(-signed) ** gamma
@@ -80,17 +96,18 @@ def supervised_contrastive(
     include_self: bool = False,
     rows: int = 2048,
 ) -> Float[Tensor, ""]:
-    """Mean over images of -1/P_i times the sum over its P_i partners j of log softmax_a(z_i z_a / temperature) at j.
+    """Mean over images of -1/P_i times the sum over its P_i partners j of log softmax_a(z_i z_a /
+    temperature) at j.
 
-    Khosla et al. 2020, eq. (2), with vectors scaled to unit length. Loss and gradient are made in blocks of rows in one pass,
-    so that the (n, n) matrix is never held.
+    Khosla et al. 2020, eq. (2), with vectors scaled to unit length. Loss and gradient are made in
+    blocks of rows in one pass, so that the (n, n) matrix is never held.
 
     Args:
         features: the vectors, of any length.
         labels: identities.
         temperature: divides the cosines.
-        include_self: an image is its own partner and stands in its own softmax; else it does neither, and images without
-            partner are left out.
+        include_self: an image is its own partner and stands in its own softmax; else it does
+            neither, and images without partner are left out.
         rows: of a block.
     """
     unit = functional.normalize(features)
@@ -99,11 +116,18 @@ def supervised_contrastive(
 
 
 class _Contrastive(torch.autograd.Function):
-    """The scores of partners add up to a product with the sum of their identity's vectors: blocks are for the softmax alone."""
+    """The scores of partners add up to a product with the sum of their identity's vectors: blocks
+    are for the softmax alone.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, z: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], temperature: float, include_self: bool, rows: int
+        ctx: Any,
+        z: Float[Tensor, "n d"],
+        labels: Int64[Tensor, " n"],
+        temperature: float,
+        include_self: bool,
+        rows: int,
     ) -> Float[Tensor, ""]:
         _, place, count = torch.unique(labels, return_inverse=True, return_counts=True)
         partners = count[place] - (0 if include_self else 1)

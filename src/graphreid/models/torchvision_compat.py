@@ -12,8 +12,9 @@ _declared: list[torch.library.Library] = []  # a library's declarations go when 
 def guard() -> None:
     """Call it before the first import of torchvision or timm.
 
-    The torchvision wheel is a CUDA build; beside a CPU torch its operators are not loaded, and its import then fails at
-    the first one it describes. Only in that case the operators it describes are declared (not implemented; none is used).
+    The torchvision wheel is a CUDA build; beside a CPU torch its operators are not loaded, and its
+    import then fails at the first one it describes. Only in that case the operators it describes
+    are declared (not implemented; none is used).
     """
     try:
         import torchvision  # noqa: PLC0415  # pyright: ignore[reportUnusedImport]

@@ -1,5 +1,5 @@
-"""The figures of tables: curves, ranked lists, heat maps and t-SNE maps. matplotlib is imported only
-when one is drawn.
+"""The figures of tables: curves, ranked lists, heat maps and t-SNE maps. matplotlib is imported
+only when one is drawn.
 """
 
 import importlib.util
@@ -12,9 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from graphreid.datasets.images import decode
 from graphreid.atomic_files import whole_file
+from graphreid.datasets.images import decode
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import parse
 from graphreid.metrics.open_set import Verdicts
 from graphreid.papers import fits
 from graphreid.papers.fits import Setup
@@ -23,10 +24,9 @@ from graphreid.papers.runner import Result, orders
 from graphreid.papers.runs import report_of
 from graphreid.papers.table import Filled
 from graphreid.protocols import Hears, Transforms
-from graphreid.report import heatmaps as heat
 from graphreid.report import embedding_map as tsne
+from graphreid.report import heatmaps as heat
 from graphreid.report.ranked_lists import Case, groups
-from graphreid.methods.persistence import parse
 from graphreid.types import Features, Labels
 
 KINDS = ("Most improved", "Most harmed")
@@ -54,8 +54,8 @@ def require(tables: Iterable[Table]) -> None:
 
 
 def curve(filled: Filled, file: Path) -> None:
-    """Draw a table of kind "curve" as SVG, an axis a panel: mAP with its interval, the other metrics,
-    and the first row's mAP.
+    """Draw a table of kind "curve" as SVG, an axis a panel: mAP with its interval, the other
+    metrics, and the first row's mAP.
     """
     plt = pyplot()
     points = [row for row in filled["rows"] if row["at"] is not None and row["ours"]]
@@ -89,10 +89,12 @@ def _curve(filled: Filled, points: Sequence[Mapping[str, Any]], axes: Any) -> No
 
 
 def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, float]:
-    """Draw the edge weights among some images of the gallery in the graphs of the last row's method.
+    """Draw the edge weights among some images of the gallery in the graphs of the last row's
+    method.
 
     Returns:
-        For each graph the mean weight of two images of one identity, in multiples of that of any two.
+        For each graph the mean weight of two images of one identity, in multiples of that of any
+        two.
 
     Raises:
         ValueError: the gallery has fewer than two identities.
@@ -149,13 +151,15 @@ def draw_maps(
         file: the figure.
 
     Returns:
-        Why there is no such map, where there are too few identities for one; then no file is written.
+        Why there is no such map, where there are too few identities for one; then no file is
+        written.
     """
     query, gallery = next(iter(spaces.values()))
     chosen = tsne.sample(query, labels[0], Gallery(gallery), labels[1])
     if chosen is None:
         return (
-            f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} images"
+            f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} "
+            f"images"
             " each."
         )
     plt = pyplot()
@@ -210,8 +214,8 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
 def draw_lists(
     made: Sequence[Mapping[str, Any]], file: Path, pictures: Mapping[str, Path] | None = None
 ) -> None:
-    """Draw what `lists` gives: a line a list, the query first; frames green where an image is right,
-    red where it is wrong, grey where it does not count.
+    """Draw what `lists` gives: a line a list, the query first; frames green where an image is
+    right, red where it is wrong, grey where it does not count.
 
     Args:
         made: the lists.

@@ -1,5 +1,5 @@
-"""What happens before query and gallery are looked at: methods are fitted on the fit identities, and
-options chosen on the validation identities.
+"""What happens before query and gallery are looked at: methods are fitted on the fit identities,
+and options chosen on the validation identities.
 """
 
 import itertools
@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from graphreid import peak_memory as memory
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import Rule, evaluate
 from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
+from graphreid.methods.persistence import options, parse, save
+from graphreid.metrics.evaluation import Rule, evaluate
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.paper import Grid, Value, with_options
 from graphreid.papers.specs import method_name, versions
 from graphreid.papers.store import key_of
 from graphreid.protocols import Learned, Reranker
-from graphreid.methods.persistence import options, parse, save
+from graphreid.resources import Resources
 
 FITTED_FOLDER, CHOSEN_FOLDER, ORDERS_FOLDER = "fitted", "chosen", "orders"
-"""Folders of the work folder: fits, choices, and the first gallery images of runs with ranked lists."""
+"""Folders of the work folder: fits, choices, and the first gallery images of runs with ranked
+lists.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,9 @@ class Setup:
         return round((memory.peak() - self.resident) / 2**20, 1)
 
     def validate(self, method: Reranker) -> float:
-        """The mAP on validation identities: each image in turn is the query, the others its gallery."""
+        """The mAP on validation identities: each image in turn is the query, the others its
+        gallery.
+        """
         part = self.inputs.part("validation")
         report = evaluate(
             method,

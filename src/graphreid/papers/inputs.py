@@ -20,7 +20,9 @@ PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = (
     "gallery",
 )
 PROVENANCE = "provenance.json"
-"""What made the embeddings, where it is known: an object of its own choosing, copied into every run."""
+"""What made the embeddings, where it is known: an object of its own choosing, copied into every
+run.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,8 @@ class Part:
         features, labels: the images.
         digest: of vectors, items, identities, cameras and roles.
         junk: images left out.
-        seen: the share of them whose identity the embedder was trained on, or None where the file does not say.
+        seen: the share of them whose identity the embedder was trained on, or None where the file
+            does not say.
         paths: text [n], the image files, or None.
     """
 
@@ -77,14 +80,17 @@ class Inputs:
         """
         if name not in self.parts:
             raise ValueError(
-                f"{self.folder}: no {name}.npz, which this table needs: fit.npz to fit methods, validation.npz to choose their"
+                f"{self.folder}: no {name}.npz, which this table needs: fit.npz to fit methods, "
+                f"validation.npz to choose their"
                 " settings, both of other identities than query and gallery"
             )
         return self.parts[name]
 
 
 def is_embeddings(folder: Path) -> bool:
-    """Whether a folder holds embeddings (query.npz at least); otherwise it should be a data folder."""
+    """Whether a folder holds embeddings (query.npz at least); otherwise it should be a data
+    folder.
+    """
     return _file(folder, "query") is not None
 
 
@@ -92,14 +98,15 @@ def load_inputs(folder: Path, name: str) -> Inputs:
     """The embeddings in a folder: x.npz or a features folder x, for each part x.
 
     Raises:
-        ValueError: no query or gallery, a file that `load_features` refuses, an identity that is in two of fit, validation
-            and query, or a provenance.json that is no object.
+        ValueError: no query or gallery, a file that `load_features` refuses, an identity that is in
+            two of fit, validation and query, or a provenance.json that is no object.
     """
     files = {part: file for part in PARTS if (file := _file(folder, part)) is not None}
     for part in ("query", "gallery"):
         if part not in files:
             raise ValueError(
-                f"{folder}: no {part}.npz: give a folder with fit, validation, query and gallery, or a data folder"
+                f"{folder}: no {part}.npz: give a folder with fit, validation, query and gallery, "
+                f"or a data folder"
             )
     parts = {part: _part(file, keep_junk=part == "query") for part, file in files.items()}
     _check_apart(folder, parts)
@@ -168,7 +175,9 @@ def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
             both = np.intersect1d(mine, theirs)
             if len(both):
                 raise ValueError(
-                    f"{folder}: {len(both)} identities are in both {one} and {other} ({int(both[0])} is"
-                    " one): a method must not be fitted or chosen on those it is evaluated with; where"
+                    f"{folder}: {len(both)} identities are in both {one} and {other} "
+                    f"({int(both[0])} is"
+                    " one): a method must not be fitted or chosen on those it is evaluated with; "
+                    "where"
                     " only the numbers are alike, rename them"
                 )

@@ -46,8 +46,12 @@ def sampler_recall(method: Reranker, inputs: Inputs, _: Trained | None) -> dict[
         nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
     else:
         near = retrieval_set.query_neighbors(k1).index
-        nodes = sampling.hard(near, retrieval_set.gallery_neighbors(k2 + 1).index, retrieval_set.own, k2=k2, k=k)
-    recall = sampling.recall(nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own)
+        nodes = sampling.hard(
+            near, retrieval_set.gallery_neighbors(k2 + 1).index, retrieval_set.own, k2=k2, k=k
+        )
+    recall = sampling.recall(
+        nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own
+    )
     return {"sampler recall": recall}
 
 
@@ -87,8 +91,8 @@ def cost(_: Reranker, __: Inputs, trained: Trained | None) -> dict[str, float]:
 
 
 def overlaps(_: Reranker, __: Inputs, trained: Trained | None) -> dict[str, float]:
-    """Intersection over union with a rendered set's part masks: of the last clusters in the training
-    images, and of the network's parts in the queries.
+    """Intersection over union with a rendered set's part masks: of the last clusters in the
+    training images, and of the network's parts in the queries.
 
     Raises:
         ValueError: the data folder has no part masks, or the embedder no parts.

@@ -1,6 +1,6 @@
-"""Writes the pages of a store: RESULTS/SET/PAPER/ID.md with its figure, an index of each data set, and
-claims.md, the papers' claims on all of them. Everything but the figures that need fitted methods is
-made of the store.
+"""Writes the pages of a store: RESULTS/SET/PAPER/ID.md with its figure, an index of each data set,
+and claims.md, the papers' claims on all of them. Everything but the figures that need fitted
+methods is made of the store.
 """
 
 from collections.abc import Callable, Sequence

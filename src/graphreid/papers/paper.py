@@ -1,4 +1,6 @@
-"""A paper as data: its tables and figures with the printed numbers, rows, and claims, read from a TOML file."""
+"""A paper as data: its tables and figures with the printed numbers, rows, and claims, read from a
+TOML file.
+"""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +11,9 @@ from typing import Any, Literal
 from graphreid.methods import METHODS
 
 Numbers = Mapping[str, Mapping[str, float]]
-"""From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in percent."""
+"""From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in
+percent.
+"""
 Value = int | float | str
 Grid = Mapping[str, tuple[Value, ...]]
 Kind = Literal["table", "curve", "lists", "heatmaps", "map", "pictures"]
@@ -34,8 +38,8 @@ class Row:
 
     Attributes:
         name: as the table shows it.
-        method: a METHOD text; "{fitted}" stands for the method that `fit` gives, so that its options
-            can be changed after the fit.
+        method: a METHOD text; "{fitted}" stands for the method that `fit` gives, so that its
+            options can be changed after the fit.
         fit: the METHOD text that is fitted, or None where nothing is learned.
         grid: options of `method` that are chosen on validation identities, each with its values.
         headline: fitted with every seed; the other rows with one.
@@ -43,7 +47,8 @@ class Row:
         axis: that axis; rows of another axis make a curve of their own.
         measure: what is measured beside the ranking, a key of `measures.MEASURES`.
         train: the embedder that is trained for the row, MODEL[:key=value,...]; None where all rows
-            share given embeddings. With it, the method "parts" gets the widths of the network's parts.
+            share given embeddings. With it, the method "parts" gets the widths of the network's
+            parts.
         paper: what the paper prints.
     """
 

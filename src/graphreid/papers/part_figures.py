@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from graphreid.features.features_file import load_features
 from graphreid.datasets.manifest import Manifest, read_manifest
-from graphreid.synthetic.ground_truth import overlap, read_truth
+from graphreid.features.features_file import load_features
 from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.papers import figures
 from graphreid.papers.measures import Trained
 from graphreid.papers.paper import Table
 from graphreid.report import part_pictures as pictures
+from graphreid.synthetic.ground_truth import overlap, read_truth
 from graphreid.training.run_folder import MODEL
 
 SHOWN, IDENTITIES, EACH = 12, 4, 3
@@ -22,8 +22,8 @@ SHOWN, IDENTITIES, EACH = 12, 4, 3
 
 
 def overlaps(run: Path, data: Path) -> dict[str, float]:
-    """Intersection over union with the part masks: of the last clusters in the training images, and of
-    the parts in the queries.
+    """Intersection over union with the part masks: of the last clusters in the training images, and
+    of the parts in the queries.
 
     Raises:
         ValueError: the data folder has no part masks, or the run no parts.

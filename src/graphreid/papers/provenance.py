@@ -50,7 +50,9 @@ def _digest() -> str:
 
 @cache
 def _checkout() -> tuple[str | None, bool | None]:
-    """Commit and whether files differ; None where the sources are in no checkout, or git is not there."""
+    """Commit and whether files differ; None where the sources are in no checkout, or git is not
+    there.
+    """
     if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None, None
     changed = _git("status", "--porcelain", "--", ".")

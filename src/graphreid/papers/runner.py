@@ -1,5 +1,5 @@
-"""Runs the rows of tables. Every run is kept in the store: interrupted, the same command goes on, and a
-run that several tables show is made once.
+"""Runs the rows of tables. Every run is kept in the store: interrupted, the same command goes on,
+and a run that several tables show is made once.
 """
 
 import datetime
@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Int32
 
 from graphreid import peak_memory as memory
-from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import Parts
+from graphreid.methods.persistence import load, parse
+from graphreid.metrics.evaluation import evaluate
 from graphreid.papers import fits, provenance
 from graphreid.papers.fits import ORDERS_FOLDER, Choice, Fitted, Setup
 from graphreid.papers.measures import MEASURES, Trained
@@ -23,9 +25,7 @@ from graphreid.papers.runs import protocol_of, results_of
 from graphreid.papers.specs import canonical, versions
 from graphreid.papers.store import Plan, Run, Store, updated
 from graphreid.report.ranked_lists import LONGEST
-from graphreid.methods import Parts
 from graphreid.training.run_folder import PARTS
-from graphreid.methods.persistence import load, parse
 
 Say = Callable[[str], None]
 Train = Callable[[str, int], Trained]
@@ -301,7 +301,8 @@ def _warn(table: Table, setup: Setup, say: Say) -> None:
         seen = setup.inputs.part("fit").seen
         if seen:
             say(
-                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit images,"
+                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit "
+                f"images,"
                 " which are closer together than new ones' (train with --holdout-identities 0.25)"
             )
 

@@ -21,7 +21,8 @@ def results_of(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a run keeps of a report.
 
     Returns:
-        Columns of `store.RUNS`; and the queries' "identity", "ap" and "first_rank", as `Run` has them.
+        Columns of `store.RUNS`; and the queries' "identity", "ap" and "first_rank", as `Run` has
+        them.
     """
     low, high = report.interval()
     columns = {
@@ -61,8 +62,8 @@ def report_of(run: Run, metric: str = "mAP") -> Report:
 
     Args:
         run: the run.
-        metric: "mAP"; or "rank-k": then each query's AP is replaced by whether its first positive is
-            among the first k, so that `mean_ap`, `interval` and `difference` speak of rank-k.
+        metric: "mAP"; or "rank-k": then each query's AP is replaced by whether its first positive
+            is among the first k, so that `mean_ap`, `interval` and `difference` speak of rank-k.
 
     Raises:
         ValueError: another metric.
@@ -113,8 +114,8 @@ def error_removed(
         seed: of the resamples.
 
     Returns:
-        The share, at most 1, negative where the other is worse; and the interval. NaN where the first
-        has no error.
+        The share, at most 1, negative where the other is worse; and the interval. NaN where the
+        first has no error.
     """
     _, group = np.unique(report.identity[first.valid], return_inverse=True)
     gain = np.bincount(group, (report.ap - first.ap)[first.valid])
@@ -151,8 +152,8 @@ def check_claim(claim: Claim, runs: Mapping[str, Sequence[Run]]) -> Finding:
         runs: those of each row by name, one a seed; none where a row was not run.
 
     Returns:
-        It holds if the whole interval is above 0 (from 0 on, where the claim is only "not below"), and
-        fails if the whole interval is below 0 (for a strict claim also at 0).
+        It holds if the whole interval is above 0 (from 0 on, where the claim is only "not below"),
+        and fails if the whole interval is below 0 (for a strict claim also at 0).
     """
     better, worse = runs[claim.better], runs[claim.worse]
     if not better or not worse:

@@ -62,11 +62,13 @@ and `embeddings` (what made them, where it is known) are JSON."""
 QUERIES = pa.schema(
     {"run": _TEXT, "query": _COUNT, "ap": pa.float32(), "first_rank": _COUNT}, metadata=_META
 )
-"""A row a run and query (its place in the query file): AP, rounded to 1e-6, null without a positive;
-the 1-based rank of the first positive, or 0."""
+"""A row a run and query (its place in the query file): AP, rounded to 1e-6, null without a
+positive; the 1-based rank of the first positive, or 0."""
 
 SETS = pa.schema({"data": _TEXT, "query": _COUNT, "identity": _COUNT}, metadata=_META)
-"""The identity of each query of a query file, by its digest: numbered from 0 in their codes' order."""
+"""The identity of each query of a query file, by its digest: numbered from 0 in their codes'
+order.
+"""
 
 _SHOWN = _struct(
     method=_TEXT,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from graphreid.papers.paper import FITTED, with_options
-from graphreid.protocols import Reranker
 from graphreid.methods import METHODS
 from graphreid.methods.persistence import options, parse
+from graphreid.papers.paper import FITTED, with_options
+from graphreid.protocols import Reranker
 
 
 def canonical(text: str, fit: str | None = None) -> str:
@@ -29,7 +29,9 @@ def short(spec: str) -> str:
 
 
 def versions(spec: str) -> list[int]:
-    """The version of each method of a METHOD text: it is raised when the method's numbers change."""
+    """The version of each method of a METHOD text: it is raised when the method's numbers
+    change.
+    """
     return [METHODS[name].version for name, _ in _split(spec)]
 
 

@@ -1,4 +1,5 @@
-"""The store of results: runs, each query's result, the data sets' identities, and which runs a table shows.
+"""The store of results: runs, each query's result, the data sets' identities, and which runs a
+table shows.
 
 A folder with four Parquet files, whose columns `schema` explains. A run's key is a hash of
 what determines its numbers (see `Plan`); environment, cost and the digest of the sources stand
@@ -216,7 +217,9 @@ class Store:
 
 @contextmanager
 def updated(folder: Path) -> Generator[Store]:
-    """The store in a folder, made where there is none, and written at the end; one writer at a time."""
+    """The store in a folder, made where there is none, and written at the end; one writer at a
+    time.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:

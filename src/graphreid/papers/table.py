@@ -158,13 +158,15 @@ def _notes(rows: Sequence[Row], runs: Mapping[str, Sequence[Run]], made: Made) -
         chosen = runs[row.name][0]["chosen"] if runs[row.name] else None
         if chosen:
             notes.append(
-                f"{row.name}: {chosen['options'].replace(',', ', ')}, the best of {chosen['tried']} on"
+                f"{row.name}: {chosen['options'].replace(',', ', ')}, the best of "
+                f"{chosen['tried']} on"
                 f" validation identities ({percent(chosen['mAP'])} mAP)."
             )
     fits = [run["sets"]["fit"] for each in runs.values() for run in each if run["sets"]["fit"]]
     if fits and fits[0]["seen"]:
         notes.append(
-            f"The embedder was trained on the identities of {fits[0]['seen']:.0%} of the images that"
+            f"The embedder was trained on the identities of {fits[0]['seen']:.0%} of the images "
+            f"that"
             " methods were fitted on."
         )
     return notes

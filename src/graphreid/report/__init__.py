@@ -1,7 +1,9 @@
-"""The HTML report: one page that shows what a method does to a ranking, and under which protocol each number was made.
+"""The HTML report: one page that shows what a method does to a ranking, and under which protocol
+each number was made.
 
-`examine` judges a method and keeps what the page needs beside its numbers; `write_report` makes the page. What draws
-(matplotlib, Jinja2, openTSNE: the extra "report") is imported when a page is written, not before.
+`examine` judges a method and keeps what the page needs beside its numbers; `write_report` makes the
+page. What draws (matplotlib, Jinja2, openTSNE: the extra "report") is imported when a page is
+written, not before.
 """
 
 from graphreid.report.examine import TOP, CameraTable, Details, Watch, examine

@@ -1,15 +1,17 @@
-"""What moved the most changed queries: the method's graph of each, and which gallery images it listened to."""
+"""What moved the most changed queries: the method's graph of each, and which gallery images it
+listened to.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
 from graphreid.metrics.open_set import IGNORED, RIGHT, Verdicts
 from graphreid.protocols import ONLINE, Explains, Explanation, Reranker
 from graphreid.report.ranked_lists import Group
+from graphreid.resources import Resources
 from graphreid.types import Features
 
 MOST, SHOWN, HEARD = 8, 6, 3
@@ -48,7 +50,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Message:
-    """One query's graph by one method, the images that the method puts first: `kind` says why the query was chosen."""
+    """One query's graph by one method, the images that the method puts first: `kind` says why the
+    query was chosen.
+    """
 
     method: str
     kind: str
@@ -67,9 +71,11 @@ def messages(
     *,
     resources: Resources,
 ) -> list[Message]:
-    """The first query of the first two kinds of each section, for methods that explain and see one query at a time.
+    """The first query of the first two kinds of each section, for methods that explain and see one
+    query at a time.
 
-    A transductive method's graph of a query alone would be another than the one that its numbers are of.
+    A transductive method's graph of a query alone would be another than the one that its numbers
+    are of.
     """
     made: list[Message] = []
     for name, _, groups in sections:
@@ -79,7 +85,9 @@ def messages(
         for group in groups[:2]:
             for case in group.cases[:1]:
                 if len(made) < MOST:
-                    told = method.explain(query.take(np.array([case.query])), gallery, resources=resources)
+                    told = method.explain(
+                        query.take(np.array([case.query])), gallery, resources=resources
+                    )
                     made.append(_message(name, group.kind, case.query, told, verdicts))
     return made
 
@@ -100,7 +108,10 @@ def _message(method: str, kind: str, query: int, told: Explanation, verdicts: Ve
                 after=int(told.after[place]),
                 probability=None if told.probability is None else float(told.probability[place]),
                 heard=None if told.heard is None else float(told.heard[place]),
-                hears=tuple(Heard(int(told.nodes[told.edges[edge, 1]]), float(told.weights[edge])) for edge in loud.tolist()),
+                hears=tuple(
+                    Heard(int(told.nodes[told.edges[edge, 1]]), float(told.weights[edge]))
+                    for edge in loud.tolist()
+                ),
             )
         )
     return Message(method, kind, query, len(told.nodes), len(told.edges), tuple(lines))
@@ -108,4 +119,9 @@ def _message(method: str, kind: str, query: int, told: Explanation, verdicts: Ve
 
 def rows(told: Sequence[Message]) -> list[int]:
     """The gallery rows that are shown."""
-    return [row for each in told for line in each.lines for row in (line.row, *(heard.row for heard in line.hears))]
+    return [
+        row
+        for each in told
+        for line in each.lines
+        for row in (line.row, *(heard.row for heard in line.hears))
+    ]

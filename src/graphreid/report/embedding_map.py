@@ -11,7 +11,9 @@ from graphreid.seeding import generator
 from graphreid.types import NORMAL, Features, Labels
 
 IDENTITIES, FEWEST, IMAGES = 20, 3, 25
-"""Identities on a map, the fewest images of one that is drawn, and the most that are shown of it."""
+"""Identities on a map, the fewest images of one that is drawn, and the most that are shown of
+it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,8 @@ class Sample:
     """Images on a map.
 
     Attributes:
-        query, gallery: int64 [a] and [b], their rows among the queries and in the gallery; queries come first.
+        query, gallery: int64 [a] and [b], their rows among the queries and in the gallery; queries
+            come first.
         identity: int64 [a + b], which of the identities each shows, from 0.
         is_query: bool [a + b], the queries.
     """
@@ -43,7 +46,9 @@ def sample(
     identities: int = IDENTITIES,
     seed: int = 0,
 ) -> Sample | None:
-    """Identities drawn among those with at least FEWEST images, and up to IMAGES of each; None where there are too few."""
+    """Identities drawn among those with at least FEWEST images, and up to IMAGES of each; None
+    where there are too few.
+    """
     new = np.flatnonzero((gallery.rows_of(query.items) < 0) & (query_labels.role == NORMAL))
     old = np.flatnonzero(gallery_labels.role == NORMAL)
     identity = np.concatenate([query_labels.identity[new], gallery_labels.identity[old]])
@@ -63,19 +68,24 @@ def sample(
         nth[of_it] = np.arange(of_it.sum())
     shown = np.sort(shown[nth < IMAGES])
     is_query = shown < len(new)
-    return Sample(new[shown[is_query]], old[shown[~is_query] - len(new)], number[place[shown]], is_query)
+    return Sample(
+        new[shown[is_query]], old[shown[~is_query] - len(new)], number[place[shown]], is_query
+    )
 
 
 def layout(
-    vectors: Float32[np.ndarray, "n d"], *, seed: int = 0, start: Float64[np.ndarray, "n 2"] | None = None
+    vectors: Float32[np.ndarray, "n d"],
+    *,
+    seed: int = 0,
+    start: Float64[np.ndarray, "n 2"] | None = None,
 ) -> Float64[np.ndarray, "n 2"]:
     """t-SNE of vectors (van der Maaten and Hinton 2008).
 
     Args:
         vectors: float32 [n, d].
         seed: of what is random in it.
-        start: float64 [n, 2], another layout of the same images to start from, so that the two can be compared; their principal
-            components if None.
+        start: float64 [n, 2], another layout of the same images to start from, so that the two can
+            be compared; their principal components if None.
     """
     from openTSNE import TSNE, initialization  # noqa: PLC0415  # heavy, and an extra
 

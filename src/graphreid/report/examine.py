@@ -1,4 +1,6 @@
-"""What a page shows of a method beside its `Report`, gathered from the same blocks of distances, in one pass."""
+"""What a page shows of a method beside its `Report`, gathered from the same blocks of distances, in
+one pass.
+"""
 
 import time
 from dataclasses import dataclass
@@ -7,16 +9,18 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import RankCounter, Report, Rule
 from graphreid.gallery import Gallery
+from graphreid.metrics.evaluation import RankCounter, Report, Rule
 from graphreid.metrics.open_set import PairCounts, Separation, Verdicts
 from graphreid.protocols import Reranker
 from graphreid.ranking import first, listed
+from graphreid.resources import Resources
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels
 
 TOP = 50
-"""Images of each query to keep, so that ten that count are among them where many are of the query's own camera."""
+"""Images of each query to keep, so that ten that count are among them where many are of the query's
+own camera.
+"""
 ROWS = 64
 """Queries whose first images are sorted out in one go."""
 MOST_CAMERAS = 40
@@ -28,10 +32,12 @@ class CameraTable:
     """How well queries of one camera find their identity among the gallery images of one camera.
 
     Attributes:
-        query: int64 [a], the queries' cameras, ascending (numbers, or codes of text as in `Labels`).
+        query: int64 [a], the queries' cameras, ascending (numbers, or codes of text as in
+            `Labels`).
         gallery: int64 [b], the gallery's.
-        mean_ap: float64 [a, b] in [0, 1], queries of camera a searched among the images of camera b alone; NaN where no query
-            has a right image there (its own camera, where the rule removes it).
+        mean_ap: float64 [a, b] in [0, 1], queries of camera a searched among the images of camera b
+            alone; NaN where no query has a right image there (its own camera, where the rule
+            removes it).
         rank1: float64 [a, b] in [0, 1], the share of these queries whose first image is right.
         queries: int64 [a, b], how many queries have a right image there.
     """
@@ -68,13 +74,25 @@ class Watch:
     """
 
     def __init__(
-        self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule, comparable: bool, score: str
+        self,
+        query: Labels,
+        gallery: Labels,
+        *,
+        own: Int64[np.ndarray, " q"],
+        rule: Rule,
+        comparable: bool,
+        score: str,
     ) -> None:
-        self._pairs = PairCounts(Verdicts(query, gallery, own=own, rule=rule), comparable=comparable, score=score)
+        self._pairs = PairCounts(
+            Verdicts(query, gallery, own=own, rule=rule), comparable=comparable, score=score
+        )
         self._listed = rule.listed
         self._cameras: _CameraPairs | None = None
         if query.camera is not None and gallery.camera is not None:
-            queries, images = np.unique(query.camera, return_inverse=True), np.unique(gallery.camera, return_inverse=True)
+            queries, images = (
+                np.unique(query.camera, return_inverse=True),
+                np.unique(gallery.camera, return_inverse=True),
+            )
             if max(len(queries[0]), len(images[0])) <= MOST_CAMERAS:
                 self._cameras = _CameraPairs(query, gallery, queries, images, own, rule)
 
@@ -91,7 +109,9 @@ class Watch:
 
     def details(self) -> Details:
         """What was gathered, once every query was counted."""
-        return Details(self._pairs.separation(), None if self._cameras is None else self._cameras.table())
+        return Details(
+            self._pairs.separation(), None if self._cameras is None else self._cameras.table()
+        )
 
 
 def examine(
@@ -117,22 +137,27 @@ def examine(
         rule: who counts as right; the common re-ID rule if None.
         top: how many of each query's first images to keep.
         name: what to call the method.
-        comparable: whether distances of different queries can be compared with one threshold; if None what the method declares.
+        comparable: whether distances of different queries can be compared with one threshold; if
+            None what the method declares.
         score: what a distance of the method is called.
         resources: where and with how much.
 
     Raises:
-        ValueError: labels and images differ in number, cameras on one side only, no query has a positive, or a NaN distance.
+        ValueError: labels and images differ in number, cameras on one side only, no query has a
+            positive, or a NaN distance.
     """
     if len(query) != len(query_labels) or len(gallery) != len(gallery_labels):
         raise ValueError(
-            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for {len(gallery)} gallery images: "
+            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for "
+            f"{len(gallery)} gallery images: "
             "give one each"
         )
     own, rule = gallery.rows_of(query.items), rule or Rule()
     judge = RankCounter(query_labels, gallery_labels, own=own, rule=rule)
     declared = method.comparable if comparable is None else comparable
-    watch = Watch(query_labels, gallery_labels, own=own, rule=rule, comparable=declared, score=score)
+    watch = Watch(
+        query_labels, gallery_labels, own=own, rule=rule, comparable=declared, score=score
+    )
     orders: list[Int32[np.ndarray, "b top"]] = []
     spent, start = 0.0, time.perf_counter()
     for block in method.distances(query, gallery, resources=resources or Resources()):
@@ -140,9 +165,14 @@ def examine(
         judge.add(block)
         watch.add(block)
         # a few queries at a time: sorting takes three times the room of the distances
-        orders.extend(first(block.distance[begin : begin + ROWS], top) for begin in range(0, len(block.distance), ROWS))
+        orders.extend(
+            first(block.distance[begin : begin + ROWS], top)
+            for begin in range(0, len(block.distance), ROWS)
+        )
         start = time.perf_counter()
-    report = judge.report(name or type(method).__name__, method.setting, spent, np.concatenate(orders))
+    report = judge.report(
+        name or type(method).__name__, method.setting, spent, np.concatenate(orders)
+    )
     return report, watch.details()
 
 
@@ -154,7 +184,13 @@ class _CameraPairs:
     """A judge for each camera of the gallery, who sees that camera's images alone."""
 
     def __init__(
-        self, query: Labels, gallery: Labels, queries: _Coded, images: _Coded, own: Int64[np.ndarray, " q"], rule: Rule
+        self,
+        query: Labels,
+        gallery: Labels,
+        queries: _Coded,
+        images: _Coded,
+        own: Int64[np.ndarray, " q"],
+        rule: Rule,
     ) -> None:
         (self._query, self._row), (self._gallery, column) = queries, images
         self._judges: list[tuple[int, Int64[np.ndarray, " c"], RankCounter]] = []
@@ -175,13 +211,20 @@ class _CameraPairs:
 
     def table(self) -> CameraTable:
         shape = len(self._query), len(self._gallery)
-        mean_ap, rank1, queries = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, np.int64)
+        mean_ap, rank1, queries = (
+            np.full(shape, np.nan),
+            np.full(shape, np.nan),
+            np.zeros(shape, np.int64),
+        )
         for place, _, judge in self._judges:
             report = judge.report("", "", 0.0)
             rows = self._row[report.valid]
             count = np.bincount(rows, minlength=len(self._query))
             some = count > 0
-            for table, value in ((mean_ap, report.ap), (rank1, (report.first_rank == 1).astype(np.float64))):
+            for table, value in (
+                (mean_ap, report.ap),
+                (rank1, (report.first_rank == 1).astype(np.float64)),
+            ):
                 total = np.bincount(rows, value[report.valid], len(self._query))
                 table[some, place] = total[some] / count[some]
             queries[:, place] = count

@@ -1,4 +1,6 @@
-"""The page's figures, drawn by matplotlib as SVG that takes its colours from the page's style, light or dark."""
+"""The page's figures, drawn by matplotlib as SVG that takes its colours from the page's style,
+light or dark.
+"""
 
 import re
 from collections.abc import Sequence
@@ -18,8 +20,17 @@ RANKS = 20
 """Ranks of a CMC curve."""
 BARS = 60
 IDENTITY_COLOURS = (
-    "#4e79a7", "#f28e2b", "#e15759", "#5aa9a2", "#59a14f", "#b8960c", "#b07aa1", "#d4608a", "#9c755f", "#7f8790",
-)  # fmt: skip
+    "#4e79a7",
+    "#f28e2b",
+    "#e15759",
+    "#5aa9a2",
+    "#59a14f",
+    "#b8960c",
+    "#b07aa1",
+    "#d4608a",
+    "#9c755f",
+    "#7f8790",
+)
 
 # colours that nothing else has: they become the page's own
 _NAMES = ("ink", "muted", "rule", "right", "wrong", *(f"s{number}" for number in range(SERIES)))
@@ -27,7 +38,9 @@ _STYLE = {name: f"#0102{number + 16:02x}" for number, name in enumerate(_NAMES)}
 
 
 def series(number: int) -> tuple[str, str]:
-    """The colour of the method in that place, a name of the style, and its line, solid or dashed."""
+    """The colour of the method in that place, a name of the style, and its line, solid or
+    dashed.
+    """
     return f"s{number % SERIES}", "solid" if number < SERIES else "dashed"
 
 
@@ -45,7 +58,15 @@ def cmc(reports: Sequence[Report]) -> str:
         colour, line = series(number)
         shares = [report.cmc(int(k)) for k in ranks]
         low = min(low, shares[0])
-        axes.plot(ranks, shares, color=_STYLE[colour], linestyle=line, linewidth=1.8, marker="o", markersize=2.6)
+        axes.plot(
+            ranks,
+            shares,
+            color=_STYLE[colour],
+            linestyle=line,
+            linewidth=1.8,
+            marker="o",
+            markersize=2.6,
+        )
     axes.set_xlabel("rank k")
     axes.set_ylabel("share of queries found by rank k")
     axes.set_xticks(reports[0].ranks([1, 5, 10, 15, 20]))
@@ -54,7 +75,9 @@ def cmc(reports: Sequence[Report]) -> str:
 
 
 def roc(separations: Sequence[tuple[int, Separation]]) -> str:
-    """False non-match rate over false-match rate, for methods (with their place) that can be thresholded."""
+    """False non-match rate over false-match rate, for methods (with their place) that can be
+    thresholded.
+    """
     figure, axes = _figure(380, 240)
     left = 1e-2
     for number, separation in separations:
@@ -76,7 +99,9 @@ def roc(separations: Sequence[tuple[int, Separation]]) -> str:
 
 
 def distances(number: int, separation: Separation, points: Sequence[tuple[float, Point]]) -> str:
-    """Histograms of the scores of right and of wrong pairs, with the threshold at each false-match rate."""
+    """Histograms of the scores of right and of wrong pairs, with the threshold at each false-match
+    rate.
+    """
     figure, axes = _figure(380, 210)
     edges, right, wrong = separation.histogram(BARS)
     axes.stairs(right, edges, fill=True, color=_STYLE["right"], alpha=0.3)
@@ -102,11 +127,16 @@ def distances(number: int, separation: Separation, points: Sequence[tuple[float,
     axes.set_xlabel(separation.score)
     axes.set_ylabel("share of pairs")
     axes.grid(visible=False)
-    return _svg(figure, f"Histograms of the {separation.score} of right pairs and of wrong pairs", number)
+    return _svg(
+        figure, f"Histograms of the {separation.score} of right pairs and of wrong pairs", number
+    )
 
 
 def embedding_map(
-    number: int, place: Float64[np.ndarray, "n 2"], identity: Int64[np.ndarray, " n"], query: Bool[np.ndarray, " n"]
+    number: int,
+    place: Float64[np.ndarray, "n 2"],
+    identity: Int64[np.ndarray, " n"],
+    query: Bool[np.ndarray, " n"],
 ) -> str:
     """A t-SNE layout, a colour and shape an identity; queries are ringed."""
     figure, axes = _figure(380, 320)
@@ -134,7 +164,9 @@ def embedding_map(
     return _svg(figure, "t-SNE map of the embeddings of twenty identities", number)
 
 
-def heat_map(number: int, what: str, weights: Float32[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> str:
+def heat_map(
+    number: int, what: str, weights: Float32[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]
+) -> str:
     """How much images hear of each other; `number` tells the page's heat maps apart."""
     figure, axes = _figure(330, 300)
     heat.draw(axes, weights, identity)
@@ -151,7 +183,9 @@ def _figure(width: int, height: int) -> tuple[Any, Any]:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_STYLE["rule"])
-    axes.tick_params(colors=_STYLE["muted"], labelsize=11, length=3, color=_STYLE["rule"], which="both")
+    axes.tick_params(
+        colors=_STYLE["muted"], labelsize=11, length=3, color=_STYLE["rule"], which="both"
+    )
     axes.grid(color=_STYLE["rule"], linewidth=0.6)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
@@ -163,15 +197,22 @@ def _figure(width: int, height: int) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any, label: str, number: int = 0) -> str:
-    """The drawing as an element for the page: the same bytes for the same figure, in the page's colours and type.
+    """The drawing as an element for the page: the same bytes for the same figure, in the page's
+    colours and type.
 
     `number` tells figures of one kind apart, so that no two elements of the page have one id.
     """
     from matplotlib import rc_context  # noqa: PLC0415
 
     stream = StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{label} {number}", "axes.unicode_minus": True}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": f"{label} {number}", "axes.unicode_minus": True}
+    ):
+        figure.savefig(
+            stream,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -182,7 +223,9 @@ def _svg(figure: Any, label: str, number: int = 0) -> str:
     body = text[text.index(">") + 1 :]
     for name, colour in _STYLE.items():
         body = body.replace(colour, f"var(--{name})")
-    body = re.sub(r">\s+<", "><", re.sub(r"font(-family)?: [^;\"]*('[^']*'[^;\"]*)*;?", _font, body)).strip()
+    body = re.sub(
+        r">\s+<", "><", re.sub(r"font(-family)?: [^;\"]*('[^']*'[^;\"]*)*;?", _font, body)
+    ).strip()
     return f'<svg class="figure" {head[0] if head else ""} role="img" aria-label="{label}">{body}'
 
 

@@ -12,7 +12,8 @@ IDENTITIES, IMAGES = 11, 6
 
 
 def batch(labels: Labels) -> Int64[np.ndarray, " n"] | None:
-    """Rows of the first IDENTITIES with IMAGES images, an identity's together; None where there are fewer than two.
+    """Rows of the first IDENTITIES with IMAGES images, an identity's together; None where there are
+    fewer than two.
 
     Where no two identities have so many images, each has as many as the second largest.
     """
@@ -22,17 +23,27 @@ def batch(labels: Labels) -> Int64[np.ndarray, " n"] | None:
         return None
     each = min(IMAGES, int(np.sort(count)[-2]))
     chosen = names[count >= each][:IDENTITIES]
-    return np.concatenate([rows[labels.identity[rows] == name][:each] for name in chosen]).astype(np.int64)
+    return np.concatenate([rows[labels.identity[rows] == name][:each] for name in chosen]).astype(
+        np.int64
+    )
 
 
 def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> None:
-    """Draw one on axes of matplotlib: row i is what image i hears; a line stands wherever the identity changes.
+    """Draw one on axes of matplotlib: row i is what image i hears; a line stands wherever the
+    identity changes.
 
-    The diagonal is not drawn where it is all that could be seen: colours end at the largest weight beside it.
+    The diagonal is not drawn where it is all that could be seen: colours end at the largest weight
+    beside it.
     """
     n = len(weights)
     beside = weights[~np.eye(n, dtype=bool)]
-    axes.imshow(weights, cmap="Blues", vmin=0, vmax=max(float(beside.max(initial=0)), 1e-12), interpolation="nearest")
+    axes.imshow(
+        weights,
+        cmap="Blues",
+        vmin=0,
+        vmax=max(float(beside.max(initial=0)), 1e-12),
+        interpolation="nearest",
+    )
     for edge in np.flatnonzero(np.diff(identity)) + 0.5:
         axes.axhline(edge, color="#888888", linewidth=0.3)
         axes.axvline(edge, color="#888888", linewidth=0.3)
@@ -41,7 +52,9 @@ def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarra
 
 
 def within(weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> float:
-    """The mean weight of two images of one identity, in multiples of that of any two; an image and itself left out."""
+    """The mean weight of two images of one identity, in multiples of that of any two; an image and
+    itself left out.
+    """
     other = ~np.eye(len(weights), dtype=bool)
     same = (identity[:, None] == identity) & other
     total = float(weights[other].mean())

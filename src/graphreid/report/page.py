@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import Report
-from graphreid.extras import require
 from graphreid.atomic_files import whole_file
+from graphreid.extras import require
 from graphreid.gallery import Gallery
+from graphreid.methods.chain import gives_vectors
+from graphreid.metrics.evaluation import Report
 from graphreid.metrics.open_set import Verdicts
 from graphreid.protocols import Hears, Reranker, Transforms
-from graphreid.report import (figures, tables)
-from graphreid.report import heatmaps as heat
-from graphreid.report import ranked_lists as lists
 from graphreid.report import contributions as messages
 from graphreid.report import embedding_map as maps
+from graphreid.report import figures, tables
+from graphreid.report import heatmaps as heat
+from graphreid.report import ranked_lists as lists
 from graphreid.report.examine import MOST_CAMERAS, Details
 from graphreid.report.thumbnails import Find, Thumbnails, thumbnails
-from graphreid.methods.chain import gives_vectors
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 
 FOLDER = Path(__file__).parent
@@ -57,17 +57,21 @@ def write_report(
     resources: Resources | None = None,
     seed: int = 0,
 ) -> None:
-    """Write a page about methods that were judged on the same queries and gallery, whole or not at all.
+    """Write a page about methods that were judged on the same queries and gallery, whole or not at
+    all.
 
     Args:
         path: the .html file.
-        reports: one a method, by the same rule; all are compared with the first. With `order` (`evaluate(..., top=TOP)`) the
-            page has ranked lists.
+        reports: one a method, by the same rule; all are compared with the first. With `order`
+            (`evaluate(..., top=TOP)`) the page has ranked lists.
         query, query_labels: the queries.
         gallery, gallery_labels: the gallery as it was searched.
-        details: one a method, in the same order (`examine`); without them the page has no histograms, thresholds and cameras.
-        methods: the methods by name; the map shows the new vectors of those that give some (`Transforms`).
-        thumbnails: the image file of an item, or None where there is none; without it lists show names.
+        details: one a method, in the same order (`examine`); without them the page has no
+            histograms, thresholds and cameras.
+        methods: the methods by name; the map shows the new vectors of those that give some
+            (`Transforms`).
+        thumbnails: the image file of an item, or None where there is none; without it lists show
+            names.
         names: what to call an item, such as its file; the item itself where it is not among them.
         camera_names: the cameras' names by their code in the labels, where they are text.
         title: the page's title.
@@ -76,8 +80,8 @@ def write_report(
         seed: of the random queries and of the map.
 
     Raises:
-        ValueError: no report, reports that differ in queries or rule, other numbers of labels or details, packages that
-            are not installed, or a path that can't be written.
+        ValueError: no report, reports that differ in queries or rule, other numbers of labels or
+            details, packages that are not installed, or a path that can't be written.
     """
     require("report", "a report")
     resources = resources or Resources()
@@ -89,7 +93,16 @@ def write_report(
     verdicts = Verdicts(query_labels, gallery_labels, own=own, rule=reports[0].rule)
     told = messages.messages(sections, methods or {}, query, gallery, verdicts, resources=resources)
     pictures = _pictures(sections, told, shown, thumbnails)
-    card = tables.protocol(reports, query, query_labels, gallery, gallery_labels, facts=facts or {}, resources=resources, seed=seed)
+    card = tables.protocol(
+        reports,
+        query,
+        query_labels,
+        gallery,
+        gallery_labels,
+        facts=facts or {},
+        resources=resources,
+        seed=seed,
+    )
     content: dict[str, Any] = {
         "title": title,
         "base": reports[0],
@@ -121,16 +134,23 @@ def _check(subject: _Subject, details: Sequence[Details] | None) -> None:
             raise ValueError(f"{len(labels)} labels for {len(images)} {side}: give one each")
     for report in subject.reports:
         if len(report.identity) != len(subject.query):
-            raise ValueError(f"{report.method} was judged on {len(report.identity)} queries, and {len(subject.query)} are given")
+            raise ValueError(
+                f"{report.method} was judged on {len(report.identity)} queries, and "
+                f"{len(subject.query)} are given"
+            )
         report.difference(subject.reports[0])
     if details is not None and len(details) != len(subject.reports):
-        raise ValueError(f"{len(details)} details for {len(subject.reports)} reports: give one each")
+        raise ValueError(
+            f"{len(details)} details for {len(subject.reports)} reports: give one each"
+        )
 
 
 class _Names:
     """What an item is called on the page, in full and in short."""
 
-    def __init__(self, names: Mapping[str, str], queries: Sequence[str], images: Sequence[str]) -> None:
+    def __init__(
+        self, names: Mapping[str, str], queries: Sequence[str], images: Sequence[str]
+    ) -> None:
         self._names, self._queries, self._images = names, queries, images
 
     def query(self, row: int) -> str:
@@ -143,7 +163,9 @@ class _Names:
         return self._names.get(item, item)
 
     def short(self, item: str) -> str:
-        """The end of a path, as many of its parts as tell it apart; the row of an id that was made of a file's hash."""
+        """The end of a path, as many of its parts as tell it apart; the row of an id that was made
+        of a file's hash.
+        """
         name = re.sub(r"^[0-9a-f]{12,16}#", "row ", self.full(item))
         parts = name.replace("\\", "/").rstrip("/").split("/")
         last = parts.pop()
@@ -153,7 +175,9 @@ class _Names:
 
 
 def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[lists.Group, ...]]]:
-    """For each method against the first: its name, the first's, and the queries; the first alone where it is the only one."""
+    """For each method against the first: its name, the first's, and the queries; the first alone
+    where it is the only one.
+    """
     with_order = [report for report in subject.reports if report.order is not None]
     base = subject.reports[0]
     if base.order is None or not with_order:
@@ -163,7 +187,14 @@ def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[li
     others = [report for report in with_order if report is not base]
     if not others:
         return [(base.method, None, lists.groups(base, None, verdicts, seed=seed))]
-    return [(other.method, base.method, lists.groups(base, other, verdicts, others=len(others), seed=seed)) for other in others]
+    return [
+        (
+            other.method,
+            base.method,
+            lists.groups(base, other, verdicts, others=len(others), seed=seed),
+        )
+        for other in others
+    ]
 
 
 def _pictures(
@@ -176,7 +207,9 @@ def _pictures(
     for _, _, groups in sections:
         for case in (case for group in groups for case in group.cases):
             items.append(names.query(case.query))
-            items.extend(names.image(entry.row) for listing in case.listings for entry in listing.entries)
+            items.extend(
+                names.image(entry.row) for listing in case.listings for entry in listing.entries
+            )
     items.extend(map(names.image, messages.rows(told)))
     return thumbnails(items, find)
 
@@ -185,22 +218,34 @@ def _picture_facts(pictures: Thumbnails) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if pictures.missing:
         facts.append(
-            ("Pictures missing", f"{len(pictures.missing)} items have no image file, the first: {pictures.missing[0]}")
+            (
+                "Pictures missing",
+                f"{len(pictures.missing)} items have no image file, the first: "
+                f"{pictures.missing[0]}",
+            )
         )
     if pictures.unreadable:
         facts.append(("Pictures unreadable", "; ".join(pictures.unreadable[:5])))
     return facts
 
 
-def _measured(subject: _Subject, details: Sequence[Details] | None, names: Mapping[int, str]) -> dict[str, Any]:
+def _measured(
+    subject: _Subject, details: Sequence[Details] | None, names: Mapping[int, str]
+) -> dict[str, Any]:
     """Distances, thresholds and cameras, of what was gathered; nothing where nothing was."""
     if details is None:
         return {"distances": [], "roc": None, "cameras": [], "camera_why": None}
     panels: list[tuple[Report, str, tables.Operating]] = []
     for number, (report, each) in enumerate(zip(subject.reports, details, strict=True)):
         operating = tables.operating(each.separation, report.method)
-        panels.append((report, figures.distances(number, each.separation, operating.points), operating))
-    thresholded = [(number, each.separation) for number, each in enumerate(details) if each.separation.comparable]
+        panels.append(
+            (report, figures.distances(number, each.separation, operating.points), operating)
+        )
+    thresholded = [
+        (number, each.separation)
+        for number, each in enumerate(details)
+        if each.separation.comparable
+    ]
     return {
         "distances": panels,
         "roc": figures.roc(thresholded) if thresholded else None,
@@ -208,26 +253,41 @@ def _measured(subject: _Subject, details: Sequence[Details] | None, names: Mappi
     }
 
 
-def _cameras(subject: _Subject, details: Sequence[Details], names: Mapping[int, str]) -> dict[str, Any]:
+def _cameras(
+    subject: _Subject, details: Sequence[Details], names: Mapping[int, str]
+) -> dict[str, Any]:
     base = details[0].cameras
     if base is None:
         some = subject.query_labels.camera is not None and subject.gallery_labels.camera is not None
-        why = f"There are more than {MOST_CAMERAS} cameras, too many for a table." if some else "The data have no cameras."
+        why = (
+            f"There are more than {MOST_CAMERAS} cameras, too many for a table."
+            if some
+            else "The data have no cameras."
+        )
         return {"cameras": [], "camera_why": why}
     made: list[tuple[str, list[tuple[str, list[tables.Cell]]]]] = []
     columns: list[str] = []
     for report, each in zip(subject.reports, details, strict=True):
         if each.cameras is not None:
             columns, rows = tables.cameras(
-                each.cameras, None if report is subject.reports[0] else base, names, report.rule.named("mAP")
+                each.cameras,
+                None if report is subject.reports[0] else base,
+                names,
+                report.rule.named("mAP"),
             )
             made.append((report.method, rows))
     return {"cameras": made, "camera_why": None, "camera_columns": columns}
 
 
-def _maps(subject: _Subject, methods: Mapping[str, Reranker], resources: Resources, seed: int) -> list[tuple[str, str]]:
-    """(What it shows, drawing) of the embeddings, and of each method's; empty where there are too few identities."""
-    sample = maps.sample(subject.query, subject.query_labels, subject.gallery, subject.gallery_labels, seed=seed)
+def _maps(
+    subject: _Subject, methods: Mapping[str, Reranker], resources: Resources, seed: int
+) -> list[tuple[str, str]]:
+    """(What it shows, drawing) of the embeddings, and of each method's; empty where there are too
+    few identities.
+    """
+    sample = maps.sample(
+        subject.query, subject.query_labels, subject.gallery, subject.gallery_labels, seed=seed
+    )
     if sample is None:
         return []
     before = maps.layout(sample.vectors(subject.query, subject.gallery.features), seed=seed)
@@ -237,11 +297,18 @@ def _maps(subject: _Subject, methods: Mapping[str, Reranker], resources: Resourc
             continue
         queries, images = method.transform(subject.query, subject.gallery, resources=resources)
         after = maps.layout(sample.vectors(queries, images), seed=seed, start=before)
-        drawn.append((f"after {name}", figures.embedding_map(len(drawn), after, sample.identity, sample.query)))
+        drawn.append(
+            (
+                f"after {name}",
+                figures.embedding_map(len(drawn), after, sample.identity, sample.query),
+            )
+        )
     return drawn
 
 
-def _heat(subject: _Subject, methods: Mapping[str, Reranker], resources: Resources) -> list[tuple[str, str, float]]:
+def _heat(
+    subject: _Subject, methods: Mapping[str, Reranker], resources: Resources
+) -> list[tuple[str, str, float]]:
     """(What it shows, drawing, `heat.within`) of each graph of the methods that can show theirs."""
     rows = heat.batch(subject.gallery_labels)
     drawn: list[tuple[str, str, float]] = []
@@ -249,9 +316,17 @@ def _heat(subject: _Subject, methods: Mapping[str, Reranker], resources: Resourc
         if rows is None or not isinstance(method, Hears):
             continue
         identity = subject.gallery_labels.identity[rows]
-        for graph, weights in method.heard(subject.gallery.features.take(rows), resources=resources).items():
+        for graph, weights in method.heard(
+            subject.gallery.features.take(rows), resources=resources
+        ).items():
             what = f"{name}: {graph}"
-            drawn.append((what, figures.heat_map(len(drawn), what, weights, identity), heat.within(weights, identity)))
+            drawn.append(
+                (
+                    what,
+                    figures.heat_map(len(drawn), what, weights, identity),
+                    heat.within(weights, identity),
+                )
+            )
     return drawn
 
 
@@ -260,11 +335,17 @@ def _render(path: str | Path, content: Mapping[str, Any]) -> None:
     from markupsafe import Markup  # noqa: PLC0415
 
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["drawing"] = Markup  # our own SVG and style: all other text is escaped
     environment.filters["breakable"] = _breakable
-    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("theme.css", "style.css"))
+    style = "".join(
+        (FOLDER / name).read_text(encoding="utf-8") for name in ("theme.css", "style.css")
+    )
     text = environment.get_template("template.html").render(style=Markup(style), **content)  # noqa: S704
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Pictures of what ICG sees: foregrounds, parts over images, graphs among parts, and how parts came about over the epochs."""
+"""Pictures of what ICG sees: foregrounds, parts over images, graphs among parts, and how parts came
+about over the epochs.
+"""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -13,13 +15,13 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from numpy.typing import NDArray
 
+from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import Images, decode, nearest_pixels
 from graphreid.datasets.manifest import Manifest
-from graphreid.synthetic.ground_truth import overlap
-from graphreid.models.icg.embedder import ICG, LABELS
-from graphreid.atomic_files import whole_file
 from graphreid.models.extraction import to_tensor
+from graphreid.models.icg.embedder import ICG, LABELS
 from graphreid.models.icg.network import activation
+from graphreid.synthetic.ground_truth import overlap
 from graphreid.types import places
 
 COLOURS = np.array(
@@ -97,16 +99,24 @@ def look(embedder: ICG, images: Images) -> Views:
 
 
 def few(identity: NDArray[Any], count: int, each: int = 1) -> Int64[np.ndarray, " n"]:
-    """Rows of `each` images, evenly among its own, of `count` identities that stand evenly among all."""
+    """Rows of `each` images, evenly among its own, of `count` identities that stand evenly among
+    all.
+    """
     names = np.unique(identity)
     chosen = names[np.unique(np.linspace(0, len(names) - 1, count).astype(int))]
     rows = [np.flatnonzero(identity == name) for name in chosen]
-    return np.concatenate([some[np.unique(np.linspace(0, len(some) - 1, each).astype(int))] for some in rows])
+    return np.concatenate(
+        [some[np.unique(np.linspace(0, len(some) - 1, each).astype(int))] for some in rows]
+    )
 
 
-def painted(pixels: UInt8[np.ndarray, "H W 3"], labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W 3"]:
+def painted(
+    pixels: UInt8[np.ndarray, "H W 3"], labels: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "H W 3"]:
     """An image with its parts in colours; the background is darkened."""
-    rows, columns = (nearest_pixels(n, side) for n, side in zip(labels.shape, pixels.shape[:2], strict=True))
+    rows, columns = (
+        nearest_pixels(n, side) for n, side in zip(labels.shape, pixels.shape[:2], strict=True)
+    )
     colour = COLOURS[labels[rows][:, columns] % len(COLOURS)]
     return (pixels * (1 - STRENGTH) + colour * STRENGTH).astype(np.uint8)
 
@@ -119,18 +129,27 @@ def draw_foregrounds(views: Views) -> Any:
 
 
 def draw_parts(views: Views, labels: UInt8[np.ndarray, "n h w"] | None = None) -> Any:
-    """A column an image: it, its pseudo-labels where given, its parts, and the confidence of each part (Figs. 11 and 13)."""
+    """A column an image: it, its pseudo-labels where given, its parts, and the confidence of each
+    part (Figs. 11 and 13).
+    """
     lines: list[tuple[str, list[Any]]] = [("image", list(views.pixels))]
     if labels is not None:
-        lines.append(("clusters", [painted(*pair) for pair in zip(views.pixels, labels, strict=True)]))
-    lines.append(("parts", [painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)]))
+        lines.append(
+            ("clusters", [painted(*pair) for pair in zip(views.pixels, labels, strict=True)])
+        )
+    lines.append(
+        ("parts", [painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)])
+    )
     if views.confidence is not None:
-        lines += [(f"P_{k}", list(views.confidence[:, k])) for k in range(1, views.confidence.shape[1])]
+        lines += [
+            (f"P_{k}", list(views.confidence[:, k])) for k in range(1, views.confidence.shape[1])
+        ]
     return grid(lines)
 
 
 def draw_matrices(views: Views) -> Any:
-    """A column an image: it, and M between its parts, rows and columns of parts that are not seen left white (Fig. 8).
+    """A column an image: it, and M between its parts, rows and columns of parts that are not seen
+    left white (Fig. 8).
 
     Raises:
         ValueError: a network without a graph.
@@ -148,7 +167,10 @@ def development(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArra
     """
     files = sorted((run / LABELS).glob("*.npz"))
     if not files:
-        raise ValueError(f"{run / LABELS}: no pseudo-labels there: only 'graphreid train --model icg' writes them")
+        raise ValueError(
+            f"{run / LABELS}: no pseudo-labels there: only 'graphreid train --model icg' writes "
+            f"them"
+        )
     found: dict[int, tuple[NDArray[np.uint8], NDArray[Any]]] = {}
     for file in files:
         with np.load(file) as held:
@@ -157,9 +179,14 @@ def development(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArra
 
 
 def some(
-    found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]], manifest: Manifest, count: int, each: int = 1
+    found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]],
+    manifest: Manifest,
+    count: int,
+    each: int = 1,
 ) -> tuple[Int64[np.ndarray, " m"], dict[int, UInt8[np.ndarray, "m h w"]]]:
-    """Of what `development` found: `few` images, as rows of the manifest, and their pseudo-labels by epoch."""
+    """Of what `development` found: `few` images, as rows of the manifest, and their pseudo-labels
+    by epoch.
+    """
     items = found[max(found)][1]
     rows = manifest.rows("train")
     rows = rows[np.isin(manifest.item[rows], items)]
@@ -168,17 +195,30 @@ def some(
     return rows, {epoch: labels[place] for epoch, (labels, _) in found.items()}
 
 
-def draw_development(pixels: UInt8[np.ndarray, "n H W 3"], labels: Mapping[int, UInt8[np.ndarray, "n h w"]]) -> Any:
+def draw_development(
+    pixels: UInt8[np.ndarray, "n H W 3"], labels: Mapping[int, UInt8[np.ndarray, "n h w"]]
+) -> Any:
     """A column an image: it, and its pseudo-labels after so many epochs (Figs. 12 and 14)."""
     epochs = sorted(labels)
-    shown = [epochs[place] for place in np.unique(np.linspace(0, len(epochs) - 1, DEVELOPMENT).astype(int))]
+    shown = [
+        epochs[place]
+        for place in np.unique(np.linspace(0, len(epochs) - 1, DEVELOPMENT).astype(int))
+    ]
     lines: list[tuple[str, list[Any]]] = [("image", list(pixels))]
-    lines += [(f"{epoch}", [painted(*pair) for pair in zip(pixels, labels[epoch], strict=True)]) for epoch in shown]
+    lines += [
+        (f"{epoch}", [painted(*pair) for pair in zip(pixels, labels[epoch], strict=True)])
+        for epoch in shown
+    ]
     return grid(lines)
 
 
-def draw_overlap(found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]], mask: UInt8[np.ndarray, "n H W"]) -> Any:
-    """Curves over the epochs: how far the pseudo-labels' foreground and parts meet the truth (`overlap`)."""
+def draw_overlap(
+    found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]],
+    mask: UInt8[np.ndarray, "n H W"],
+) -> Any:
+    """Curves over the epochs: how far the pseudo-labels' foreground and parts meet the truth
+    (`overlap`).
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
 
     epochs = sorted(found)
@@ -186,20 +226,28 @@ def draw_overlap(found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[A
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes: Any = figure.add_subplot()
     for k, name in enumerate(NAMES):
-        axes.plot(epochs, values[:, k], color="#202024" if k == 0 else tuple(COLOURS[k] / 255), label=name, linewidth=1.8)
+        axes.plot(
+            epochs,
+            values[:, k],
+            color="#202024" if k == 0 else tuple(COLOURS[k] / 255),
+            label=name,
+            linewidth=1.8,
+        )
     axes.set(xlabel="epochs", ylabel="intersection over union", ylim=(0, 1))
     axes.legend(fontsize=7, ncols=2)
     return figure
 
 
 def write_page(path: Path, title: str, drawn: Sequence[tuple[str, str, Any]]) -> None:
-    """One HTML file with figures in it, (heading, what it shows, figure) each; no script, no network.
+    """One HTML file with figures in it, (heading, what it shows, figure) each; no script, no
+    network.
 
     Raises:
         ValueError: the file can't be written.
     """
     parts = [
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
+        f"<!doctype html><html lang='en'><head><meta "
+        f"charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
     ]
     parts.append(f"</head><body><h1>{escape(title)}</h1>")
     for heading, text, figure in drawn:
@@ -212,22 +260,36 @@ def write_page(path: Path, title: str, drawn: Sequence[tuple[str, str, Any]]) ->
         temporary.write_text("\n".join([*parts, "</body></html>\n"]), encoding="utf-8")
 
 
-_STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}img{max-width:100%}"
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 "
+    "1rem}img{max-width:100%}"
+)
 
 
 def grid(lines: Sequence[tuple[str, list[Any]]], colours: str = "magma") -> Any:
-    """A line a kind of picture, named at its left, a column an image; pictures are RGB, or numbers in [0, 1]."""
+    """A line a kind of picture, named at its left, a column an image; pictures are RGB, or numbers
+    in [0, 1].
+    """
     import matplotlib as mpl  # noqa: PLC0415  # heavy, and an extra
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     height, width = lines[0][1][0].shape[:2]
-    figure = Figure(figsize=(0.75 * len(lines[0][1]) + 0.8, 0.75 * height / width * len(lines)), layout="constrained")
+    figure = Figure(
+        figsize=(0.75 * len(lines[0][1]) + 0.8, 0.75 * height / width * len(lines)),
+        layout="constrained",
+    )
     for line, (name, pictures) in enumerate(lines):
         tiles = [
-            each if each.ndim == 3 else (mpl.colormaps[colours](each)[..., :3] * 255).astype(np.uint8) for each in pictures
+            each
+            if each.ndim == 3
+            else (mpl.colormaps[colours](each)[..., :3] * 255).astype(np.uint8)
+            for each in pictures
         ]
         axes: Any = figure.add_subplot(len(lines), 1, line + 1)
-        axes.imshow(np.concatenate([_framed(tile, height, width) for tile in tiles], 1), interpolation="nearest")
+        axes.imshow(
+            np.concatenate([_framed(tile, height, width) for tile in tiles], 1),
+            interpolation="nearest",
+        )
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(name, fontsize=8)
         for spine in axes.spines.values():
@@ -235,7 +297,9 @@ def grid(lines: Sequence[tuple[str, list[Any]]], colours: str = "magma") -> Any:
     return figure
 
 
-def _framed(tile: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
+def _framed(
+    tile: UInt8[np.ndarray, "h w 3"], height: int, width: int
+) -> UInt8[np.ndarray, "H W 3"]:
     """A tile as large as it fits, in the middle of a white box with a margin."""
     scale = min(height / tile.shape[0], width / tile.shape[1])
     tall, wide = max(int(tile.shape[0] * scale), 1), max(int(tile.shape[1] * scale), 1)

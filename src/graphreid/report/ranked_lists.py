@@ -1,4 +1,6 @@
-"""Ranked lists before and after: which queries to show, and what stands at the head of each of their lists."""
+"""Ranked lists before and after: which queries to show, and what stands at the head of each of
+their lists.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ class Entry:
 
     Attributes:
         row: its gallery row.
-        mark: "right", "wrong", or why it does not count ("same camera": of the query's own camera and identity).
+        mark: "right", "wrong", or why it does not count ("same camera": of the query's own camera
+            and identity).
         rank: its 1-based rank among the images that count, None where it does not.
     """
 
@@ -41,7 +44,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """The head of one method's list: its average precision, the rank of its first right image, and its images."""
+    """The head of one method's list: its average precision, the rank of its first right image, and
+    its images.
+    """
 
     method: str
     ap: float
@@ -60,21 +65,26 @@ class Case:
 
 @dataclass(frozen=True)
 class Group:
-    """Queries of a kind: its name, how they were chosen, and the cases (none where no query is of the kind)."""
+    """Queries of a kind: its name, how they were chosen, and the cases (none where no query is of
+    the kind).
+    """
 
     kind: str
     chosen: str
     cases: tuple[Case, ...]
 
 
-def groups(before: Report, after: Report | None, verdicts: Verdicts, *, others: int = 1, seed: int = 0) -> tuple[Group, ...]:
+def groups(
+    before: Report, after: Report | None, verdicts: Verdicts, *, others: int = 1, seed: int = 0
+) -> tuple[Group, ...]:
     """Queries to show of one method, or of a method against the first.
 
     Args:
         before: the first method's report, with `order`.
         after: the other method's, with `order`; None to show the first alone.
         verdicts: who is right for whom.
-        others: how many methods are shown against the first on the page, which share CASES among them.
+        others: how many methods are shown against the first on the page, which share CASES among
+            them.
         seed: of the random queries.
 
     Returns:
@@ -89,7 +99,12 @@ def groups(before: Report, after: Report | None, verdicts: Verdicts, *, others: 
         rows = [row for row in ranked.tolist() if row not in taken][:count]
         taken.update(rows)
         cases = tuple(
-            Case(row, int(last.positives[row]), tuple(_listing(each, row, verdicts) for each in compared)) for row in rows
+            Case(
+                row,
+                int(last.positives[row]),
+                tuple(_listing(each, row, verdicts) for each in compared),
+            )
+            for row in rows
         )
         made.append(Group(kind, chosen, cases))
     return tuple(made)
@@ -133,4 +148,6 @@ def _listing(report: Report, query: int, verdicts: Verdicts) -> Listing:
             continue
         rank += 1
         entries.append(Entry(row, "right" if verdict[row] == RIGHT else "wrong", rank))
-    return Listing(report.method, float(report.ap[query]), int(report.first_rank[query]), tuple(entries))
+    return Listing(
+        report.method, float(report.ap[query]), int(report.first_rank[query]), tuple(entries)
+    )

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import RESAMPLES, Report
 from graphreid.gallery import Gallery
+from graphreid.metrics.evaluation import RESAMPLES, Report
 from graphreid.metrics.open_set import Point, Separation
 from graphreid.report.examine import CameraTable
 from graphreid.report.figures import percent
+from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, JUNK, Features, Labels
 
 RATES = (1e-2, 1e-3, 1e-4)
@@ -44,7 +44,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Operating:
-    """A method's thresholds: lines of (rate, threshold, achieved rate, right pairs found), then sentences."""
+    """A method's thresholds: lines of (rate, threshold, achieved rate, right pairs found), then
+    sentences.
+    """
 
     points: tuple[tuple[float, Point], ...]
     lines: tuple[tuple[str, ...], ...]
@@ -83,27 +85,45 @@ def results(reports: Sequence[Report]) -> list[Row]:
 
 
 def operating(separation: Separation, method: str) -> Operating:
-    """Thresholds at chosen false-match rates, identification with unknowns, and calibration, or why there is none."""
+    """Thresholds at chosen false-match rates, identification with unknowns, and calibration, or why
+    there is none.
+    """
     if not separation.comparable:
         why = (
-            f"No threshold: {method} neither gives a link probability nor declares its distances comparable between queries, "
+            f"No threshold: {method} neither gives a link probability nor declares its distances "
+            f"comparable between queries, "
             "so one threshold for all queries has no meaning."
         )
         return Operating((), (), (why,))
     wrong, right = int(separation.wrong.sum()), int(separation.right.sum())
-    points = tuple((rate, separation.at_fmr(rate)) for rate in RATES if wrong * rate >= FEWEST_PAIRS)
-    lines = tuple(
-        (percent(rate), _number(p.threshold), percent(float(f"{p.false:.2g}")), f"{100 * p.true:.1f} %") for rate, p in points
+    points = tuple(
+        (rate, separation.at_fmr(rate)) for rate in RATES if wrong * rate >= FEWEST_PAIRS
     )
-    notes = [f"{right:,} right and {wrong:,} wrong pairs; equal error rate {100 * separation.equal_error():.2f} %."]
+    lines = tuple(
+        (
+            percent(rate),
+            _number(p.threshold),
+            percent(float(f"{p.false:.2g}")),
+            f"{100 * p.true:.1f} %",
+        )
+        for rate, p in points
+    )
+    notes = [
+        f"{right:,} right and {wrong:,} wrong pairs; equal error rate "
+        f"{100 * separation.equal_error():.2f} %."
+    ]
     if len(points) < len(RATES):
         rates = ", ".join(percent(rate) for rate in RATES[len(points) :])
-        notes.append(f"Fewer than {FEWEST_PAIRS} wrong pairs would pass at {rates}: too few to choose a threshold by.")
+        notes.append(
+            f"Fewer than {FEWEST_PAIRS} wrong pairs would pass at {rates}: too few to choose a "
+            f"threshold by."
+        )
     notes.append(_identification(separation))
     if separation.calibration is not None:
         known = separation.calibration
         notes.append(
-            f"Link probability over the {int(known.count.sum()):,} pairs that were given one: expected calibration error "
+            f"Link probability over the {int(known.count.sum()):,} pairs that were given one: "
+            f"expected calibration error "
             f"{known.error:.3f}, Brier score {known.brier:.3f}."
         )
     return Operating(points, lines, tuple(notes))
@@ -112,9 +132,13 @@ def operating(separation: Separation, method: str) -> Operating:
 def cameras(
     table: CameraTable, before: CameraTable | None, names: Mapping[int, str], measure: str = "mAP"
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """The gallery's cameras, and rows of (query camera, a cell each): mAP (`measure`), or its difference to the first's."""
+    """The gallery's cameras, and rows of (query camera, a cell each): mAP (`measure`), or its
+    difference to the first's.
+    """
     queries, images = _by_name(table.query, names), _by_name(table.gallery, names)
-    rows = [(label, [_cell(table, before, a, b, measure) for b, _ in images]) for a, label in queries]
+    rows = [
+        (label, [_cell(table, before, a, b, measure) for b, _ in images]) for a, label in queries
+    ]
     return [label for _, label in images], rows
 
 
@@ -122,7 +146,9 @@ def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int, measur
     value = float(table.mean_ap[a, b])
     if np.isnan(value):
         return Cell("", 0.0, "no query has a right image here")
-    title = f"{int(table.queries[a, b])} queries, {measure} {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
+    title = (
+        f"{int(table.queries[a, b])} queries, {measure} {value:.3f}, rank-1 {table.rank1[a, b]:.3f}"
+    )
     if before is None:
         return Cell(f"{value:.3f}", value, title)
     apart = value - float(before.mean_ap[a, b])
@@ -130,13 +156,18 @@ def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int, measur
 
 
 def _by_name(codes: Int64[np.ndarray, " n"], names: Mapping[int, str]) -> list[tuple[int, str]]:
-    """Place and name of each camera, numbers in their order: the name given, or where only a code of text is known a number."""
+    """Place and name of each camera, numbers in their order: the name given, or where only a code
+    of text is known a number.
+    """
     shown = [
         (place, names.get(code, str(code) if code < HASHED else f"camera {place + 1}"))
         for place, code in enumerate(codes.tolist())
     ]
     return sorted(
-        shown, key=lambda each: [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in _parts(each[1])]
+        shown,
+        key=lambda each: [
+            (part.isdecimal(), int(part) if part.isdecimal() else part) for part in _parts(each[1])
+        ],
     )
 
 
@@ -167,7 +198,11 @@ def protocol(
             f"{base.skipped:,} skipped because they have no right image that counts",
         ),
         ("Gallery", _gallery(gallery_labels)),
-        ("In both", f"{int((gallery.rows_of(query.items) >= 0).sum()):,} queries are gallery images too; none finds itself"),
+        (
+            "In both",
+            f"{int((gallery.rows_of(query.items) >= 0).sum()):,} queries are gallery images too; "
+            f"none finds itself",
+        ),
         ("Cameras", _cameras(query_labels, gallery_labels)),
         ("Embeddings", f"{query.width} wide, {gallery.metric}"),
         (
@@ -176,7 +211,11 @@ def protocol(
             "differences are paired, query by query",
         ),
         ("Random queries and map", f"seed {seed}"),
-        ("Seconds", "wall time of the method from embeddings to the last distance, evaluation not counted; blank for a file"),
+        (
+            "Seconds",
+            "wall time of the method from embeddings to the last distance, evaluation not counted; "
+            "blank for a file",
+        ),
         ("Threads", f"{resources.threads or torch.get_num_threads()}, device {resources.device}"),
         ("Versions", _versions()),
         *facts.items(),
@@ -191,17 +230,26 @@ def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, 
     notes: list[str] = []
     if low <= 0 <= high:
         notes.append(
-            f"{report.method}: the interval of its {measure} difference includes 0; these queries do not tell it from "
+            f"{report.method}: the interval of its {measure} difference includes 0; these queries "
+            f"do not tell it from "
             f"{base.method}."
         )
     if rank1 < 0 < apart:
         notes.append(
-            f"{report.method} wins {apart:.3f} {measure} and loses {-rank1:.3f} rank-1: the first image became right for {won} "
+            f"{report.method} wins {apart:.3f} {measure} and loses {-rank1:.3f} rank-1: the first "
+            f"image became right for {won} "
             f"queries and wrong for {lost}."
         )
     if apart < 0:
-        notes.append(f"{report.method} is worse than {base.method}: its {measure} is {-apart:.3f} lower.")
-    cells = (_signed(apart), f"{_signed(low)} to {_signed(high)}", _signed(rank1), f"{won} won, {lost} lost")
+        notes.append(
+            f"{report.method} is worse than {base.method}: its {measure} is {-apart:.3f} lower."
+        )
+    cells = (
+        _signed(apart),
+        f"{_signed(low)} to {_signed(high)}",
+        _signed(rank1),
+        f"{won} won, {lost} lost",
+    )
     return cells, tuple(notes)
 
 
@@ -212,13 +260,17 @@ def _identification(separation: Separation) -> str:
     whom = (
         f"{given:,} queries whose identity is not in the gallery"
         if unknowns == "given"
-        else f"no unknown queries here, so the {mated:,} known ones a second time, their right images hidden from the ranking"
+        else f"no unknown queries here, so the {mated:,} known ones a second time, their right "
+        f"images hidden from the ranking"
     )
     parts: list[str] = []
     for rate in SEARCH_RATES:
         if count * rate >= 1:
             point = separation.at_fpir(rate, unknowns=unknowns)
-            parts.append(f"{100 * point.true:.1f} % at FPIR {percent(rate)} (threshold {_number(point.threshold)})")
+            parts.append(
+                f"{100 * point.true:.1f} % at FPIR {percent(rate)} (threshold "
+                f"{_number(point.threshold)})"
+            )
     found = ", ".join(parts) or "too few queries"
     return f"Identification with unknowns (DIR, rank 1; {whom}): {found}."
 
@@ -239,7 +291,10 @@ def _gallery(labels: Labels) -> str:
 def _cameras(query: Labels, gallery: Labels) -> str:
     if query.camera is None or gallery.camera is None:
         return "none: nothing is removed but the query itself"
-    return f"{len(np.unique(query.camera))} of the queries, {len(np.unique(gallery.camera))} of the gallery"
+    return (
+        f"{len(np.unique(query.camera))} of the queries, {len(np.unique(gallery.camera))} of "
+        f"the gallery"
+    )
 
 
 def _versions() -> str:

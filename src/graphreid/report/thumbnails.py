@@ -1,4 +1,6 @@
-"""Small pictures inside the page: each stored once, as a CSS class, and all of them within a budget."""
+"""Small pictures inside the page: each stored once, as a CSS class, and all of them within a
+budget.
+"""
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
@@ -41,10 +43,11 @@ class Thumbnails:
 
 
 def thumbnails(items: Iterable[str], find: Find | None, *, budget: int = BUDGET) -> Thumbnails:
-    """The pictures of items, as large as the budget allows; none at all where there is nothing to find them with.
+    """The pictures of items, as large as the budget allows; none at all where there is nothing to
+    find them with.
 
-    A file that is missing or can't be decoded leaves its item without a picture, and is listed: the numbers are what a page is
-    for, and they do not hang on a picture.
+    A file that is missing or can't be decoded leaves its item without a picture, and is listed: the
+    numbers are what a page is for, and they do not hang on a picture.
 
     Args:
         items: in the order in which classes are numbered; repeated ones count once.
@@ -65,7 +68,10 @@ def thumbnails(items: Iterable[str], find: Find | None, *, budget: int = BUDGET)
     names: dict[str, str] = {}
     for data in coded.values():
         names.setdefault(data, f"i{len(names)}")
-    rules = "\n".join(f".{name}{{background-image:url(data:image/webp;base64,{data})}}" for data, name in names.items())
+    rules = "\n".join(
+        f".{name}{{background-image:url(data:image/webp;base64,{data})}}"
+        for data, name in names.items()
+    )
     ratios = sorted(image.width / image.height for image in pictures.values())
     return Thumbnails(
         classes={item: names[data] for item, data in coded.items()},

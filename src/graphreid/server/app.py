@@ -14,8 +14,8 @@ from starlette.middleware import Middleware
 
 from graphreid import __version__
 from graphreid.server import schema
-from graphreid.server.service import ConflictError, Engine, MissingError, QuerySource, row_of
 from graphreid.server.middleware import Counts, Guard, Limits
+from graphreid.server.service import ConflictError, Engine, MissingError, QuerySource, row_of
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -28,8 +28,12 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         (503, "too many requests are in progress"),
     )
 }
-_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": schema.Problem, "description": "not in the gallery"}}
-_THERE: dict[int | str, dict[str, Any]] = {409: {"model": schema.Problem, "description": "in the gallery already"}}
+_MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"model": schema.Problem, "description": "not in the gallery"}
+}
+_THERE: dict[int | str, dict[str, Any]] = {
+    409: {"model": schema.Problem, "description": "in the gallery already"}
+}
 
 
 def build(
@@ -40,14 +44,15 @@ def build(
     local: bool = True,
     names: tuple[str, ...] = LOOPBACK,
 ) -> FastAPI:
-    """The service as an ASGI application, without the viewer: `graphreid.server.viewer.pages.mount` adds its pages.
+    """The service as an ASGI application, without the viewer: `graphreid.server.viewer.pages.mount`
+    adds its pages.
 
     Args:
         engine: the gallery and its methods.
         limits: what a request may ask for.
         token: what every request must send; None for nothing.
-        local: answer only to the names of this machine itself, so that no page of another origin can reach it by a name of
-            its own.
+        local: answer only to the names of this machine itself, so that no page of another origin
+            can reach it by a name of its own.
         names: those.
     """
     limits, counts = limits or Limits(), Counts()
@@ -58,7 +63,9 @@ def build(
         yield
         engine.living.keep_lists()
 
-    middleware = [Middleware(Guard, limits=limits, token=token, counts=counts, names=names if local else None)]
+    middleware = [
+        Middleware(Guard, limits=limits, token=token, counts=counts, names=names if local else None)
+    ]
     app = FastAPI(
         title="graphreid",
         version=__version__,
@@ -87,7 +94,13 @@ def _refusals(app: FastAPI) -> None:
 
     @app.exception_handler(ValueError)
     async def refused(_: Request, error: ValueError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
-        status = 404 if isinstance(error, MissingError) else 409 if isinstance(error, ConflictError) else 422
+        status = (
+            404
+            if isinstance(error, MissingError)
+            else 409
+            if isinstance(error, ConflictError)
+            else 422
+        )
         return JSONResponse({"detail": " ".join(str(error).split())}, status)
 
 
@@ -98,7 +111,9 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
         if asked.top > limits.top:
             raise ValueError(f"top is {asked.top}: ask for at most {limits.top}")
         method = asked.method or next(iter(engine.methods))
-        answer = engine.search(QuerySource(asked.vector, asked.image, asked.item, asked.camera), method, asked.top)
+        answer = engine.search(
+            QuerySource(asked.vector, asked.image, asked.item, asked.camera), method, asked.top
+        )
         threshold = engine.threshold(method)
         return schema.Reply(
             method=method,
@@ -112,14 +127,18 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
     @app.get("/explain", responses=_MISSING)
     def explain(  # pyright: ignore[reportUnusedFunction]
         item: Annotated[str, Query(description="an item of the gallery, as the query")],
-        method: Annotated[str, Query(description="one of those that /health names; if not given, the first")] = "",
+        method: Annotated[
+            str, Query(description="one of those that /health names; if not given, the first")
+        ] = "",
     ) -> schema.Graph:
         """The graph that a method made of an image of the gallery."""
         return graph(QuerySource(item=item), method)
 
     @app.post("/explain", responses=_MISSING)
     def explain_any(asked: schema.Why) -> schema.Graph:  # pyright: ignore[reportUnusedFunction]
-        """The graph that a method made of a query: nodes, weighted edges, probabilities, ranks before and after."""
+        """The graph that a method made of a query: nodes, weighted edges, probabilities, ranks
+        before and after.
+        """
         return graph(QuerySource(asked.vector, asked.image, asked.item, asked.camera), asked.method)
 
     def graph(query: QuerySource, method: str) -> schema.Graph:
@@ -140,7 +159,9 @@ def _items(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """Add images, all or none; they are on disk when this answers."""
         if len(asked.items) > limits.items:
             raise ValueError(f"{len(asked.items)} items: add at most {limits.items} at once")
-        entries: list[dict[str, Any]] = [dict(entry) for entry in asked.items]  # a dump would code images again
+        entries: list[dict[str, Any]] = [
+            dict(entry) for entry in asked.items
+        ]  # a dump would code images again
         for entry in entries:
             entry["extra"] = None if entry["extra"] is None else _text(entry["extra"])
         return schema.Changed(images=len(entries), version=engine.add(entries))
@@ -190,9 +211,13 @@ def _state(app: FastAPI, engine: Engine, counts: Counts) -> None:
 
 def _text(extra: dict[str, Any]) -> str:
     try:
-        to_json([[[[[[[[extra]]]]]]]])  # as deep in an answer, so that no answer fails because of it
+        to_json(
+            [[[[[[[[extra]]]]]]]]
+        )  # as deep in an answer, so that no answer fails because of it
     except ValueError:
-        raise ValueError("extra is nested too deep, or has text that is no Unicode: it could not be given back") from None
+        raise ValueError(
+            "extra is nested too deep, or has text that is no Unicode: it could not be given back"
+        ) from None
     try:
         return json.dumps(extra, allow_nan=False)
     except ValueError:

@@ -1,4 +1,6 @@
-"""What stands before every request: how many there are, its size, who asks and for what, and how it went (counted)."""
+"""What stands before every request: how many there are, its size, who asks and for what, and how it
+went (counted).
+"""
 
 import hmac
 import json
@@ -29,7 +31,8 @@ HEADERS = (
     (b"x-frame-options", b"DENY"),
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'",
+        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri "
+        b"'none'; form-action 'self'",
     ),
 )
 
@@ -80,14 +83,19 @@ class Counts:
         with self._turn:
             lines = ["# TYPE graphreid_requests_total counter"]
             for (verb, route, status), count in sorted(self._ended.items()):
-                lines.append(f'graphreid_requests_total{{method="{verb}",route="{route}",status="{status}"}} {count}')
+                labels = f'method="{verb}",route="{route}",status="{status}"'
+                lines.append(f"graphreid_requests_total{{{labels}}} {count}")
             lines.append("# TYPE graphreid_request_seconds histogram")
             for route in sorted(self._many):
                 head = f'graphreid_request_seconds_bucket{{route="{route}",le='
                 lines += [f'{head}"{edge}"}} {self._within[route, edge]}' for edge in EDGES]
                 lines.append(f'{head}"+Inf"}} {self._many[route]}')
-                lines.append(f'graphreid_request_seconds_sum{{route="{route}"}} {self._seconds[route]:.6f}')
-                lines.append(f'graphreid_request_seconds_count{{route="{route}"}} {self._many[route]}')
+                lines.append(
+                    f'graphreid_request_seconds_sum{{route="{route}"}} {self._seconds[route]:.6f}'
+                )
+                lines.append(
+                    f'graphreid_request_seconds_count{{route="{route}"}} {self._many[route]}'
+                )
         unit = 1 if sys.platform == "darwin" else 1024
         gauges["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         for name, value in gauges.items():
@@ -96,20 +104,33 @@ class Counts:
 
 
 class Guard:
-    """Refuses requests that are too many (503), too large (413), to another name (400) or without the token (401); counts all.
+    """Refuses requests that are too many (503), too large (413), to another name (400) or without
+    the token (401); counts all.
 
     Args:
         app: what answers the others.
         limits: the largest body, and how many requests.
-        token: what must be sent, as `Authorization: Bearer TOKEN` or in the cookie of the viewer's log-in; None for nothing.
+        token: what must be sent, as `Authorization: Bearer TOKEN` or in the cookie of the viewer's
+            log-in; None for nothing.
         counts: where requests are counted.
         names: what the service may be called in a request; None for anything.
     """
 
     def __init__(
-        self, app: App, limits: Limits, token: str | None, counts: Counts, names: Collection[str] | None = None
+        self,
+        app: App,
+        limits: Limits,
+        token: str | None,
+        counts: Counts,
+        names: Collection[str] | None = None,
     ) -> None:
-        self._app, self._limits, self._token, self._counts, self._names = app, limits, token, counts, names
+        self._app, self._limits, self._token, self._counts, self._names = (
+            app,
+            limits,
+            token,
+            counts,
+            names,
+        )
         self._going = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -130,26 +151,52 @@ class Guard:
         self._going += 1
         try:
             if self._going > self._limits.requests:
-                await _refuse(answer, headers, 503, f"{self._limits.requests} requests are in progress: come again")
+                await _refuse(
+                    answer,
+                    headers,
+                    503,
+                    f"{self._limits.requests} requests are in progress: come again",
+                )
                 return
             length = headers.get(b"content-length", b"0")
             if not length.isdigit() or int(length) > self._limits.body:
                 raise TooLargeError
             if self._names is not None and _host(headers) not in self._names:
-                await _refuse(answer, headers, 400, f"this service is not called that: ask for {' or '.join(self._names)}")
-            elif self._token is not None and not scope["path"].startswith(OPEN) and not self._known(headers, self._token):
-                await _refuse(answer, headers, 401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'")
+                await _refuse(
+                    answer,
+                    headers,
+                    400,
+                    f"this service is not called that: ask for {' or '.join(self._names)}",
+                )
+            elif (
+                self._token is not None
+                and not scope["path"].startswith(OPEN)
+                and not self._known(headers, self._token)
+            ):
+                await _refuse(
+                    answer,
+                    headers,
+                    401,
+                    "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'",
+                )
             else:
                 await self._app(scope, await self._whole(receive), answer)
         except TooLargeError:
-            await _refuse(answer, headers, 413, f"the request is too large: send at most {self._limits.body:,} bytes")
+            await _refuse(
+                answer,
+                headers,
+                413,
+                f"the request is too large: send at most {self._limits.body:,} bytes",
+            )
         finally:
             self._going -= 1
             route = getattr(scope.get("route"), "path", "other")
             self._counts.add(scope["method"], route, status, time.perf_counter() - begin)
 
     async def _whole(self, receive: Receive) -> Receive:
-        """The body, read before anything is done with it, as the first message of what is given back."""
+        """The body, read before anything is done with it, as the first message of what is given
+        back.
+        """
         parts: list[bytes] = []
         message: Message = {"more_body": True}
         while message.get("more_body", False):
@@ -157,7 +204,11 @@ class Guard:
             parts.append(message.get("body", b""))
             if sum(map(len, parts)) > self._limits.body:
                 raise TooLargeError
-        first = [message if message["type"] == "http.disconnect" else {"type": "http.request", "body": b"".join(parts)}]
+        first = [
+            message
+            if message["type"] == "http.disconnect"
+            else {"type": "http.request", "body": b"".join(parts)}
+        ]
 
         async def again() -> Message:
             return first.pop() if first else await receive()
@@ -170,7 +221,9 @@ class Guard:
             cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
         except CookieError:
             cookie = None
-        return same(given, token) or (cookie is not None and same(cookie.value.encode("latin-1"), token))
+        return same(given, token) or (
+            cookie is not None and same(cookie.value.encode("latin-1"), token)
+        )
 
 
 def same(given: bytes, token: str) -> bool:
@@ -185,7 +238,9 @@ def _host(headers: dict[bytes, bytes]) -> str:
 
 async def _refuse(send: Send, headers: dict[bytes, bytes], status: int, why: str) -> None:
     if status == 401 and b"text/html" in headers.get(b"accept", b""):
-        await send({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]})
+        await send(
+            {"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]}
+        )
         await send({"type": "http.response.body", "body": b""})
         return
     body = json.dumps({"detail": why}).encode()

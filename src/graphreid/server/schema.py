@@ -11,9 +11,12 @@ NAME = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=NAME)]
 Vector = Annotated[
-    list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1, max_length=WIDEST, description="the embedding")
+    list[Annotated[float, Field(allow_inf_nan=False)]],
+    Field(min_length=1, max_length=WIDEST, description="the embedding"),
 ]
-Picture = Annotated[Base64Bytes, Field(description="an image file, in base64; only where the service has a model")]
+Picture = Annotated[
+    Base64Bytes, Field(description="an image file, in base64; only where the service has a model")
+]
 
 
 class _Strict(BaseModel):
@@ -26,8 +29,15 @@ class Why(_Strict):
     vector: Vector | None = None
     image: Picture | None = None
     item: Name | None = None
-    camera: Annotated[Name | None, Field(description="of a vector or an image, for methods that want one")] = None
-    method: Annotated[str, Field(max_length=500, description="one of those that /health names; if not given, the first")] = ""
+    camera: Annotated[
+        Name | None, Field(description="of a vector or an image, for methods that want one")
+    ] = None
+    method: Annotated[
+        str,
+        Field(
+            max_length=500, description="one of those that /health names; if not given, the first"
+        ),
+    ] = ""
 
 
 class Search(Why):
@@ -42,10 +52,20 @@ class Found(BaseModel):
     item: str
     distance: Annotated[float, Field(description="the method's; smaller is closer")]
     probability: Annotated[
-        float | None, Field(description="that it shows the query's identity, in [0, 1]; null where the method gives none")
+        float | None,
+        Field(
+            description="that it shows the query's identity, in [0, 1]; null where the method "
+            "gives none"
+        ),
     ]
-    score: Annotated[float, Field(description="what the threshold is compared with: 1 - probability, or the distance")]
-    passes: Annotated[bool | None, Field(description="whether it is within the threshold; null where there is none")]
+    score: Annotated[
+        float,
+        Field(description="what the threshold is compared with: 1 - probability, or the distance"),
+    ]
+    passes: Annotated[
+        bool | None,
+        Field(description="whether it is within the threshold; null where there is none"),
+    ]
     identity: str | None
     camera: str | None
     path: str | None
@@ -58,10 +78,15 @@ class Reply(BaseModel):
     method: str
     version: Annotated[int, Field(description="of the gallery that was searched")]
     images: Annotated[int, Field(description="how many were searched")]
-    threshold: Annotated[float | None, Field(description="null where none was chosen for the method")]
+    threshold: Annotated[
+        float | None, Field(description="null where none was chosen for the method")
+    ]
     unknown: Annotated[
         bool | None,
-        Field(description="whether the query is taken not to be in the gallery; null without a threshold"),
+        Field(
+            description="whether the query is taken not to be in the gallery; null without a "
+            "threshold"
+        ),
     ]
     matches: list[Found]
 
@@ -75,7 +100,9 @@ class Entry(_Strict):
     identity: Name | None = None
     camera: Name | None = None
     path: Name | None = None
-    extra: Annotated[dict[str, Any] | None, Field(description="anything else, kept and given back")] = None
+    extra: Annotated[
+        dict[str, Any] | None, Field(description="anything else, kept and given back")
+    ] = None
 
 
 class Entries(_Strict):
@@ -107,9 +134,16 @@ class Node(BaseModel):
 
     item: str
     probability: Annotated[
-        float | None, Field(description="that it shows the query's identity, in [0, 1]; null where the method gives none")
+        float | None,
+        Field(
+            description="that it shows the query's identity, in [0, 1]; null where the method "
+            "gives none"
+        ),
     ]
-    heard: Annotated[float | None, Field(description="how much the query itself hears it; null where it is no node")]
+    heard: Annotated[
+        float | None,
+        Field(description="how much the query itself hears it; null where it is no node"),
+    ]
     before: Annotated[int, Field(description="its rank by the base distance, from 1")]
     after: Annotated[int, Field(description="its rank by the method's distance")]
 

@@ -14,15 +14,26 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 from PIL import Image
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
+from graphreid.methods.persistence import parse
 from graphreid.models import load_embedder, name_of
-from graphreid.store import Answer, Graph, PersistentGallery, Snapshot, Threshold, online, respond, threshold_of, told, why
 from graphreid.protocols import Explains, Explanation, Reranker
 from graphreid.ranking import rank
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.resources import Resources
 from graphreid.server.thumbnails import Pictures, path_of, shrunk
-from graphreid.methods.persistence import parse
+from graphreid.store import (
+    Answer,
+    Graph,
+    PersistentGallery,
+    Snapshot,
+    Threshold,
+    online,
+    respond,
+    threshold_of,
+    told,
+    why,
+)
+from graphreid.training.run_folder import MODEL, complete, read_config
 from graphreid.types import Features
 
 MOST_PIXELS = 40_000_000
@@ -39,7 +50,8 @@ class ConflictError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class QuerySource:
-    """What is searched for, by one of these: a vector, an image file's bytes, or an item of the gallery.
+    """What is searched for, by one of these: a vector, an image file's bytes, or an item of the
+    gallery.
 
     A vector or an image may come with its camera, for methods that want one.
     """
@@ -68,16 +80,19 @@ class Look:
 
 
 class Engine:
-    """A gallery with the methods that it is searched by. Work on it takes turns: it uses all processors by itself.
+    """A gallery with the methods that it is searched by. Work on it takes turns: it uses all
+    processors by itself.
 
     Args:
         living: the gallery.
-        methods: METHOD texts; nothing else can be asked for. A file is asked for by its name without its folder.
+        methods: METHOD texts; nothing else can be asked for. A file is asked for by its name
+            without its folder.
         model: the run that made the gallery's vectors, for images.
         resources: where and with how much.
 
     Raises:
-        ValueError: a method that is not known or not online, or a run that did not make the gallery's vectors.
+        ValueError: a method that is not known or not online, or a run that did not make the
+            gallery's vectors.
     """
 
     def __init__(
@@ -90,9 +105,14 @@ class Engine:
     ) -> None:
         self.living = living
         self.resources = resources or Resources()
-        self.methods: dict[str, Reranker] = {_short(text): online(parse(text), text) for text in methods}
+        self.methods: dict[str, Reranker] = {
+            _short(text): online(parse(text), text) for text in methods
+        }
         if not methods or len(self.methods) < len(methods):
-            raise ValueError(f"methods {', '.join(methods) or '(none)'}: name at least one, and each by another name")
+            raise ValueError(
+                f"methods {', '.join(methods) or '(none)'}: name at least one, and each by another "
+                f"name"
+            )
         self.pictures = Pictures(living.folder, living.config.images)
         self._embedder = None if model is None else _embedder(living, model)
         self._turn = threading.Lock()
@@ -103,7 +123,9 @@ class Engine:
         return self._embedder is not None
 
     def warm(self) -> None:
-        """Make what each method keeps of the gallery, so that the first to ask does not wait for it."""
+        """Make what each method keeps of the gallery, so that the first to ask does not wait for
+        it.
+        """
         snapshot = self.living.snapshot()
         if snapshot.gallery is not None:
             for text in self.methods:
@@ -116,7 +138,9 @@ class Engine:
             ValueError: it is not.
         """
         if text not in self.methods:
-            raise ValueError(f"method {text!r} is not served: choose one of {', '.join(self.methods)}")
+            raise ValueError(
+                f"method {text!r} is not served: choose one of {', '.join(self.methods)}"
+            )
         return self.methods[text]
 
     def search(self, one_query: QuerySource, method: str, top: int) -> Answer:
@@ -125,18 +149,30 @@ class Engine:
         snapshot = self.living.snapshot()
         query = self.features(one_query, snapshot)
         with self._turn:
-            return respond(snapshot, chosen, query, top=top, threshold=threshold_of(self.living, chosen), resources=self.resources)[
-                0
-            ]
+            return respond(
+                snapshot,
+                chosen,
+                query,
+                top=top,
+                threshold=threshold_of(self.living, chosen),
+                resources=self.resources,
+            )[0]
 
     def look(self, snapshot: Snapshot, query: Features, method: str, top: int) -> "Look":
         """All that one method says of a query in a snapshot, for people to look at."""
         chosen = self.method(method)
         with self._turn:
-            block = next(iter(chosen.distances(query, snapshot.searchable(), resources=self.resources)))
+            block = next(
+                iter(chosen.distances(query, snapshot.searchable(), resources=self.resources))
+            )
         answer = told(snapshot, query, rank([block], top), threshold_of(self.living, chosen))[0]
         score = block.distance[0] if block.probability is None else 1 - block.probability[0]
-        return Look(method, answer, block.distance[0], np.where(np.isinf(block.distance[0]), np.float32(np.inf), score))
+        return Look(
+            method,
+            answer,
+            block.distance[0],
+            np.where(np.isinf(block.distance[0]), np.float32(np.inf), score),
+        )
 
     def graph(self, snapshot: Snapshot, query: Features, method: str) -> Explanation | None:
         """The graph that a method made of a query; None where it makes none."""
@@ -159,7 +195,10 @@ class Engine:
         chosen = self.method(method)
         if not isinstance(chosen, Explains):
             can = [text for text, each in self.methods.items() if isinstance(each, Explains)]
-            raise ValueError(f"{method} makes no graph of a query: {f'ask {can[0]}' if can else 'no method here does'}")
+            raise ValueError(
+                f"{method} makes no graph of a query: "
+                f"{f'ask {can[0]}' if can else 'no method here does'}"
+            )
         snapshot = self.living.snapshot()
         query = self.features(one_query, snapshot)
         with self._turn:
@@ -184,7 +223,9 @@ class Engine:
             case _:
                 raise ValueError("give a vector, an image or an item: one of the three")
         # without an item it gets one that no image of the gallery has
-        return Features(vector, None, None if query.camera is None else [query.camera], self.living.config.zero)
+        return Features(
+            vector, None, None if query.camera is None else [query.camera], self.living.config.zero
+        )
 
     def embed(self, images: Sequence[bytes], items: Sequence[str]) -> Features:
         """Vectors of images.
@@ -202,7 +243,9 @@ class Engine:
                 paths[-1].write_bytes(data)
             with self._turn:
                 try:
-                    return self._embedder.embed(Images(paths, np.array(items)), resources=self.resources)
+                    return self._embedder.embed(
+                        Images(paths, np.array(items)), resources=self.resources
+                    )
                 except ValueError as error:
                     raise ValueError(str(error).replace(f"{folder}/", "")) from None
 
@@ -210,7 +253,8 @@ class Engine:
         """Add images; returns the table's version.
 
         Args:
-            entries: of each image its `item`, its `vector` or `image`, and any of identity, camera, path and extra (as text).
+            entries: of each image its `item`, its `vector` or `image`, and any of identity, camera,
+                path and extra (as text).
 
         Raises:
             ConflictError: an item that is there already.
@@ -222,7 +266,9 @@ class Engine:
             raise ValueError("give each image a vector or an image: one of the two")
         vectors = np.zeros((len(entries), width), np.float32)
         if pictured:
-            made = self.embed([entries[row]["image"] for row in pictured], [items[row] for row in pictured])
+            made = self.embed(
+                [entries[row]["image"] for row in pictured], [items[row] for row in pictured]
+            )
             vectors[pictured] = made.vectors
         for row, entry in enumerate(entries):
             if entry.get("image") is None:
@@ -232,7 +278,10 @@ class Engine:
         if there is not None and (there.rows_of(features.items) >= 0).any():
             item = items[int((there.rows_of(features.items) >= 0).argmax())]
             raise ConflictError(f"item {item!r} is in the gallery already: remove it first")
-        texts = {name: [entry.get(name) for entry in entries] for name in ("identity", "camera", "path", "extra")}
+        texts = {
+            name: [entry.get(name) for entry in entries]
+            for name in ("identity", "camera", "path", "extra")
+        }
         small = {row: shrunk(entries[row]["image"]) for row in pictured if not texts["path"][row]}
         for row, picture in small.items():
             texts["path"][row] = path_of(picture)
@@ -240,7 +289,9 @@ class Engine:
             version = self.living.add(features, texts)
         except ValueError as error:
             there = self.living.snapshot().gallery
-            if there is not None and (there.rows_of(features.items) >= 0).any():  # another was quicker
+            if (
+                there is not None and (there.rows_of(features.items) >= 0).any()
+            ):  # another was quicker
                 raise ConflictError(str(error)) from None
             raise
         for picture in small.values():
@@ -284,7 +335,9 @@ def check_image(data: bytes) -> None:
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         raise ValueError("the image is in no format that is known") from None
     if width * height > MOST_PIXELS:
-        raise ValueError(f"the image has {width} x {height} pixels: send at most {MOST_PIXELS // 10**6} million")
+        raise ValueError(
+            f"the image has {width} x {height} pixels: send at most {MOST_PIXELS // 10**6} million"
+        )
 
 
 def _short(text: str) -> str:
@@ -294,7 +347,10 @@ def _short(text: str) -> str:
 
 def _vector(values: Sequence[float], width: int) -> NDArray[np.float32]:
     if len(values) != width:
-        raise ValueError(f"the vector is {len(values)} wide and the gallery's are {width}: embed with the same network")
+        raise ValueError(
+            f"the vector is {len(values)} wide and the gallery's are {width}: embed with the same "
+            f"network"
+        )
     with np.errstate(over="ignore"):
         vector = np.array([values], np.float64).astype(np.float32)
     if not np.isfinite(vector).all():
@@ -305,7 +361,9 @@ def _vector(values: Sequence[float], width: int) -> NDArray[np.float32]:
 def _embedder(living: PersistentGallery, model: Path) -> Any:
     read_config(model)
     if not complete(model):
-        raise ValueError(f"{model}: its training has not ended: go on with the same 'graphreid train' command")
+        raise ValueError(
+            f"{model}: its training has not ended: go on with the same 'graphreid train' command"
+        )
     network = load_embedder(model / MODEL)
     living.check_embedder(name_of(model / MODEL, flip=network.flip_average), str(model))
     return network

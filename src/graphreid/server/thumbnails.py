@@ -1,4 +1,6 @@
-"""Thumbnails of a gallery's images: found by their paths, below one folder alone, made once and kept in memory."""
+"""Thumbnails of a gallery's images: found by their paths, below one folder alone, made once and
+kept in memory.
+"""
 
 import hashlib
 from collections import OrderedDict
@@ -7,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from graphreid.datasets.images import decode
 from graphreid.atomic_files import whole_file
+from graphreid.datasets.images import decode
 from graphreid.store import MARK, PICTURES
 
 KEPT_SIDE, HEIGHT, QUALITY = 512, 192, 80
@@ -30,10 +32,14 @@ class Pictures:
         self._made: OrderedDict[str, bytes] = OrderedDict()
 
     def find(self, path: str | None) -> Path | None:
-        """The file of an image, None where it has none; a path that leads out of its folder leads nowhere."""
+        """The file of an image, None where it has none; a path that leads out of its folder leads
+        nowhere.
+        """
         if path is None or "\0" in path:
             return None
-        root, name = (self._own, path.removeprefix(MARK)) if path.startswith(MARK) else (self._root, path)
+        root, name = (
+            (self._own, path.removeprefix(MARK)) if path.startswith(MARK) else (self._root, path)
+        )
         if root is None:
             return None
         try:
@@ -44,7 +50,9 @@ class Pictures:
         return file if inside else None
 
     def thumbnail(self, path: str) -> bytes | None:
-        """A WebP file of at most HEIGHT pixels of height; None where there is no image that can be read."""
+        """A WebP file of at most HEIGHT pixels of height; None where there is no image that can be
+        read.
+        """
         known = self._made.get(path)
         if known is not None:
             return known

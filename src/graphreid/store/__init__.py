@@ -1,10 +1,12 @@
-"""A gallery on disk that grows while it is searched: a LanceDB table, and neighbour lists that are kept beside it."""
+"""A gallery on disk that grows while it is searched: a LanceDB table, and neighbour lists that are
+kept beside it.
+"""
 
-from graphreid.store.search import Answer, Match, online, respond, told
+from graphreid.store.explain import Edge, Graph, Node, why
 from graphreid.store.persistent_gallery import PersistentGallery, Snapshot
+from graphreid.store.search import Answer, Match, online, respond, told
 from graphreid.store.table import MARK, PICTURES, Config
 from graphreid.store.thresholds import Threshold, choose, threshold_of, thresholds
-from graphreid.store.explain import Edge, Graph, Node, why
 
 __all__ = [
     "MARK",
@@ -13,9 +15,9 @@ __all__ = [
     "Config",
     "Edge",
     "Graph",
-    "PersistentGallery",
     "Match",
     "Node",
+    "PersistentGallery",
     "Snapshot",
     "Threshold",
     "choose",

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from graphreid.methods import METHODS
+from graphreid.protocols import Explains, Reranker
 from graphreid.resources import Resources
 from graphreid.store.persistent_gallery import Snapshot
-from graphreid.protocols import Explains, Reranker
-from graphreid.methods import METHODS
 from graphreid.types import Features
 
 
@@ -16,7 +16,8 @@ class Node:
 
     Attributes:
         item: its id.
-        probability: that it shows the query's identity, in [0, 1]; None where the method gives none.
+        probability: that it shows the query's identity, in [0, 1]; None where the method gives
+            none.
         heard: how much the query itself hears it; None where the query is no node.
         before, after: its rank by the base distance and by the method's, from 1.
     """
@@ -47,7 +48,14 @@ class Graph:
     edges: tuple[Edge, ...]
 
 
-def why(snapshot: Snapshot, method: Reranker, text: str, query: Features, *, resources: Resources | None = None) -> Graph:
+def why(
+    snapshot: Snapshot,
+    method: Reranker,
+    text: str,
+    query: Features,
+    *,
+    resources: Resources | None = None,
+) -> Graph:
     """What moved a query's result.
 
     Args:
@@ -57,16 +65,21 @@ def why(snapshot: Snapshot, method: Reranker, text: str, query: Features, *, res
         resources: where and with how much.
 
     Raises:
-        ValueError: the method makes no graph, not one query, an empty gallery, or a vector of another width.
+        ValueError: the method makes no graph, not one query, an empty gallery, or a vector of
+            another width.
     """
     if not isinstance(method, Explains):
         able = [name for name, kind in METHODS.items() if hasattr(kind, "explain")]
-        raise ValueError(f"{text} makes no graph of a query: choose one of {', '.join(sorted(able))}")
+        raise ValueError(
+            f"{text} makes no graph of a query: choose one of {', '.join(sorted(able))}"
+        )
     gallery = snapshot.searchable()
     made = method.explain(query, gallery, resources=resources)
     nothing = [None] * len(made.nodes)
     columns: list[list[Any]] = [gallery.features.items[made.nodes].tolist()]
-    columns += [nothing if each is None else each.tolist() for each in (made.probability, made.heard)]
+    columns += [
+        nothing if each is None else each.tolist() for each in (made.probability, made.heard)
+    ]
     columns += [made.before.tolist(), made.after.tolist()]
     edges = zip(made.edges.tolist(), made.weights.tolist(), strict=True)
     return Graph(

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.features.features_file import COLUMNS, load_columns, load_embedder_name, load_vectors, save_features
+from graphreid.features.features_file import (
+    COLUMNS,
+    load_columns,
+    load_embedder_name,
+    load_vectors,
+    save_features,
+)
 from graphreid.store.persistent_gallery import PersistentGallery, Texts
 from graphreid.types import JUNK, ROLES, Features, Labels, Text, Zero
 
@@ -16,7 +22,8 @@ OWN = ("identity", "camera", "path")
 
 
 def read(file: Path, *, zero: Zero = "refuse") -> tuple[Features, Texts, str | None, int]:
-    """Images of a features file for a gallery, their texts, who embedded them, and how many junk ones were left out.
+    """Images of a features file for a gallery, their texts, who embedded them, and how many junk
+    ones were left out.
 
     Raises:
         ValueError: no such file, damaged, or with values that `Features` refuses.
@@ -25,7 +32,10 @@ def read(file: Path, *, zero: Zero = "refuse") -> tuple[Features, Texts, str | N
     columns.pop("item", None)
     for name, column in columns.items():
         if len(column) != len(features):
-            raise ValueError(f"{file}: {name} has {len(column)} values for {len(features)} vectors: give one each")
+            raise ValueError(
+                f"{file}: {name} has {len(column)} values for {len(features)} vectors: give one "
+                f"each"
+            )
     good = np.ones(len(features), bool)
     if "role" in columns or "identity" in columns:
         identity = columns.get("identity", np.zeros(len(features), np.int64))
@@ -39,15 +49,21 @@ def read(file: Path, *, zero: Zero = "refuse") -> tuple[Features, Texts, str | N
     if not good.any():
         raise ValueError(f"{file}: all its images are junk")
     columns = {name: column[good] for name, column in columns.items()}
-    texts: Texts = {name: list(_text(columns.pop(name)).tolist()) for name in OWN if name in columns}
+    texts: Texts = {
+        name: list(_text(columns.pop(name)).tolist()) for name in OWN if name in columns
+    }
     if columns:
         lists = {name: column.tolist() for name, column in columns.items()}
-        texts["extra"] = [json.dumps({name: values[row] for name, values in lists.items()}) for row in range(int(good.sum()))]
+        texts["extra"] = [
+            json.dumps({name: values[row] for name, values in lists.items()})
+            for row in range(int(good.sum()))
+        ]
     return features.take(good), texts, load_embedder_name(file), int((~good).sum())
 
 
 def export(living: PersistentGallery, out: Path) -> tuple[int, list[str]]:
-    """Write a gallery as a features file; returns its images, and the columns left out because some images have no value.
+    """Write a gallery as a features file; returns its images, and the columns left out because some
+    images have no value.
 
     Raises:
         ValueError: the gallery is empty, or the file can't be written.
@@ -58,7 +74,11 @@ def export(living: PersistentGallery, out: Path) -> tuple[int, list[str]]:
     left: list[str] = []
     values: dict[str, list[Any]] = {name: list(snapshot.texts[name]) for name in OWN}
     extra = [json.loads(text or "{}") for text in snapshot.texts["extra"]]
-    names = [name for name in dict.fromkeys(name for each in extra for name in each) if name not in (*OWN, "item")]
+    names = [
+        name
+        for name in dict.fromkeys(name for each in extra for name in each)
+        if name not in (*OWN, "item")
+    ]
     values |= {name: [each.get(name) for each in extra] for name in names}
     for name, column in values.items():
         if all(value is None for value in column):
@@ -74,6 +94,8 @@ def export(living: PersistentGallery, out: Path) -> tuple[int, list[str]]:
 
 
 def _text(column: NDArray[Any]) -> Text:
-    """A column as text; numbers with a point that are whole, without it: the same value in every file (`types.codes`)."""
+    """A column as text; numbers with a point that are whole, without it: the same value in every
+    file (`types.codes`).
+    """
     whole = column.dtype.kind == "f" and bool(np.all(column == np.round(column)))
     return (column.astype(np.int64) if whole else column).astype(str)

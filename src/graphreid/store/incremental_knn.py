@@ -1,8 +1,10 @@
 """Neighbour lists that are kept while a gallery changes, instead of being searched anew.
 
-A list is the beginning of what a search would give: all of its images, in its order, and then nothing more. Where an image of
-the list leaves the gallery, the list is one shorter and still such a beginning. Where an image comes, it takes its place in
-every list that reaches so far. A list that has become too short is searched anew.
+A list is the beginning of what a search would give: all of its images, in its order, and then
+nothing more. Where an image of
+the list leaves the gallery, the list is one shorter and still such a beginning. Where an image
+comes, it takes its place in every list that reaches so far. A list that has become too short is
+searched anew.
 """
 
 from collections.abc import Iterator
@@ -12,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.knn.exact import Metric, block_distances, pair_distances, search
+from graphreid.resources import Resources
 from graphreid.types import Neighbors
 
 BLOCK = 1 << 22
@@ -57,7 +59,11 @@ class Lists:
 
 
 def built(
-    serial: Int64[np.ndarray, " n"], vectors: Float32[np.ndarray, "n d"], width: int, metric: Metric, resources: Resources
+    serial: Int64[np.ndarray, " n"],
+    vectors: Float32[np.ndarray, "n d"],
+    width: int,
+    metric: Metric,
+    resources: Resources,
 ) -> Lists:
     """Lists by a search among all."""
     near = search(vectors, width, metric=metric, resources=resources)
@@ -78,7 +84,8 @@ def updated(
 
     Args:
         lists: of an earlier set of images.
-        serial: which images there are now, ascending; those that are not in `lists` are larger than all that are.
+        serial: which images there are now, ascending; those that are not in `lists` are larger than
+            all that are.
         vectors: theirs.
         removed: vectors of the images that are in `lists` and are not there any more.
         least: a list with fewer neighbours, where there are more images, is searched anew.
@@ -90,16 +97,28 @@ def updated(
     if fresh > MUCH * n or not old:
         return built(serial, vectors, lists.width, metric, resources)
     tolerance = _tolerance(vectors, metric)
-    kept, again = _without(lists, serial[:old], vectors[:old], removed, metric, tolerance, resources)
+    kept, again = _without(
+        lists, serial[:old], vectors[:old], removed, metric, tolerance, resources
+    )
     again |= (kept.index >= 0).sum(axis=1) < min(least, old - 1)
-    index, distance = np.full((n, lists.width), -1, np.int32), np.full((n, lists.width), np.inf, np.float32)
+    index, distance = (
+        np.full((n, lists.width), -1, np.int32),
+        np.full((n, lists.width), np.inf, np.float32),
+    )
     index[:old], distance[:old] = kept.index, kept.distance
     farthest = np.concatenate([kept.farthest, np.zeros(fresh, np.float32)])
     if fresh:
         _insert(index, distance, farthest, vectors, old, metric, tolerance, resources)
     rows = np.concatenate([np.flatnonzero(again), np.arange(old, n)])
     if len(rows):
-        near = search(vectors, lists.width, queries=vectors[rows], own=rows, metric=metric, resources=resources)
+        near = search(
+            vectors,
+            lists.width,
+            queries=vectors[rows],
+            own=rows,
+            metric=metric,
+            resources=resources,
+        )
         index[rows], distance[rows], farthest[rows] = -1, np.inf, near.farthest
         index[rows, : near.k], distance[rows, : near.k] = near.index, near.distance
     return Lists(serial, index, distance, farthest)
@@ -109,7 +128,12 @@ def _wide(serial: NDArray[np.int64], near: Neighbors, width: int) -> Lists:
     """Lists of `width`, where there may be fewer images than that."""
     short = width - near.k
     index = np.pad(near.index, ((0, 0), (0, short)), constant_values=-1)
-    return Lists(serial, index, np.pad(near.distance, ((0, 0), (0, short)), constant_values=np.inf), near.farthest)
+    return Lists(
+        serial,
+        index,
+        np.pad(near.distance, ((0, 0), (0, short)), constant_values=np.inf),
+        near.farthest,
+    )
 
 
 def _without(
@@ -151,14 +175,19 @@ def _insert(
     tolerance: float,
     resources: Resources,
 ) -> None:
-    """Put the images from row `old` on where they belong in the lists of the rows before; in place."""
+    """Put the images from row `old` on where they belong in the lists of the rows before; in
+    place.
+    """
     count = (index[:old] >= 0).sum(axis=1)
     last = distance[np.arange(old), np.maximum(count - 1, 0)]
-    # a list of all others takes any image, and another none beyond its end: some that it does not hold may be nearer
+    # a list of all others takes any image, and another none beyond its end: some that it does not
+    # hold may be nearer
     whole = (count == old - 1) & (count < index.shape[1])
     limit = np.where(whole, np.float32(np.inf), np.where(count > 0, last, np.float32(-1)))
     for part in _parts(old, len(vectors) - old, resources):
-        apart = _comparable(block_distances(vectors[part], vectors[old:], metric, resources), metric)
+        apart = _comparable(
+            block_distances(vectors[part], vectors[old:], metric, resources), metric
+        )
         near = apart <= _comparable(limit[part], metric)[:, None] + tolerance
         near |= apart >= _comparable(farthest[part], metric)[:, None] - tolerance
         row, column = (each.astype(np.int32) for each in np.nonzero(near))
@@ -177,7 +206,9 @@ def _merge(
     column: NDArray[np.int32],
     value: NDArray[np.float32],
 ) -> None:
-    """Put `column` at distance `value` into the list of `row` (ascending); what then is too much falls off its end."""
+    """Put `column` at distance `value` into the list of `row` (ascending); what then is too much
+    falls off its end.
+    """
     rows, start, many = np.unique(row, return_index=True, return_counts=True)
     if not len(rows):
         return
@@ -186,15 +217,25 @@ def _merge(
     more = np.full((len(rows), int(many.max())), -1, np.int32)
     beyond = np.full(more.shape, np.inf, np.float32)
     more[place, nth], beyond[place, nth] = column, value
-    every, apart = np.concatenate([index[rows], more], axis=1), np.concatenate([distance[rows], beyond], axis=1)
+    every, apart = (
+        np.concatenate([index[rows], more], axis=1),
+        np.concatenate([distance[rows], beyond], axis=1),
+    )
     # the empty places, at +inf, go last
-    order = np.lexsort((np.where(every < 0, np.iinfo(np.int32).max, every), apart), axis=1)[:, : index.shape[1]]
-    index[rows], distance[rows] = np.take_along_axis(every, order, 1), np.take_along_axis(apart, order, 1)
+    order = np.lexsort((np.where(every < 0, np.iinfo(np.int32).max, every), apart), axis=1)[
+        :, : index.shape[1]
+    ]
+    index[rows], distance[rows] = (
+        np.take_along_axis(every, order, 1),
+        np.take_along_axis(apart, order, 1),
+    )
 
 
 def _parts(rows: int, columns: int, resources: Resources) -> Iterator[slice]:
     # few columns make large blocks: what is done for a block has a price of its own
-    step = resources.rows(columns * 16, most=max(2048, BLOCK // columns), what="distances to new or removed images")
+    step = resources.rows(
+        columns * 16, most=max(2048, BLOCK // columns), what="distances to new or removed images"
+    )
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
@@ -206,5 +247,9 @@ def _comparable(distance: NDArray[np.float32], metric: Metric) -> NDArray[np.flo
 
 def _tolerance(vectors: NDArray[np.float32], metric: Metric) -> float:
     """How far a product may be from the true value (as in `neighbors`), with room."""
-    longest = float(np.einsum("nd,nd->n", vectors, vectors).max(initial=0)) if metric == "euclidean" else 1.0
+    longest = (
+        float(np.einsum("nd,nd->n", vectors, vectors).max(initial=0))
+        if metric == "euclidean"
+        else 1.0
+    )
     return 4 * (vectors.shape[1] * 2.0**-24 * longest * 1.01 + 1e-7 * max(longest, 1.0))

@@ -1,4 +1,6 @@
-"""The file that neighbour lists are kept in between runs: a cache, which may be lost, old or damaged without harm."""
+"""The file that neighbour lists are kept in between runs: a cache, which may be lost, old or
+damaged without harm.
+"""
 
 import os
 from pathlib import Path
@@ -19,13 +21,17 @@ def write(folder: Path, key: str, version: int, lists: Lists) -> None:
     """Keep the lists of a table's version; the file is on disk when it takes its place."""
     header = {"format": FORMAT, "key": key, "version": str(version)}
     with whole_file(folder / FILE) as temporary:
-        save_file({name: np.ascontiguousarray(getattr(lists, name)) for name in _NAMES}, temporary, header)
+        save_file(
+            {name: np.ascontiguousarray(getattr(lists, name)) for name in _NAMES}, temporary, header
+        )
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
 
 
 def stamp(folder: Path, key: str) -> int | None:
-    """The version of the table that the lists are of; None where there are none that can be used."""
+    """The version of the table that the lists are of; None where there are none that can be
+    used.
+    """
     try:
         with safe_open(folder / FILE, "np") as opened:
             header = opened.metadata() or {}
@@ -36,7 +42,9 @@ def stamp(folder: Path, key: str) -> int | None:
 
 
 def read(folder: Path, key: str) -> tuple[int, Lists] | None:
-    """The version and the lists; None where there are none that can be used, and so must be made anew."""
+    """The version and the lists; None where there are none that can be used, and so must be made
+    anew.
+    """
     version = stamp(folder, key)
     if version is None:
         return None

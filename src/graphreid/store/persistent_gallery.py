@@ -1,7 +1,9 @@
-"""`PersistentGallery`: a gallery on disk that grows and shrinks while it is searched, by several processes at once.
+"""`PersistentGallery`: a gallery on disk that grows and shrinks while it is searched, by several
+processes at once.
 
-The table (`store`) is the truth. What a process has in memory, and the neighbour lists that are kept beside the table, are
-brought up to date by the difference between the images that they are of and those that the table has now.
+The table (`store`) is the truth. What a process has in memory, and the neighbour lists that are
+kept beside the table, are brought up to date by the difference between the images that they are of
+and those that the table has now.
 """
 
 import json
@@ -15,8 +17,8 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery
+from graphreid.resources import Resources
 from graphreid.store import knn_cache as cache
 from graphreid.store.incremental_knn import Lists, built, updated
 from graphreid.store.table import MARK, PICTURES, TEXTS, Config, Rows, Store, create
@@ -32,7 +34,8 @@ class Snapshot:
     Attributes:
         version: of the table.
         serial: int64 [n], ascending, which row of the table each image is.
-        texts: camera, identity, path and extra (a JSON object) of each image, None where it has none.
+        texts: camera, identity, path and extra (a JSON object) of each image, None where it has
+            none.
         gallery: what re-rankers work on; None where there is no image.
     """
 
@@ -79,9 +82,14 @@ class Snapshot:
         if not any(name is not None for name in names):
             raise ValueError("no image of the gallery has an identity")
         extra = [{} if text is None else json.loads(text) for text in self.texts["extra"]]
-        role = ["distractor" if name is None else each.get("role", "normal") for name, each in zip(names, extra, strict=True)]
+        role = [
+            "distractor" if name is None else each.get("role", "normal")
+            for name, each in zip(names, extra, strict=True)
+        ]
         camera = None if self.gallery is None else self.gallery.features.camera
-        return Labels(np.array(["-2" if name is None else name for name in names]), camera, np.array(role))
+        return Labels(
+            np.array(["-2" if name is None else name for name in names]), camera, np.array(role)
+        )
 
 
 class PersistentGallery:
@@ -108,7 +116,9 @@ class PersistentGallery:
         self._written = -1
 
     @classmethod
-    def create(cls, folder: str | Path, config: Config, *, resources: Resources | None = None) -> "PersistentGallery":
+    def create(
+        cls, folder: str | Path, config: Config, *, resources: Resources | None = None
+    ) -> "PersistentGallery":
         """An empty gallery in a new folder.
 
         Raises:
@@ -143,24 +153,31 @@ class PersistentGallery:
         """
         if embedder != self.config.embedder:
             raise ValueError(
-                f"{what}: made with {embedder or 'an embedder that is not named'}, and {self.folder} with "
+                f"{what}: made with {embedder or 'an embedder that is not named'}, and "
+                f"{self.folder} with "
                 f"{self.config.embedder or 'one that is not named'}: embed with the same one"
                 f"{'' if embedder else ', or name it with --embedder'}"
             )
 
     def add(self, features: Features, texts: Texts | None = None) -> int:
-        """Add images, all or none; returns the table's new version. They are on disk when this returns.
+        """Add images, all or none; returns the table's new version. They are on disk when this
+        returns.
 
         Args:
             features: the images.
-            texts: columns of store.TEXTS, n values each. Without "camera" the features' own are taken.
+            texts: columns of store.TEXTS, n values each. Without "camera" the features' own are
+                taken.
 
         Raises:
-            ValueError: an item that is there already, another width, cameras on one side only, or a value that can't be used.
+            ValueError: an item that is there already, another width, cameras on one side only, or a
+                value that can't be used.
         """
         given = texts or {}
         if set(given) - set(TEXTS):
-            raise ValueError(f"no column {', '.join(sorted(set(given) - set(TEXTS)))} in a gallery: it has {', '.join(TEXTS)}")
+            raise ValueError(
+                f"no column {', '.join(sorted(set(given) - set(TEXTS)))} in a gallery: it has "
+                f"{', '.join(TEXTS)}"
+            )
         columns: Texts = {name: given.get(name) or [None] * len(features) for name in TEXTS}
         if "camera" not in given and features.camera is not None:
             columns["camera"] = list(map(str, features.camera.tolist()))
@@ -195,7 +212,9 @@ class PersistentGallery:
                 (self.folder / PICTURES / name).unlink(missing_ok=True)
 
     def keep_lists(self, *, resources: Resources | None = None) -> None:
-        """Bring the neighbour lists up to date and write them beside the table, so that the next process need not."""
+        """Bring the neighbour lists up to date and write them beside the table, so that the next
+        process need not.
+        """
         with self._turn:
             snapshot = self.snapshot()
             if snapshot.gallery is None:
@@ -214,17 +233,28 @@ class PersistentGallery:
         """The snapshot of the version that the store is at."""
         if before is None:
             rows = self._store.rows()
-            return Snapshot(version, rows.serial, rows.texts, self._gallery(None, np.empty(0, bool), rows, version))
+            return Snapshot(
+                version,
+                rows.serial,
+                rows.texts,
+                self._gallery(None, np.empty(0, bool), rows, version),
+            )
         fresh = self._store.rows(after=int(before.serial[-1]) if len(before) else -1)
         none_gone = self._store.count() == len(before) + len(fresh)
         stays = np.ones(len(before), bool)
         if not none_gone:
             stays = np.isin(before.serial, self._store.serials(), assume_unique=True)
-        texts: Texts = {name: _kept(before.texts[name], stays) + fresh.texts[name] for name in TEXTS}
+        texts: Texts = {
+            name: _kept(before.texts[name], stays) + fresh.texts[name] for name in TEXTS
+        }
         serial = np.concatenate([before.serial[stays], fresh.serial])
-        return Snapshot(version, serial, texts, self._gallery(before.gallery, stays, fresh, version))
+        return Snapshot(
+            version, serial, texts, self._gallery(before.gallery, stays, fresh, version)
+        )
 
-    def _gallery(self, before: Gallery | None, stays: NDArray[np.bool_], fresh: Rows, version: int) -> Gallery | None:
+    def _gallery(
+        self, before: Gallery | None, stays: NDArray[np.bool_], fresh: Rows, version: int
+    ) -> Gallery | None:
         """The next gallery, which keeps what was derived of each image alone."""
         after = before if before is not None and stays.any() else None
         if after is not None and not stays.all():
@@ -239,11 +269,15 @@ class PersistentGallery:
         return after
 
     def _neighbors(self, version: int, k: int, resources: Resources | None) -> Neighbors | None:
-        """The k nearest others of each image of a version; None where that is not the version in hand any more."""
+        """The k nearest others of each image of a version; None where that is not the version in
+        hand any more.
+        """
         with self._turn:
             if self._snapshot is None or self._snapshot.version != version:
                 return None
-            return self._current(self._snapshot, k, resources).first(min(k, len(self._snapshot) - 1))
+            return self._current(self._snapshot, k, resources).first(
+                min(k, len(self._snapshot) - 1)
+            )
 
     def _current(self, snapshot: Snapshot, k: int, resources: Resources | None) -> Lists:
         """Lists of this snapshot, each at least k long where there are as many others."""
@@ -267,7 +301,12 @@ class PersistentGallery:
         return lists
 
     def _caught_up(
-        self, known: tuple[int, Lists], snapshot: Snapshot, gallery: Gallery, k: int, resources: Resources
+        self,
+        known: tuple[int, Lists],
+        snapshot: Snapshot,
+        gallery: Gallery,
+        k: int,
+        resources: Resources,
     ) -> Lists | None:
         version, lists = known
         if version > snapshot.version:
@@ -278,10 +317,18 @@ class PersistentGallery:
             rows = self._store.rows_at(version, gone.tolist())
             if rows is None or len(rows) != len(gone):
                 return None
-            removed = Gallery(Features(rows.vectors, rows.items, zero="keep"), metric=self.config.metric).vectors
+            removed = Gallery(
+                Features(rows.vectors, rows.items, zero="keep"), metric=self.config.metric
+            ).vectors
         least = max(min(k, lists.width), min(self.config.k, lists.width))
         return updated(
-            lists, snapshot.serial, gallery.vectors, removed, least=least, metric=self.config.metric, resources=resources
+            lists,
+            snapshot.serial,
+            gallery.vectors,
+            removed,
+            least=least,
+            metric=self.config.metric,
+            resources=resources,
         )
 
 
@@ -292,7 +339,11 @@ def describe(values: Sequence[str | None]) -> str:
 
 
 def _kept(values: list[str | None], stays: NDArray[np.bool_]) -> list[str | None]:
-    return values if stays.all() else [value for value, stay in zip(values, stays.tolist(), strict=True) if stay]
+    return (
+        values
+        if stays.all()
+        else [value for value, stay in zip(values, stays.tolist(), strict=True) if stay]
+    )
 
 
 def _cameras(names: list[str | None]) -> NDArray[Any] | None:
@@ -305,13 +356,18 @@ def _check(features: Features, texts: Texts, before: Snapshot, config: Config) -
         raise ValueError("an item is empty, or has a NUL in it: name it")
     if features.width != config.width:
         raise ValueError(
-            f"vectors are {features.width} wide and the gallery's {config.width}: embed both with the same network"
+            f"vectors are {features.width} wide and the gallery's {config.width}: embed both with "
+            f"the same network"
         )
     if features.zero != config.zero:
-        Features(features.vectors, features.items, zero=config.zero)  # refuses a zero vector with its row
+        Features(
+            features.vectors, features.items, zero=config.zero
+        )  # refuses a zero vector with its row
     for name, column in texts.items():
         if len(column) != len(features):
-            raise ValueError(f"{name} has {len(column)} values for {len(features)} images: give one each")
+            raise ValueError(
+                f"{name} has {len(column)} values for {len(features)} images: give one each"
+            )
     for name in ("camera", "identity"):
         codes(np.array([value for value in texts[name] if value is not None], str), name)
     for text in filter(None, texts["extra"]):
@@ -329,4 +385,7 @@ def _check(features: Features, texts: Texts, before: Snapshot, config: Config) -
     if before.gallery is not None:
         there = before.gallery.rows_of(features.items) >= 0
         if there.any():
-            raise ValueError(f"item {str(features.items[there.argmax()])!r} is in the gallery already: remove it first")
+            raise ValueError(
+                f"item {str(features.items[there.argmax()])!r} is in the gallery already: remove "
+                f"it first"
+            )

@@ -21,6 +21,10 @@ def facts(living: PersistentGallery) -> dict[str, Any]:
         "pictures": config.images,
         "version": snapshot.version,
         "files": living.store.pieces,
-        "lists": "none yet" if kept is None else "up to date" if kept == snapshot.version else f"of version {kept}",
+        "lists": "none yet"
+        if kept is None
+        else "up to date"
+        if kept == snapshot.version
+        else f"of version {kept}",
         "thresholds": [dataclasses.asdict(each) for each in thresholds(living).values()],
     }

@@ -1,8 +1,8 @@
 """The table of a gallery on disk: the truth about which images are in it.
 
-A row has a serial number, which ascends with the order of adding and is never given twice; two rows of one serial number are
-the same row, in every version of the table. Writers take turns by a lock of the operating system, which a killed process gives
-back.
+A row has a serial number, which ascends with the order of adding and is never given twice; two rows
+of one serial number are the same row, in every version of the table. Writers take turns by a lock
+of the operating system, which a killed process gives back.
 """
 
 import errno
@@ -19,17 +19,21 @@ from typing import Any, cast, get_args
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from graphreid.extras import require
 from graphreid.atomic_files import whole_file, whole_folder
+from graphreid.extras import require
 from graphreid.knn.exact import Metric
 from graphreid.types import Text, Zero
 
 FORMAT = 1
 CONFIG, LOCK, TABLE = "gallery.json", "lock", "images"
 PICTURES, MARK = "pictures", "pictures:"
-"""Images that are sent to the service are kept here, in the gallery's folder; their paths begin with the mark."""
+"""Images that are sent to the service are kept here, in the gallery's folder; their paths begin
+with the mark.
+"""
 SERIALS = 24
-"""Bits of a serial number that count the rows of one `append`; above them is the table's version."""
+"""Bits of a serial number that count the rows of one `append`; above them is the table's
+version.
+"""
 PIECES = 100
 """Files of the table, beyond one for a thousand rows, from which on they are joined."""
 KEPT = timedelta(minutes=10)
@@ -73,7 +77,8 @@ class Rows:
         serial: int64 [n], ascending.
         items: text [n], unique.
         vectors: float32 [n, d], as they were given.
-        texts: the columns of TEXTS, n values each, None where an image has none; `extra` is a JSON object.
+        texts: the columns of TEXTS, n values each, None where an image has none; `extra` is a JSON
+            object.
     """
 
     serial: Int64[np.ndarray, " n"]
@@ -89,11 +94,15 @@ def create(folder: Path, config: Config) -> None:
     """Make an empty table in `folder`.
 
     Raises:
-        ValueError: the folder holds something already, or can't be written, or a value is out of its range.
+        ValueError: the folder holds something already, or can't be written, or a value is out of
+            its range.
     """
     require("gallery", "a gallery on disk")
     if config.width < 1 or config.k < 1 or config.margin < 0:
-        raise ValueError(f"width {config.width}, k {config.k}, margin {config.margin}: positive, positive and not negative")
+        raise ValueError(
+            f"width {config.width}, k {config.k}, margin {config.margin}: positive, positive and "
+            f"not negative"
+        )
     config = replace(config, key=secrets.token_hex(8))
     with whole_folder(folder) as made:
         (made / LOCK).touch()
@@ -116,11 +125,18 @@ def read_config(folder: Path) -> Config:
         newer = int(content["format"]) > FORMAT
         config = None if newer else Config(**content)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{file}: not readable ({error}): restore it, or make the gallery again") from None
+        raise ValueError(
+            f"{file}: not readable ({error}): restore it, or make the gallery again"
+        ) from None
     if config is None:
-        raise ValueError(f"{file}: format {content['format']} is newer than this package reads: update graphreid")
+        raise ValueError(
+            f"{file}: format {content['format']} is newer than this package reads: update graphreid"
+        )
     if config.metric not in get_args(Metric) or config.zero not in get_args(Zero):
-        raise ValueError(f"{file}: metric is {config.metric!r}, zero {config.zero!r}: restore it, or make the gallery again")
+        raise ValueError(
+            f"{file}: metric is {config.metric!r}, zero {config.zero!r}: restore it, or make the "
+            f"gallery again"
+        )
     return config
 
 
@@ -140,7 +156,9 @@ class Store:
         try:
             self._table = _connected(folder).open_table(TABLE)
         except (ValueError, RuntimeError, OSError) as error:
-            raise ValueError(f"{folder}: its table can't be opened ({error}): restore the folder from a copy") from None
+            raise ValueError(
+                f"{folder}: its table can't be opened ({error}): restore the folder from a copy"
+            ) from None
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -151,11 +169,17 @@ class Store:
 
     @contextmanager
     def _damaged(self) -> Generator[None]:
-        """What the table's files do to its package, as an error of the system that names the gallery."""
+        """What the table's files do to its package, as an error of the system that names the
+        gallery.
+        """
         try:
             yield
         except (RuntimeError, OSError) as error:
-            why = f"its table can't be read or written ({error}): make room, or restore the folder from a copy"
+            why = (
+                f"its table can't be read or written ({error}): make room, or restore the "
+                f"folder "
+                f"from a copy"
+            )
             raise OSError(errno.EIO, why, str(self.folder)) from None
 
     @property
@@ -188,7 +212,10 @@ class Store:
         """The rows of larger serial numbers than `after`, ascending."""
         with self._damaged():
             asked = self._table.search()
-            return _rows((asked.where(f"serial > {after}") if after >= 0 else asked).to_arrow(), self.config.width)
+            return _rows(
+                (asked.where(f"serial > {after}") if after >= 0 else asked).to_arrow(),
+                self.config.width,
+            )
 
     def rows_at(self, version: int, serials: Iterable[int]) -> Rows | None:
         """These rows as of an earlier version; None where that version is gone."""
@@ -199,8 +226,12 @@ class Store:
         except (ValueError, RuntimeError, OSError):
             return None
 
-    def append(self, items: Text, vectors: Float32[np.ndarray, "n d"], texts: dict[str, list[str | None]]) -> None:
-        """Add rows, all or none; within `locked`, at the newest version. They are on disk when this returns."""
+    def append(
+        self, items: Text, vectors: Float32[np.ndarray, "n d"], texts: dict[str, list[str | None]]
+    ) -> None:
+        """Add rows, all or none; within `locked`, at the newest version. They are on disk when this
+        returns.
+        """
         import pyarrow as pa  # noqa: PLC0415  # an extra
 
         if len(items) >= 1 << SERIALS:
@@ -222,7 +253,9 @@ class Store:
             self._table.delete(_among(serials))
 
     def tidy(self) -> bool:
-        """Join the table's files if there are many, and drop versions nobody reads any more; within `locked`."""
+        """Join the table's files if there are many, and drop versions nobody reads any more; within
+        `locked`.
+        """
         if self.pieces <= PIECES + self.count() // 1000:
             return False
         with self._damaged():
@@ -241,7 +274,9 @@ class Store:
         try:
             return dict(cast("dict[str, Any]", json.loads(file.read_text())))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{file}: not readable ({error}): remove it, and make it again") from None
+            raise ValueError(
+                f"{file}: not readable ({error}): remove it, and make it again"
+            ) from None
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON object beside the table."""
@@ -259,8 +294,13 @@ def _schema(width: int) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     texts = [pa.field(name, pa.string()) for name in TEXTS]
-    head = [pa.field("serial", pa.int64(), nullable=False), pa.field("item", pa.string(), nullable=False)]
-    return pa.schema([*head, pa.field("vector", pa.list_(pa.float32(), width), nullable=False), *texts])
+    head = [
+        pa.field("serial", pa.int64(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),
+    ]
+    return pa.schema(
+        [*head, pa.field("vector", pa.list_(pa.float32(), width), nullable=False), *texts]
+    )
 
 
 def _rows(table: Any, width: int) -> Rows:

@@ -1,14 +1,16 @@
-"""From which score on a query is "unknown": chosen on labelled queries, kept beside the table, one for each method."""
+"""From which score on a query is "unknown": chosen on labelled queries, kept beside the table, one
+for each method.
+"""
 
 import dataclasses
 import hashlib
 from dataclasses import dataclass
 
-from graphreid.resources import Resources
 from graphreid.metrics.evaluation import RULES
-from graphreid.store.persistent_gallery import PersistentGallery
 from graphreid.metrics.open_set import PairCounts, Unknowns, Verdicts
 from graphreid.protocols import Reranker, fingerprint
+from graphreid.resources import Resources
+from graphreid.store.persistent_gallery import PersistentGallery
 from graphreid.types import Features, Labels
 
 FILE = "thresholds.json"
@@ -23,7 +25,8 @@ class Threshold:
         score: what is compared, "distance" or "1 - link probability".
         threshold: the largest score that is let pass.
         false_positive_rate: share of the unknown queries that it let pass (FPIR), as measured.
-        identification_rate: share of the known queries whose first image was right and passed (DIR), as measured.
+        identification_rate: share of the known queries whose first image was right and passed
+            (DIR), as measured.
         asked: the false positive identification rate that was asked for.
         queries: how many were judged.
         unknowns: "given", or "removed": known queries with their right images hidden.
@@ -65,12 +68,14 @@ def choose(
         method: the same, in its online setting.
         query: the queries, and `labels` theirs.
         rate: the false positive identification rate, in (0, 1).
-        unknowns: which queries are those that are not in the gallery (`openset.Separation.at_fpir`).
+        unknowns: which queries are those that are not in the gallery
+            (`openset.Separation.at_fpir`).
         rule: a name of evaluation.RULES.
         resources: where and with how much.
 
     Raises:
-        ValueError: no identities in the gallery, too few queries to see the rate, or scores that can't be compared.
+        ValueError: no identities in the gallery, too few queries to see the rate, or scores that
+            can't be compared.
     """
     resources = resources or Resources()
     snapshot = living.snapshot()
@@ -110,11 +115,15 @@ def thresholds(living: PersistentGallery) -> dict[str, Threshold]:
     try:
         return {key: Threshold(**value) for key, value in living.store.read_json(FILE).items()}
     except TypeError as error:
-        raise ValueError(f"{living.folder / FILE}: not readable ({error}): remove it, and calibrate again") from None
+        raise ValueError(
+            f"{living.folder / FILE}: not readable ({error}): remove it, and calibrate again"
+        ) from None
 
 
 def threshold_of(living: PersistentGallery, method: Reranker) -> Threshold | None:
-    """The threshold of a method with these options and what it has learned; None where none was chosen."""
+    """The threshold of a method with these options and what it has learned; None where none was
+    chosen.
+    """
     return thresholds(living).get(_key(method))
 
 

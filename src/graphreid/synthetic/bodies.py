@@ -1,13 +1,18 @@
 """Upright toy figures: stacked bodies, turned about vertical axes, drawn in batches.
 
-A figure has a head, an upper body with two arms, a carried object, a lower body (two legs, or a skirt over them) and
-shoes. Each is a body of revolution with an elliptic cross-section and a texture around its axis. Its visible half is
-drawn from above at a slant: a surface point nearer to the camera appears lower. Bodies are painted from far to near.
+A figure has a head, an upper body with two arms, a carried object, a lower body (two legs, or a
+skirt over them) and shoes. Each is a body of revolution with an elliptic cross-section and a
+texture around its axis. Its visible half is
+drawn from above at a slant: a surface point nearer to the camera appears lower. Bodies are painted
+from far to near.
 
-Every operation is elementwise, so that an image does not depend on the others of its batch, to the last bit.
+Every operation is elementwise, so that an image does not depend on the others of its batch, to the
+last bit.
 
-Figure coordinates: height h in [0, 1] from the crown (0) to the soles (1); lengths are shares of the figure's height.
-Azimuth is the direction that the camera sees the figure from: 0 the front, +90 degrees its left side, 180 the back.
+Figure coordinates: height h in [0, 1] from the crown (0) to the soles (1); lengths are shares of
+the figure's height.
+Azimuth is the direction that the camera sees the figure from: 0 the front, +90 degrees its left
+side, 180 the back.
 """
 
 from dataclasses import dataclass
@@ -33,16 +38,23 @@ def _profile(points: list[tuple[float, float]]) -> NDArray[np.float64]:
     return np.interp(_T, t, radius)
 
 
-_CAP = np.where((_T > 0.28) & (_T < 0.39), 1.2, np.maximum(_ROUND, np.where(_T < 0.34, np.sqrt(_ROUND), 0)))
-_HEADS = np.stack([_ROUND, _CAP, np.maximum(_ROUND, np.where((_T > 0.06) & (_T < 0.36), 1.05 * _ROUND + 0.08, 0))])
+_CAP = np.where(
+    (_T > 0.28) & (_T < 0.39), 1.2, np.maximum(_ROUND, np.where(_T < 0.34, np.sqrt(_ROUND), 0))
+)
+_HEADS = np.stack(
+    [_ROUND, _CAP, np.maximum(_ROUND, np.where((_T > 0.06) & (_T < 0.36), 1.05 * _ROUND + 0.08, 0))]
+)
 _TORSO = _profile([(0.0, 0.35), (0.06, 0.7), (0.16, 0.98), (0.3, 1.0), (0.7, 0.86), (1.0, 0.97)])
-_ARM = np.minimum(1, np.sqrt(np.clip(1 - np.clip(np.abs(2 * _T - 1) - 0.72, 0, 1) ** 2 / 0.28**2, 0, 1)))
+_ARM = np.minimum(
+    1, np.sqrt(np.clip(1 - np.clip(np.abs(2 * _T - 1) - 0.72, 0, 1) ** 2 / 0.28**2, 0, 1))
+)
 _LEG = _profile([(0.0, 1.0), (0.6, 0.86), (1.0, 0.8)])
 _SKIRT = _profile([(0.0, 0.8), (0.3, 0.94), (1.0, 1.32)])
 _SHOE = np.sqrt(np.clip(1 - (1 - np.clip(_T / 0.7, 0, 1)) ** 2, 0, 1))
 _BAG = np.clip(1 - np.clip(np.abs(2 * _T - 1) - 0.7, 0, 1) ** 2 / 0.3**2 * 0.6, 0, 1)
 
-# of each carried object: forward and leftward offset of its axis, first and last height, half widths across and along
+# of each carried object: forward and leftward offset of its axis, first and last height, half
+# widths across and along
 _CARRIED = np.array(
     [
         (-0.125, 0.0, 0.27, 0.52, 0.105, 0.075),
@@ -57,7 +69,9 @@ _CARRIED = np.array(
 assert len(_CARRIED) == len(CARRIED)  # noqa: S101  # two tables of one file each, read together
 
 _FINE = 4  # bits: azimuths are added in sixteenths of a bin
-_ARCSINE = np.rint(np.arcsin(np.linspace(-1, 1, 2049)) * ((BINS << _FINE) / (2 * np.pi))).astype(np.int64)
+_ARCSINE = np.rint(np.arcsin(np.linspace(-1, 1, 2049)) * ((BINS << _FINE) / (2 * np.pi))).astype(
+    np.int64
+)
 
 Floats = NDArray[np.floating[Any]]
 Block = Float32[np.ndarray, " b"]
@@ -70,10 +84,12 @@ class Poses:
     Attributes:
         azimuth: radians.
         stride: in [-1, 1], how far the left leg (and the right arm) is ahead.
-        top, height, centre: of the figure in the image, in pixels (row, rows, column); parts of it may lie outside.
+        top, height, centre: of the figure in the image, in pixels (row, rows, column); parts of it
+            may lie outside.
         slant: tangent of the camera's elevation.
         light: [3, b], direction to the light: rightwards, upwards, towards the camera; length 1.
-        diffuse: share of the light that comes from there, in [0, 1]; the rest comes from everywhere.
+        diffuse: share of the light that comes from there, in [0, 1]; the rest comes from
+            everywhere.
     """
 
     azimuth: Block
@@ -97,7 +113,10 @@ class Body:
     last: NDArray[np.float32] | float
     across: NDArray[np.float32] | float  # half width seen from the front
     along: NDArray[np.float32] | float  # half width seen from the side
-    forward: tuple[NDArray[np.float32] | float, NDArray[np.float32] | float] = (0.0, 0.0)  # of the axis, first and last
+    forward: tuple[NDArray[np.float32] | float, NDArray[np.float32] | float] = (
+        0.0,
+        0.0,
+    )  # of the axis, first and last
     left: NDArray[np.float32] | float = 0.0
     shown: NDArray[np.bool_] | None = None
 
@@ -110,14 +129,18 @@ def draw(
     girth: Block,
     pool: Pools,
 ) -> None:
-    """Paint `b` figures into their images, and their parts' labels into the masks, both in place."""
+    """Paint `b` figures into their images, and their parts' labels into the masks, both in
+    place.
+    """
     worn, who = np.unique(outfit, axis=0, return_inverse=True)
     painter = Painter(canvas, mask, poses, atlas(pool, worn), who.reshape(-1))
     for body in _bodies(poses, outfit, girth, pool):
         painter.paint(body)
 
 
-def _bodies(poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], pool: Pools) -> list[Body]:
+def _bodies(
+    poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], pool: Pools
+) -> list[Body]:
     """The bodies from far to near."""
     sine, cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
     near = np.where(sine >= 0, np.float32(1), np.float32(-1))  # +1 where the left side is nearer
@@ -130,22 +153,54 @@ def _bodies(poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32],
 
     def leg(side: NDArray[np.float32]) -> Body:
         step = side * stride
-        return Body(LOWER, "lower", _LEG, 0.53, 0.95, 0.068 * girth, 0.07 * girth, (0.0, step * 0.10), side * 0.066 * girth)
+        return Body(
+            LOWER,
+            "lower",
+            _LEG,
+            0.53,
+            0.95,
+            0.068 * girth,
+            0.07 * girth,
+            (0.0, step * 0.10),
+            side * 0.066 * girth,
+        )
 
     def shoe(side: NDArray[np.float32]) -> Body:
         ahead = side * stride * 0.105 + 0.03
-        return Body(SHOES, "shoes", _SHOE, 0.915, 1.0, 0.062, 0.105, (ahead, ahead), side * 0.07 * girth)
+        return Body(
+            SHOES, "shoes", _SHOE, 0.915, 1.0, 0.062, 0.105, (ahead, ahead), side * 0.07 * girth
+        )
 
     def arm(side: NDArray[np.float32]) -> Body:
         swing = -side * stride
-        return Body(UPPER, "sleeve", _ARM, 0.255, 0.6, 0.043, 0.047, (0.0, swing * 0.09), side * 0.165 * girth)
+        return Body(
+            UPPER,
+            "sleeve",
+            _ARM,
+            0.255,
+            0.6,
+            0.043,
+            0.047,
+            (0.0, swing * 0.09),
+            side * 0.165 * girth,
+        )
 
     def carried(shown: NDArray[np.bool_]) -> Body:
-        return Body(CARRY, "carried", _BAG, bag[2], bag[3], bag[4], bag[5], (bag[0], bag[0]), bag[1], shown)
+        return Body(
+            CARRY, "carried", _BAG, bag[2], bag[3], bag[4], bag[5], (bag[0], bag[0]), bag[1], shown
+        )
 
     skirts = Body(LOWER, "lower", _SKIRT, 0.5, 0.8, 0.13 * girth, 0.115 * girth, shown=skirt)
     torso = Body(UPPER, "upper", _TORSO, 0.225, 0.575, 0.148 * girth, 0.122 * girth)
-    head = Body(HEAD, "head", _HEADS[pool.hat[outfit[:, CHOICES.index("head front")]]], 0.0, 0.25, 0.118, 0.118)
+    head = Body(
+        HEAD,
+        "head",
+        _HEADS[pool.hat[outfit[:, CHOICES.index("head front")]]],
+        0.0,
+        0.25,
+        0.118,
+        0.118,
+    )
     far = -near
     return [
         carried(carries & behind),
@@ -170,7 +225,8 @@ class Painter:
         self.textures = textures.reshape(3, -1)
         self.base = who * (sum(ROWS.values()) * BINS)
         self.sine, self.cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
-        # the bin at the middle of what the camera sees, in sixteenths of one; azimuth -90 degrees starts bin 0
+        # the bin at the middle of what the camera sees, in sixteenths of one; azimuth -90 degrees
+        # starts bin 0
         self.turn = np.rint((poses.azimuth / (2 * np.pi) + 0.25) * (BINS << _FINE)).astype(np.int64)
 
     def paint(self, body: Body) -> None:
@@ -189,7 +245,9 @@ class Painter:
         # the window of the block that any of its figures may touch
         _, _, rows, columns = self.canvas.shape
         y0, y1 = _window((top - sag)[shown] - 1, (top + size + sag)[shown] + 2, rows)
-        x0, x1 = _window((poses.centre - wide)[shown] - 2, (poses.centre + wide)[shown] + 2, columns)
+        x0, x1 = _window(
+            (poses.centre - wide)[shown] - 2, (poses.centre + wide)[shown] + 2, columns
+        )
         if y0 >= y1 or x0 >= x1:
             return
         y = np.arange(y0, y1, dtype=np.float32) + np.float32(0.5)
@@ -198,9 +256,14 @@ class Painter:
         inside = np.clip(t, 0, 1)
         step = np.rint(inside * np.float32(_STEPS - 1)).astype(np.int64)
         radius, slope = _lookup(body.profile, step, half, size)
-        start, end, left = (np.broadcast_to(_f(v), height.shape)[:, None] for v in (*body.forward, body.left))
+        start, end, left = (
+            np.broadcast_to(_f(v), height.shape)[:, None] for v in (*body.forward, body.left)
+        )
         forward = start + (end - start) * inside
-        axis = poses.centre[:, None] + (left * self.cosine[:, None] - forward * self.sine[:, None]) * height[:, None]
+        axis = (
+            poses.centre[:, None]
+            + (left * self.cosine[:, None] - forward * self.sine[:, None]) * height[:, None]
+        )
         thick = np.maximum(radius, np.float32(0.5))
         u = (x - _f(axis)[..., None]) / thick[..., None]
         facing = np.sqrt(np.maximum(1 - u * u, 0))
@@ -231,7 +294,9 @@ class Painter:
         names = list(ROWS)
         first = sum(ROWS[name] for name in names[: names.index(texture)])
         n = ROWS[texture]
-        column = _ARCSINE.take(((np.clip(u, -1, 1) + 1) * np.float32(1024) + np.float32(0.5)).astype(np.int64))
+        column = _ARCSINE.take(
+            ((np.clip(u, -1, 1) + 1) * np.float32(1024) + np.float32(0.5)).astype(np.int64)
+        )
         column += self.turn[:, None, None]
         column >>= _FINE
         column &= BINS - 1
@@ -265,7 +330,9 @@ def _window(low: Floats, high: Floats, limit: int) -> tuple[int, int]:
     return max(0, int(np.floor(low.min()))), min(limit, int(np.ceil(high.max())))
 
 
-def _lookup(profile: NDArray[np.float64], step: NDArray[np.int64], half: Floats, size: Floats) -> tuple[Floats, Floats]:
+def _lookup(
+    profile: NDArray[np.float64], step: NDArray[np.int64], half: Floats, size: Floats
+) -> tuple[Floats, Floats]:
     """Radius in pixels, and how steeply it grows downwards, of each row."""
     steep = np.clip(np.gradient(profile, axis=-1) * (_STEPS - 1), -8, 8)
     if profile.ndim == 1:

@@ -1,7 +1,9 @@
-"""Cameras of the synthetic set: a place each (background), light, colour, sharpness; and what stands before the figures.
+"""Cameras of the synthetic set: a place each (background), light, colour, sharpness; and what
+stands before the figures.
 
-A camera's properties are spread evenly over their ranges and dealt out by the seed, so that few cameras differ as much as
-many. Like the figures, everything here is elementwise in the images of a batch.
+A camera's properties are spread evenly over their ranges and dealt out by the seed, so that few
+cameras differ as much as many. Like the figures, everything here is elementwise in the images of a
+batch.
 """
 
 from dataclasses import dataclass
@@ -11,9 +13,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy.typing import NDArray
 
+from graphreid.seeding import generator
 from graphreid.synthetic.difficulty import Level
 from graphreid.synthetic.textures import PALETTE
-from graphreid.seeding import generator
 
 SCENE = (160, 480)
 """Rows and columns of a camera's background; an image shows a window of it."""
@@ -60,7 +62,8 @@ class Occluders:
     """What stands before the figures of `b` images; lengths in pixels.
 
     Attributes:
-        kind: -1 nothing, 0 pole, 1 crate, 2 hedge, 3 railing, 4 somebody else, from the shoulders up or at the side.
+        kind: -1 nothing, 0 pole, 1 crate, 2 hedge, 3 railing, 4 somebody else, from the shoulders
+            up or at the side.
         left, right, top: the part of the image that it covers reaches from `top` to the lower edge.
         colour: [3, b].
     """
@@ -73,7 +76,9 @@ class Occluders:
 
     def take(self, rows: NDArray[np.intp]) -> "Occluders":
         """Those of the images of `rows`."""
-        return Occluders(self.kind[rows], self.left[rows], self.right[rows], self.top[rows], self.colour[:, rows])
+        return Occluders(
+            self.kind[rows], self.left[rows], self.right[rows], self.top[rows], self.colour[:, rows]
+        )
 
 
 def cameras(seed: int, count: int, level: Level) -> Cameras:
@@ -99,7 +104,13 @@ def cameras(seed: int, count: int, level: Level) -> Cameras:
         blur=spread(0.08, 0.08 + 0.08 * level.coarse).astype(np.float32),
         coarse=np.maximum(1, spread(2 - level.coarse, level.coarse)),
         noise=(spread(1.0, level.noise) / 255).astype(np.float32),
-        scenes=np.stack([_scene(generator(seed, _PLACE, i), angle, level.clutter) for i, angle in enumerate(elevation)], 1),
+        scenes=np.stack(
+            [
+                _scene(generator(seed, _PLACE, i), angle, level.clutter)
+                for i, angle in enumerate(elevation)
+            ],
+            1,
+        ),
     )
 
 
@@ -110,7 +121,9 @@ def backdrop(
     column: Int64[np.ndarray, " b"],
     size: tuple[int, int],
 ) -> Float32[np.ndarray, "3 b h w"]:
-    """The window of each camera's background that starts at `row`, `column` (columns go on round at the scene's end)."""
+    """The window of each camera's background that starts at `row`, `column` (columns go on round at
+    the scene's end).
+    """
     rows, columns = scenes.shape[2:]
     y = (row[:, None] + np.arange(size[0])) % rows
     x = (column[:, None] + np.arange(size[1])) % columns
@@ -119,19 +132,27 @@ def backdrop(
     return np.stack([flat[channel].take(index) for channel in range(3)])
 
 
-def cast_shadow(canvas: Float32[np.ndarray, "3 b h w"], centre: Block, soles: Block, half: Block, slant: Block) -> None:
-    """Darken the ground about the figures' feet, in place; centre, soles (row) and half width in pixels."""
+def cast_shadow(
+    canvas: Float32[np.ndarray, "3 b h w"], centre: Block, soles: Block, half: Block, slant: Block
+) -> None:
+    """Darken the ground about the figures' feet, in place; centre, soles (row) and half width in
+    pixels.
+    """
     rows, columns = canvas.shape[2:]
     depth = half * (slant * np.float32(0.8) + np.float32(0.15))
     low, high = int(np.floor((soles - depth).min())), int(np.ceil((soles + depth).max()))
     window = slice(max(0, low), max(0, min(rows, high)))
-    y = (np.arange(rows, dtype=np.float32)[window] + np.float32(0.5) - soles[:, None]) / depth[:, None]
+    y = (np.arange(rows, dtype=np.float32)[window] + np.float32(0.5) - soles[:, None]) / depth[
+        :, None
+    ]
     x = (np.arange(columns, dtype=np.float32) + np.float32(0.5) - centre[:, None]) / half[:, None]
     dark = 1 - np.float32(0.55) * np.clip(1 - (y * y)[:, :, None] - (x * x)[:, None, :], 0, 0.6)
     canvas[:, :, window] *= dark
 
 
-def occlude(canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], things: Occluders) -> None:
+def occlude(
+    canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], things: Occluders
+) -> None:
     """Paint what stands before the figures, in place; what it hides of them leaves the mask."""
     rows, columns = canvas.shape[2:]
     for kind in range(5):
@@ -140,13 +161,17 @@ def occlude(canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h
             continue
         y = np.arange(rows, dtype=np.float32)[None, :, None] + np.float32(0.5)
         x = np.arange(columns, dtype=np.float32)[None, None, :] + np.float32(0.5)
-        left, right, top = (values[who, None, None] for values in (things.left, things.right, things.top))
+        left, right, top = (
+            values[who, None, None] for values in (things.left, things.right, things.top)
+        )
         cover, shade = _thing(kind, y, x, left, right, top)
         hidden = cover > 0.5
         mask[who] = np.where(hidden, np.uint8(0), mask[who])
         for channel in range(3):
             seen = canvas[channel, who]
-            canvas[channel, who] = seen + cover * (things.colour[channel, who, None, None] * shade - seen)
+            canvas[channel, who] = seen + cover * (
+                things.colour[channel, who, None, None] * shade - seen
+            )
 
 
 def expose(
@@ -187,7 +212,9 @@ def expose(
     if len(coarse):
         canvas[:, coarse] = _coarse(canvas[:, coarse], taken_by.coarse[camera[coarse]])
     size = 3 * rows * columns
-    grain = np.stack([noise[start : start + size] for start in offset.tolist()]).reshape(images, 3, rows, columns)
+    grain = np.stack([noise[start : start + size] for start in offset.tolist()]).reshape(
+        images, 3, rows, columns
+    )
     canvas += np.moveaxis(grain, 1, 0) * each(taken_by.noise)
     np.clip(canvas, 0, 1, out=canvas)
     canvas *= np.float32(255)
@@ -196,7 +223,9 @@ def expose(
 
 
 def noise_bank(seed: int, pixels: int) -> Float32[np.ndarray, " size"]:
-    """Standard normal numbers; any of the first NOISE_STARTS may start an image of `pixels` pixels in three colours."""
+    """Standard normal numbers; any of the first NOISE_STARTS may start an image of `pixels` pixels
+    in three colours.
+    """
     return generator(seed, _NOISE).standard_normal(_NOISE_SIZE + 3 * pixels, np.float32)
 
 
@@ -248,21 +277,31 @@ def _thing(
     round_ = np.sqrt(np.maximum(1 - u * u, 0.04))
     if kind == 0:  # pole, round, with a paler band every so often
         band = np.floor((y - top) / 14) % 3 == 0
-        return across * down, (np.float32(0.45) + np.float32(0.6) * round_) * np.where(band, np.float32(1.35), 1)
+        return across * down, (np.float32(0.45) + np.float32(0.6) * round_) * np.where(
+            band, np.float32(1.35), 1
+        )
     if kind == 1:  # crate, of boards with dark gaps and a lit upper edge
         gap = np.modf((y - top) / 9)[0] < 0.16
-        shade = np.where(gap, np.float32(0.5), np.float32(0.95)) + np.where(y - top < 2.5, np.float32(0.25), 0)
+        shade = np.where(gap, np.float32(0.5), np.float32(0.95)) + np.where(
+            y - top < 2.5, np.float32(0.25), 0
+        )
         return across * down, shade * np.ones_like(u)
     if kind == 2:  # hedge, with a bumpy upper edge and leaves
         bump = np.abs(np.modf(x / 11)[0] - 0.5) * 9 + np.abs(np.modf(x / 4.3)[0] - 0.5) * 3
         leaf = np.floor(x / 3) * 7 + np.floor((y - top) / 3) * 13
-        return across * np.clip(y - top - bump + 0.5, 0, 1), np.float32(0.7) + (leaf % 5) * np.float32(0.13)
+        return across * np.clip(y - top - bump + 0.5, 0, 1), np.float32(0.7) + (
+            leaf % 5
+        ) * np.float32(0.13)
     if kind == 3:  # railing: bars with gaps, and a rail above them
         bars = np.modf((x - left) / 7)[0] < 0.38
         rail = (y - top < 4) | ((y - top > 30) & (y - top < 33))
-        return across * down * (bars | rail), np.where(rail, np.float32(1.1), np.float32(0.85)) * np.ones_like(u)
+        return across * down * (bars | rail), np.where(
+            rail, np.float32(1.1), np.float32(0.85)
+        ) * np.ones_like(u)
     # somebody else, a peg: round shoulders under a head
-    head = np.clip((1 - np.sqrt((u / 0.62) ** 2 + ((y - top) / (half * 0.62) - 1) ** 2)) * half + 0.5, 0, 1)
+    head = np.clip(
+        (1 - np.sqrt((u / 0.62) ** 2 + ((y - top) / (half * 0.62) - 1) ** 2)) * half + 0.5, 0, 1
+    )
     shoulder = top + half * (np.float32(2.05) - round_ * np.float32(0.9))
     body = across * np.clip(y - shoulder + 0.5, 0, 1)
     paler = np.where(y < top + half * 1.25, np.float32(1.3), np.float32(0.95))
@@ -270,7 +309,9 @@ def _thing(
 
 
 def _scene(rng: np.random.Generator, elevation: float, clutter: int) -> NDArray[np.float32]:
-    """A background [3, rows, columns]: a wall, a floor of tiles that grow towards the camera, and things before the wall."""
+    """A background [3, rows, columns]: a wall, a floor of tiles that grow towards the camera, and
+    things before the wall.
+    """
     rows, columns = SCENE
     y, x = np.arange(rows)[:, None] + 0.5, np.arange(columns)[None, :] + 0.5
     foot = 16 + rows * (0.56 - 0.62 * elevation)  # the row where wall and floor meet
@@ -284,7 +325,9 @@ def _scene(rng: np.random.Generator, elevation: float, clutter: int) -> NDArray[
     joint = (np.modf(y / course)[0] < 0.14) | (np.modf(shifted / (2 * course))[0] < 0.07)
     scene[joint & (y < foot)] *= rng.uniform(0.8, 0.94)
     depth = np.maximum(y - foot, 1) + 8
-    tile = np.floor(900 / depth / rng.uniform(5, 9)) + np.floor((x - columns / 2) * 24 / depth / rng.uniform(9, 15))
+    tile = np.floor(900 / depth / rng.uniform(5, 9)) + np.floor(
+        (x - columns / 2) * 24 / depth / rng.uniform(9, 15)
+    )
     scene[(tile % 2 == 1) & (y >= foot)] *= rng.uniform(0.84, 0.95)
     scene *= (0.8 + 0.25 * y / rows)[..., None]
     for _ in range(clutter):
@@ -298,9 +341,15 @@ def _add(scene: NDArray[np.float64], rng: np.random.Generator, foot: float) -> N
     rows, columns = scene.shape[:2]
     kind = int(rng.integers(5))
     colour = 0.55 * PALETTE[rng.integers(len(PALETTE))] + 0.45 * rng.uniform(0.3, 0.6)
-    width, height = [(18, 26), (30, 26), (9, 46), (40, 30), (26, 40)][kind] * rng.uniform(0.7, 1.5, 2)
+    width, height = [(18, 26), (30, 26), (9, 46), (40, 30), (26, 40)][kind] * rng.uniform(
+        0.7, 1.5, 2
+    )
     left = rng.uniform(0, columns)
-    base = foot + rng.uniform(-0.1, 0.5) * (rows - foot) if kind in (1, 2, 3) else foot - rng.uniform(10, 45)
+    base = (
+        foot + rng.uniform(-0.1, 0.5) * (rows - foot)
+        if kind in (1, 2, 3)
+        else foot - rng.uniform(10, 45)
+    )
     y = np.arange(rows)[:, None] + 0.5
     x = (np.arange(columns)[None, :] + 0.5 - left) % columns
     u, v = x / width * 2 - 1, (y - base + height) / height * 2 - 1
@@ -311,7 +360,10 @@ def _add(scene: NDArray[np.float64], rng: np.random.Generator, foot: float) -> N
         scene[box] = (colour * (0.4, 0.9, 0.4) * (0.8 + wave[..., None]))[box]
         return
     shade = np.broadcast_to(
-        np.sqrt(np.maximum(1 - u * u, 0.1)) if kind == 2 else 1 - 0.15 * (np.modf(np.abs(v) * 2)[0] < 0.15), box.shape
+        np.sqrt(np.maximum(1 - u * u, 0.1))
+        if kind == 2
+        else 1 - 0.15 * (np.modf(np.abs(v) * 2)[0] < 0.15),
+        box.shape,
     )
     scene[box] = (colour * shade[..., None])[box]
     if kind in (0, 4):

@@ -1,20 +1,27 @@
-"""How hard the synthetic set is: three levels, frozen. A change remakes every result on the set (CHANGELOG line)."""
+"""How hard the synthetic set is: three levels, frozen. A change remakes every result on the set
+(CHANGELOG line).
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Level:
-    """The numbers of a level. Lengths are shares of the image's height or width, chances are in [0, 1].
+    """The numbers of a level. Lengths are shares of the image's height or width, chances are in [0,
+    1].
 
     Attributes:
         family: identities of a family, which share parts.
         shared: how many of an identity's eight choices (`textures.CHOICES`) are its family's.
-        turned: chance that the back of the head, of the upper body and of the lower body is another design than the front.
+        turned: chance that the back of the head, of the upper body and of the lower body is another
+            design than the front.
         carried: chance of a carried object.
-        wander: standard deviation, in degrees, of the change of an identity's mean azimuth from one camera to the next.
-        light: how far cameras differ in exposure, white balance, saturation and direction of light, 0 for not at all.
-        coarse: how far the worst camera is below full resolution, in pixels a sample (1 for full resolution).
+        wander: standard deviation, in degrees, of the change of an identity's mean azimuth from one
+            camera to the next.
+        light: how far cameras differ in exposure, white balance, saturation and direction of light,
+            0 for not at all.
+        coarse: how far the worst camera is below full resolution, in pixels a sample (1 for full
+            resolution).
         noise: standard deviation of the noisiest camera's noise, in grey levels of 255.
         clutter: objects in a camera's background.
         zoom: least and greatest height of the figure in the image.

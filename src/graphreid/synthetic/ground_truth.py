@@ -1,4 +1,6 @@
-"""Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what it wears."""
+"""Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what
+it wears.
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -24,9 +26,11 @@ class Truth:
 
     Attributes:
         item: text [n], the manifest's ids.
-        mask: uint8 [n, height, width], 0 for the background and what stands before the figure, else the part's label:
-            1 head, 2 upper body with the arms, 3 carried object, 4 lower body, 5 shoes (`figures.PARTS`).
-        azimuth: float32 [n], degrees in [0, 360): 0 seen from the front, 90 from its left, 180 from the back.
+        mask: uint8 [n, height, width], 0 for the background and what stands before the figure, else
+            the part's label: 1 head, 2 upper body with the arms, 3 carried object, 4 lower body, 5
+            shoes (`figures.PARTS`).
+        azimuth: float32 [n], degrees in [0, 360): 0 seen from the front, 90 from its left, 180 from
+            the back.
         outfit: int16 [n, 8], the design of each of `textures.CHOICES`; -1 for nothing carried.
     """
 
@@ -49,14 +53,18 @@ class Truth:
 
 
 def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> Truth:
-    """The ground truth of a rendered data folder, of `items` in their order, or of all images in manifest order.
+    """The ground truth of a rendered data folder, of `items` in their order, or of all images in
+    manifest order.
 
     Raises:
-        ValueError: the folder has no ground truth, a file of it is damaged, or an item is not in it.
+        ValueError: the folder has no ground truth, a file of it is damaged, or an item is not in
+            it.
     """
     files = sorted((Path(root) / FOLDER).glob("*.npz"))
     if not files:
-        raise ValueError(f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it")
+        raise ValueError(
+            f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it"
+        )
     wanted = None if items is None else np.asarray(items).astype(str)
     if wanted is not None and not len(wanted):
         raise ValueError("items is empty: name at least one image")
@@ -65,17 +73,28 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
         try:
             with np.load(file) as held:
                 item = held["item"]
-                rows = np.arange(len(item)) if wanted is None else np.flatnonzero(np.isin(item, wanted))
-                shards.append(Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))))
+                rows = (
+                    np.arange(len(item))
+                    if wanted is None
+                    else np.flatnonzero(np.isin(item, wanted))
+                )
+                shards.append(
+                    Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit")))
+                )
         except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-            raise ValueError(f"{file}: not a readable file of ground truth ({error}): render the set again") from None
-    whole = Truth(*(np.concatenate([getattr(shard, each.name) for shard in shards]) for each in fields(Truth)))
+            raise ValueError(
+                f"{file}: not a readable file of ground truth ({error}): render the set again"
+            ) from None
+    whole = Truth(
+        *(np.concatenate([getattr(shard, each.name) for shard in shards]) for each in fields(Truth))
+    )
     if wanted is None:
         return whole
     rows = places(whole.item, wanted)
     if (rows < 0).any():
         raise ValueError(
-            f"{Path(root) / FOLDER}: item {str(wanted[rows.argmin()])!r} is not in it: was the set rendered again?"
+            f"{Path(root) / FOLDER}: item {str(wanted[rows.argmin()])!r} is not in it: was the set "
+            f"rendered again?"
         )
     return whole.take(rows)
 
@@ -83,7 +102,8 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
 def overlap(
     labels: UInt8[np.ndarray, "n h w"], mask: UInt8[np.ndarray, "n H W"], parts: int = 6
 ) -> Float64[np.ndarray, " parts"]:
-    """Intersection over union, in all images together: at 0 of the foreground (labels above 0), at k of part k.
+    """Intersection over union, in all images together: at 0 of the foreground (labels above 0), at
+    k of part k.
 
     Args:
         labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
@@ -94,8 +114,13 @@ def overlap(
         ValueError: a label beyond these.
     """
     if labels.max(initial=0) >= parts:
-        raise ValueError(f"labels go up to {labels.max()}, and with {parts} of them no label is above {parts - 1}")
-    rows, columns = (nearest_pixels(n, side) for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True))
+        raise ValueError(
+            f"labels go up to {labels.max()}, and with {parts} of them no label is above "
+            f"{parts - 1}"
+        )
+    rows, columns = (
+        nearest_pixels(n, side) for n, side in zip(labels.shape[1:], mask.shape[1:], strict=True)
+    )
     both = np.zeros((parts, int(mask.max(initial=0)) + 1), np.int64)
     for start in range(0, len(mask), SHARD):
         part = slice(start, start + SHARD)

@@ -1,9 +1,10 @@
 """The synthetic set: toy figures that walk past several cameras, with ground truth.
 
-Made so that the other images of a gallery help to find a match: front and back of one identity differ and its sides show
-half of each; identities share parts; a carried object is seen from one side only. An image is a function of the seed, the
-identity and the image's number in it (for one count of images an identity, one of cameras and one level), not of how many
-identities there are nor of the block that it is rendered in.
+Made so that the other images of a gallery help to find a match: front and back of one identity
+differ and its sides show half of each; identities share parts; a carried object is seen from one
+side only. An image is a function of the seed, the identity and the image's number in it (for one
+count of images an identity, one of cameras and one level), not of how many identities there are nor
+of the block that it is rendered in.
 """
 
 import json
@@ -18,15 +19,15 @@ from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
+from graphreid.atomic_files import whole_folder
+from graphreid.datasets.manifest import Manifest, write_manifest
 from graphreid.resources import Resources
 from graphreid.synthetic import cameras as optics
 from graphreid.synthetic.bodies import Poses, draw
 from graphreid.synthetic.difficulty import LEVELS, Level
-from graphreid.datasets.manifest import Manifest, write_manifest
-from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
-from graphreid.synthetic.textures import girths, outfits, pools
 from graphreid.synthetic.ground_truth import FOLDER, SHARD, Truth, write_shard
-from graphreid.atomic_files import whole_folder
+from graphreid.synthetic.textures import girths, outfits, pools
+from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, ROLES
 
 HEIGHT, WIDTH = 128, 64
@@ -43,10 +44,13 @@ class Settings:
     Attributes:
         level: one of LEVELS.
         identities: training identities.
-        test_identities: identities of query and gallery, none of them in training; None for 9/10 as many.
+        test_identities: identities of query and gallery, none of them in training; None for 9/10 as
+            many.
         images_per_identity: over all cameras.
-        cameras: how many there are; an identity is seen by at least two thirds of them where its images suffice.
-        distractors: identities that are only in the gallery, with half as many images each; None for 3/10 as many.
+        cameras: how many there are; an identity is seen by at least two thirds of them where its
+            images suffice.
+        distractors: identities that are only in the gallery, with half as many images each; None
+            for 3/10 as many.
         junk: badly cut images in the gallery; None for one to twenty images of test identities.
         seed: of everything.
 
@@ -66,10 +70,19 @@ class Settings:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"level is {self.level!r}: choose one of {', '.join(LEVELS)}")
-        test = -(-self.identities * 9 // 10) if self.test_identities is None else self.test_identities
+        test = (
+            -(-self.identities * 9 // 10) if self.test_identities is None else self.test_identities
+        )
         distractors = self.identities * 3 // 10 if self.distractors is None else self.distractors
         junk = test * self.images_per_identity // 20 if self.junk is None else self.junk
-        least = {"identities": 2, "test_identities": 2, "images_per_identity": 4, "cameras": 2, "distractors": 0, "junk": 0}
+        least = {
+            "identities": 2,
+            "test_identities": 2,
+            "images_per_identity": 4,
+            "cameras": 2,
+            "distractors": 0,
+            "junk": 0,
+        }
         given = {**asdict(self), "test_identities": test, "distractors": distractors, "junk": junk}
         for name, low in least.items():
             if given[name] < low:
@@ -106,13 +119,17 @@ class Studio:
     def photograph(
         self, rows: NDArray[np.intp], figures: bool = True
     ) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]]:
-        """The images of `rows` and their part masks; without `figures`, what the cameras see while nobody is there."""
+        """The images of `rows` and their part masks; without `figures`, what the cameras see while
+        nobody is there.
+        """
         views, frames = self.views, self.frames
         camera = views.camera[rows]
         top, height, centre = frames.top[rows], frames.height[rows], frames.centre[rows]
         slant = np.tan(self.cameras.elevation[camera]).astype(np.float32)
         column = np.floor(views.column[rows]).astype(np.int64)
-        canvas = optics.backdrop(self.cameras.scenes, camera, frames.row[rows], column, (HEIGHT, WIDTH))
+        canvas = optics.backdrop(
+            self.cameras.scenes, camera, frames.row[rows], column, (HEIGHT, WIDTH)
+        )
         mask = np.zeros((len(rows), HEIGHT, WIDTH), np.uint8)
         if figures:
             optics.cast_shadow(canvas, centre, top + 0.99 * height, 0.26 * height, slant)
@@ -129,7 +146,9 @@ class Studio:
             draw(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.pool)
         optics.occlude(canvas, mask, frames.things.take(rows))
         exposure = views.exposure[rows].astype(np.float32)
-        return optics.expose(canvas, self.cameras, camera, exposure, self.noise, frames.noise[rows]), mask
+        return optics.expose(
+            canvas, self.cameras, camera, exposure, self.noise, frames.noise[rows]
+        ), mask
 
     def manifest(self, root: Path) -> Manifest:
         """The manifest of all images; queries are one image an identity and camera."""
@@ -137,17 +156,34 @@ class Studio:
         train = (views.role == NORMAL) & (views.identity <= self.settings.identities)
         split = np.where(train, "train", np.where(views.query, "query", "gallery"))
         names = zip(
-            views.role.tolist(), views.identity.tolist(), (views.camera + 1).tolist(), views.number.tolist(), strict=True
+            views.role.tolist(),
+            views.identity.tolist(),
+            (views.camera + 1).tolist(),
+            views.number.tolist(),
+            strict=True,
         )
-        item = np.array([f"junk_c{c}_{k:04d}" if role == JUNK else f"{who:04d}_c{c}_{k:02d}" for role, who, c, k in names])
-        track = [f"{name.rsplit('_', 1)[0]}_t{k + 1}" for name, k in zip(item.tolist(), views.track.tolist(), strict=True)]
+        item = np.array(
+            [
+                f"junk_c{c}_{k:04d}" if role == JUNK else f"{who:04d}_c{c}_{k:02d}"
+                for role, who, c, k in names
+            ]
+        )
+        track = [
+            f"{name.rsplit('_', 1)[0]}_t{k + 1}"
+            for name, k in zip(item.tolist(), views.track.tolist(), strict=True)
+        ]
         track = np.where(views.role == JUNK, item, track)
         sides = np.array(["front", "left", "back", "right"])
         view = sides[np.floor(views.azimuth / (np.pi / 2) + 0.5).astype(np.int64) % 4]
         return Manifest(
             root=root,
             item=item,
-            path=np.array([f"{part}/{name}.jpg" for part, name in zip(split.tolist(), item.tolist(), strict=True)]),
+            path=np.array(
+                [
+                    f"{part}/{name}.jpg"
+                    for part, name in zip(split.tolist(), item.tolist(), strict=True)
+                ]
+            ),
             identity=np.where(views.role == JUNK, "-1", views.identity.astype(str)),
             camera=np.array([f"c{c + 1}" for c in views.camera.tolist()]),
             split=split,
@@ -156,10 +192,17 @@ class Studio:
         )
 
 
-def render(out: str | Path, settings: Settings | None = None, *, block: int = 32, resources: Resources | None = None) -> Manifest:
+def render(
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    block: int = 32,
+    resources: Resources | None = None,
+) -> Manifest:
     """Render a set into the data folder `out`, which appears whole.
 
-    Beside manifest.parquet and the images: truth/ (`truth.read_truth`) and synthetic.json, the settings.
+    Beside manifest.parquet and the images: truth/ (`truth.read_truth`) and synthetic.json, the
+    settings.
 
     Args:
         out: must not exist yet, or be empty.
@@ -181,7 +224,9 @@ def render(out: str | Path, settings: Settings | None = None, *, block: int = 32
         for name in (FOLDER, *np.unique(manifest.split).tolist()):
             (folder / name).mkdir()
         (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n")
-        _write_truth(studio, manifest, _masks(studio, manifest, folder, block, threads, resources), folder)
+        _write_truth(
+            studio, manifest, _masks(studio, manifest, folder, block, threads, resources), folder
+        )
         write_manifest(manifest, folder)
     return manifest
 
@@ -203,7 +248,9 @@ def _masks(
         yield from resources.track("render", pool.map(work, starts), len(starts))
 
 
-def _write_truth(studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.uint8]], folder: Path) -> None:
+def _write_truth(
+    studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.uint8]], folder: Path
+) -> None:
     azimuth = np.degrees(studio.views.azimuth).astype(np.float32) % 360
     held = np.empty((0, HEIGHT, WIDTH), np.uint8)
     for start in range(0, len(studio), SHARD):
@@ -211,7 +258,9 @@ def _write_truth(studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.
         while len(held) < rows.stop - start:
             held = np.concatenate([held, next(masks)])
         mask, held = held[: rows.stop - start], held[rows.stop - start :]
-        truth = Truth(manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16))
+        truth = Truth(
+            manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16)
+        )
         write_shard(truth, folder, start // SHARD)
     for _ in masks:  # its end, so that progress is told to the end
         pass
@@ -224,7 +273,9 @@ def _views(settings: Settings, level: Level) -> Views:
     train = np.arange(1, settings.identities + 1)
     test = train[-1] + np.arange(1, (settings.test_identities or 0) + 1)
     others = test[-1] + np.arange(1, (settings.distractors or 0) + 1)
-    found = [walk(seed, np.concatenate([train, test]), images, among, settings.cameras, level, NORMAL)]
+    found = [
+        walk(seed, np.concatenate([train, test]), images, among, settings.cameras, level, NORMAL)
+    ]
     if len(others):
         found.append(walk(seed, others, images // 2, (1, 2), settings.cameras, level, DISTRACTOR))
     if settings.junk:

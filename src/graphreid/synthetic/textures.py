@@ -1,8 +1,10 @@
-"""What the synthetic figures wear: pools of designs, each a texture around the azimuth, and an identity's choice of them.
+"""What the synthetic figures wear: pools of designs, each a texture around the azimuth, and an
+identity's choice of them.
 
-A texture is float32 [rows, bins, 3] in [0, 1]: rows from top to bottom of the part, bins around its axis. A whole turn has
-BINS bins; bin 0 starts at azimuth -90 degrees, so the first half of the bins is the front (azimuth 0 in its middle) and
-the second half the back. Garments are drawn as halves, and front and back are chosen apart.
+A texture is float32 [rows, bins, 3] in [0, 1]: rows from top to bottom of the part, bins around its
+axis. A whole turn has BINS bins; bin 0 starts at azimuth -90 degrees, so the first half of the bins
+is the front (azimuth 0 in its middle) and the second half the back. Garments are drawn as halves,
+and front and back are chosen apart.
 """
 
 from dataclasses import dataclass
@@ -11,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 
-from graphreid.synthetic.difficulty import Level
 from graphreid.seeding import generator
+from graphreid.synthetic.difficulty import Level
 
 BINS = 64
 HALF = BINS // 2
@@ -20,21 +22,64 @@ ROWS = {"head": 40, "upper": 48, "sleeve": 24, "lower": 48, "shoes": 12, "carrie
 """Texture rows of each body, in the order in which an atlas stacks them."""
 
 CARRIED = ("backpack", "shoulder bag left", "shoulder bag right", "parcel", "belt bag", "trolley")
-CHOICES = ("head front", "head back", "upper front", "upper back", "lower front", "lower back", "shoes", "carried")
+CHOICES = (
+    "head front",
+    "head back",
+    "upper front",
+    "upper back",
+    "lower front",
+    "lower back",
+    "shoes",
+    "carried",
+)
 POOL = {"head": 48, "upper": 96, "lower": 40, "shoes": 16, "carried": 48}
 _PALETTE, _DESIGN, _FAMILY, _OWN, _GIRTH = range(101, 106)  # keys of the generators
 
 PALETTE = np.array(
     [
-        *[(0.78, 0.20, 0.19), (0.93, 0.46, 0.36), (0.95, 0.58, 0.18), (0.85, 0.66, 0.17), (0.96, 0.86, 0.40)],
-        *[(0.60, 0.74, 0.28), (0.16, 0.44, 0.26), (0.08, 0.52, 0.52), (0.46, 0.73, 0.89), (0.18, 0.36, 0.74)],
-        *[(0.12, 0.17, 0.38), (0.46, 0.30, 0.66), (0.48, 0.15, 0.37), (0.92, 0.62, 0.73), (0.85, 0.76, 0.60)],
+        *[
+            (0.78, 0.20, 0.19),
+            (0.93, 0.46, 0.36),
+            (0.95, 0.58, 0.18),
+            (0.85, 0.66, 0.17),
+            (0.96, 0.86, 0.40),
+        ],
+        *[
+            (0.60, 0.74, 0.28),
+            (0.16, 0.44, 0.26),
+            (0.08, 0.52, 0.52),
+            (0.46, 0.73, 0.89),
+            (0.18, 0.36, 0.74),
+        ],
+        *[
+            (0.12, 0.17, 0.38),
+            (0.46, 0.30, 0.66),
+            (0.48, 0.15, 0.37),
+            (0.92, 0.62, 0.73),
+            (0.85, 0.76, 0.60),
+        ],
         *[(0.44, 0.29, 0.19), (0.94, 0.93, 0.90), (0.57, 0.59, 0.62), (0.21, 0.22, 0.25)],
     ]
 )
 _MUTED = PALETTE[[0, 3, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 18]]
-_WOOD = np.array([(0.93, 0.78, 0.60), (0.86, 0.66, 0.45), (0.72, 0.50, 0.32), (0.55, 0.36, 0.23), (0.42, 0.27, 0.18)])
-_HAIR = np.array([(0.15, 0.12, 0.10), (0.36, 0.22, 0.12), (0.62, 0.40, 0.18), (0.88, 0.72, 0.38), (0.72, 0.28, 0.14)])
+_WOOD = np.array(
+    [
+        (0.93, 0.78, 0.60),
+        (0.86, 0.66, 0.45),
+        (0.72, 0.50, 0.32),
+        (0.55, 0.36, 0.23),
+        (0.42, 0.27, 0.18),
+    ]
+)
+_HAIR = np.array(
+    [
+        (0.15, 0.12, 0.10),
+        (0.36, 0.22, 0.12),
+        (0.62, 0.40, 0.18),
+        (0.88, 0.72, 0.38),
+        (0.72, 0.28, 0.14),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +87,8 @@ class Pools:
     """The designs that identities choose from; the first axis is the design.
 
     Attributes:
-        head: whole turns. wood: the head's own colour, which the hands have too. hat: 0 hair, 1 cap with a brim, 2 beanie.
+        head: whole turns. wood: the head's own colour, which the hands have too. hat: 0 hair, 1 cap
+            with a brim, 2 beanie.
         upper, sleeve, lower: halves. skirt: whether a lower body is a skirt.
         shoes, carried: whole turns. kind: index into CARRIED.
     """
@@ -80,11 +126,15 @@ def pools(seed: int) -> Pools:
     )
 
 
-def outfits(seed: int, identities: NDArray[np.int64], level: Level) -> Int64[np.ndarray, "n choices"]:
-    """What each identity wears, an index into a pool for each of CHOICES; carried is -1 for nothing.
+def outfits(
+    seed: int, identities: NDArray[np.int64], level: Level
+) -> Int64[np.ndarray, "n choices"]:
+    """What each identity wears, an index into a pool for each of CHOICES; carried is -1 for
+    nothing.
 
-    Identities k with the same k // level.family are a family: of each, `level.shared` choices drawn at random are the
-    family's, the others its own. So two of a family may share the trousers and wear different jackets.
+    Identities k with the same k // level.family are a family: of each, `level.shared` choices drawn
+    at random are the family's, the others its own. So two of a family may share the trousers and
+    wear different jackets.
     """
     found: dict[int, NDArray[np.int64]] = {}
     for identity in np.unique(identities).tolist():
@@ -99,11 +149,17 @@ def outfits(seed: int, identities: NDArray[np.int64], level: Level) -> Int64[np.
 
 def girths(seed: int, identities: NDArray[np.int64]) -> Float32[np.ndarray, " n"]:
     """How broad each identity is, about 1."""
-    return np.array([generator(seed, _GIRTH, k).uniform(0.88, 1.14) for k in identities.tolist()], np.float32)
+    return np.array(
+        [generator(seed, _GIRTH, k).uniform(0.88, 1.14) for k in identities.tolist()], np.float32
+    )
 
 
-def atlas(pool: Pools, outfit: Int64[np.ndarray, "n choices"]) -> Float32[np.ndarray, "3 n rows bins"]:
-    """The textures of `n` outfits, the bodies of ROWS stacked, colour first. Without a carried object its rows are unused."""
+def atlas(
+    pool: Pools, outfit: Int64[np.ndarray, "n choices"]
+) -> Float32[np.ndarray, "3 n rows bins"]:
+    """The textures of `n` outfits, the bodies of ROWS stacked, colour first. Without a carried
+    object its rows are unused.
+    """
     face, nape, front, back, lower_front, lower_back, shoes, carried = outfit.T
     sleeve = np.concatenate([pool.sleeve[front], pool.sleeve[back]], 2)
     hand = ROWS["sleeve"] * 5 // 6
@@ -122,9 +178,15 @@ def atlas(pool: Pools, outfit: Int64[np.ndarray, "n choices"]) -> Float32[np.nda
 def _choose(rng: np.random.Generator, level: Level) -> NDArray[np.int64]:
     pairs = [rng.integers(POOL[part], size=2) for part in ("head", "upper", "lower")]
     turned = rng.random(3) < level.turned
-    fronts_and_backs = [(front, back if other else front) for (front, back), other in zip(pairs, turned, strict=True)]
+    fronts_and_backs = [
+        (front, back if other else front)
+        for (front, back), other in zip(pairs, turned, strict=True)
+    ]
     shoes, carried = rng.integers(POOL["shoes"]), rng.integers(POOL["carried"])
-    return np.array([*sum(fronts_and_backs, ()), shoes, carried if rng.random() < level.carried else -1], np.int64)
+    return np.array(
+        [*sum(fronts_and_backs, ()), shoes, carried if rng.random() < level.carried else -1],
+        np.int64,
+    )
 
 
 def _stack(designs: list[NDArray[np.float64]]) -> NDArray[np.float32]:
@@ -142,7 +204,9 @@ def _fill(shape: tuple[int, ...], colour: NDArray[np.float64]) -> NDArray[np.flo
     return np.broadcast_to(colour, (*shape, 3)).copy()
 
 
-def _colours(rng: np.random.Generator, palette: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _colours(
+    rng: np.random.Generator, palette: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
     # the first is any colour, the others are far enough from it to be seen at low resolution
     first = palette[rng.integers(len(palette))]
     far = palette[np.abs(palette - first).sum(1) > 0.6]
@@ -214,7 +278,9 @@ def _head(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.flo
     turn[(v < fringe) | ((np.abs(a) > face) & (v < length))] = hair
     for side in (-1, 1):
         turn[((a - side * 24) / 8) ** 2 + ((v - 0.5) / 0.075) ** 2 < 1] = (0.12, 0.1, 0.1)
-        turn[((a - side * 42) / 11) ** 2 + ((v - 0.66) / 0.07) ** 2 < 1] = np.clip(wood * (1.05, 0.75, 0.7), 0, 1)
+        turn[((a - side * 42) / 11) ** 2 + ((v - 0.66) / 0.07) ** 2 < 1] = np.clip(
+            wood * (1.05, 0.75, 0.7), 0, 1
+        )
     if hat:
         turn[v < 0.36] = cloth
         turn[(v > 0.28) & (v < 0.36)] = band
@@ -236,6 +302,10 @@ def _bag(rng: np.random.Generator) -> NDArray[np.float64]:
     main, second = _colours(rng, PALETTE, 2)
     turn = _fill(v.shape, main)
     style = int(rng.integers(4))
-    turn[[v < 0.3, np.abs(v - 0.6) < 0.12, np.modf((a + 90) / 45)[0] < 0.3, (v > 0.45) & (v < 0.9)][style]] = second
+    turn[
+        [v < 0.3, np.abs(v - 0.6) < 0.12, np.modf((a + 90) / 45)[0] < 0.3, (v > 0.45) & (v < 0.9)][
+            style
+        ]
+    ] = second
     turn *= (1 - 0.3 * np.clip(1 - v / 0.15, 0, 1))[..., None]
     return turn

@@ -1,4 +1,6 @@
-"""Who is seen when, where and how in the synthetic set: a row an image, before anything is drawn."""
+"""Who is seen when, where and how in the synthetic set: a row an image, before anything is
+drawn.
+"""
 
 from dataclasses import dataclass
 
@@ -6,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy.typing import NDArray
 
+from graphreid.seeding import generator
 from graphreid.synthetic.cameras import NOISE_STARTS, SCENE, Occluders
 from graphreid.synthetic.difficulty import Level
 from graphreid.synthetic.textures import PALETTE
-from graphreid.seeding import generator
 from graphreid.types import JUNK, NORMAL
 
 _VISIT, _IMAGE, _JUNK = range(301, 304)  # keys of the generators
@@ -25,7 +27,8 @@ class Views:
         identity: whom it shows.
         camera: index.
         number: of the image among the identity's in this camera.
-        track, step: the track's number among the identity's in this camera; the image's in the track.
+        track, step: the track's number among the identity's in this camera; the image's in the
+            track.
         time: seconds.
         azimuth: radians.
         stride: see `figures.Poses`.
@@ -91,18 +94,29 @@ def walk(
         level: how far the view of an identity changes from one camera to the next.
         role: of all these images.
     """
-    found = [_walk(generator(seed, _VISIT, k), k, images, among, cameras, level, role) for k in identities.tolist()]
+    found = [
+        _walk(generator(seed, _VISIT, k), k, images, among, cameras, level, role)
+        for k in identities.tolist()
+    ]
     return join(found)
 
 
 def join(views: list[Views]) -> Views:
     """All views, one after the other."""
     names = Views.__dataclass_fields__
-    return Views(**{name: np.concatenate([getattr(view, name) for view in views]) for name in names})
+    return Views(
+        **{name: np.concatenate([getattr(view, name) for view in views]) for name in names}
+    )
 
 
 def _walk(
-    rng: np.random.Generator, identity: int, images: int, among: tuple[int, int], cameras: int, level: Level, role: int
+    rng: np.random.Generator,
+    identity: int,
+    images: int,
+    among: tuple[int, int],
+    cameras: int,
+    level: Level,
+    role: int,
 ) -> Views:
     seen_by = int(rng.integers(among[0], among[1] + 1))
     route = rng.permutation(cameras)[:seen_by]
@@ -129,7 +143,8 @@ def _walk(
                     time=np.round(now + 0.8 * step, 1),
                     azimuth=(heading + turn * along) % (2 * np.pi),
                     stride=np.sin(rng.uniform(0, 2 * np.pi) + 1.3 * step),
-                    column=rng.uniform(0, SCENE[1]) + rng.uniform(8, 20) * rng.choice([-1, 1]) * step,
+                    column=rng.uniform(0, SCENE[1])
+                    + rng.uniform(8, 20) * rng.choice([-1, 1]) * step,
                     exposure=np.full(length, 2 ** (0.18 * level.light * rng.standard_normal())),
                     query=(number == query) & (role == NORMAL),
                     role=np.full(length, role),
@@ -142,7 +157,9 @@ def _walk(
 
 
 def badly_cut(seed: int, count: int, identities: NDArray[np.int64], cameras: int) -> Views:
-    """`count` junk images of any of `identities`, by any of so many `cameras`; `number` counts them."""
+    """`count` junk images of any of `identities`, by any of so many `cameras`; `number` counts
+    them.
+    """
     rngs = [generator(seed, _JUNK, i) for i in range(count)]
     draws = np.array([rng.random(6) for rng in rngs]).reshape(count, 6)
     return Views(
@@ -173,7 +190,9 @@ def frame(seed: int, views: Views, level: Level, size: tuple[int, int]) -> Frame
         views.number.tolist(),
         strict=True,
     )
-    drawn = [(rng.random(12), rng.standard_normal(3)) for rng in (generator(seed, *key) for key in keys)]
+    drawn = [
+        (rng.random(12), rng.standard_normal(3)) for rng in (generator(seed, *key) for key in keys)
+    ]
     chance = np.array([pair[0] for pair in drawn]).T
     normal = np.clip(np.array([pair[1] for pair in drawn]).T, -2.5, 2.5)
     zoom = level.zoom[0] + (level.zoom[1] - level.zoom[0]) * chance[0]
@@ -187,7 +206,9 @@ def frame(seed: int, views: Views, level: Level, size: tuple[int, int]) -> Frame
     zoom = np.where(piece, 1.9 + chance[3], zoom)
     top = np.where(piece, (1 - zoom) * chance[4], top)
     centre = np.where(piece, 0.2 + 0.6 * chance[5], centre)
-    centre = np.where(beside, 0.5 + (0.62 + 0.14 * chance[3]) * np.where(chance[4] < 0.5, -1, 1), centre)
+    centre = np.where(
+        beside, 0.5 + (0.62 + 0.14 * chance[3]) * np.where(chance[4] < 0.5, -1, 1), centre
+    )
     top, height, centre = top * rows, zoom * rows, centre * columns
     return Frames(
         row=(chance[6] * (SCENE[0] - rows)).astype(np.int64),
@@ -216,9 +237,16 @@ def _things(
     wide = 0.38 * height  # of a figure with its arms
     side = np.where(chance[2] < 0.5, -1.0, 1.0)
     pole, peg, low = kind == 0, kind == 4, (kind >= 1) & (kind <= 3)
-    # a pole stands anywhere before it, somebody else covers it from one side, all others cover it from below
-    width = np.where(pole, cover * wide, np.where(peg, 0.9 * wide, np.where(kind == 1, 1.5 * wide, 400.0)))
-    middle = centre + np.where(pole, 0.25 * wide * normal / 2, 0) + np.where(kind == 1, 0.2 * wide * normal / 2, 0)
+    # a pole stands anywhere before it, somebody else covers it from one side, all others cover it
+    # from below
+    width = np.where(
+        pole, cover * wide, np.where(peg, 0.9 * wide, np.where(kind == 1, 1.5 * wide, 400.0))
+    )
+    middle = (
+        centre
+        + np.where(pole, 0.25 * wide * normal / 2, 0)
+        + np.where(kind == 1, 0.2 * wide * normal / 2, 0)
+    )
     middle = np.where(peg, centre + side * (wide / 2 * (1 - 2 * cover) + width / 2), middle)
     upper = np.where(pole, -5.0, np.where(peg, top + (0.05 + 0.3 * chance[2]) * height, top))
     above, below = np.clip(top, 0, rows), np.clip(top + height, 0, rows)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from graphreid.training import processes
-from graphreid.resources import Resources
 from graphreid.atomic_files import whole_file
 from graphreid.protocols import described
+from graphreid.resources import Resources
 from graphreid.seeding import generator, seeded
+from graphreid.training import processes
 from graphreid.types import Features, Labels
 
 Batch = TypeVar("Batch")
@@ -28,7 +28,9 @@ Schedule = Callable[[float], float]
 
 
 class Batches(Protocol[Batch_co]):
-    """An epoch's batches; a list will do. Where they have `facts`, numbers by name, these go into the epoch's record."""
+    """An epoch's batches; a list will do. Where they have `facts`, numbers by name, these go into
+    the epoch's record.
+    """
 
     def __len__(self) -> int:
         """How many there are."""
@@ -56,10 +58,11 @@ def optimise(
     what: str = "training",
     resources: Resources | None = None,
 ) -> History:
-    """Train `module` in place; with a folder, from where an earlier call stopped, to the same end result.
+    """Train `module` in place; with a folder, from where an earlier call stopped, to the same end
+    result.
 
-    Every epoch begins from random numbers of its own, made of the seed and its number; so the state between two epochs
-    is the weights, the optimizer's and the history.
+    Every epoch begins from random numbers of its own, made of the seed and its number; so the state
+    between two epochs is the weights, the optimizer's and the history.
 
     Args:
         module: holds whatever is learned; its weights go into the checkpoint.
@@ -70,19 +73,23 @@ def optimise(
         seed: of all that is random.
         schedule: the learning rates' factor.
         accumulate: batches whose gradients are averaged for one step.
-        validate: a score of the module after an epoch, larger is better; the best epoch's weights are the result.
+        validate: a score of the module after an epoch, larger is better; the best epoch's weights
+            are the result.
         patience: stop after so many epochs without a better score; None for never.
-        folder: gets checkpoint/state.pt and log.jsonl after each epoch. In one with a checkpoint, training goes on.
+        folder: gets checkpoint/state.pt and log.jsonl after each epoch. In one with a checkpoint,
+            training goes on.
         stamp: names settings and data. A checkpoint with another stamp is refused.
         what: the work's name for progress.
         resources: progress; and threads.
 
     Returns:
-        A record an epoch: each part's mean, the epoch's number (from 1), the first group's rate at its end, batches, seconds,
+        A record an epoch: each part's mean, the epoch's number (from 1), the first group's rate at
+            its end, batches, seconds,
         and the score where there is one.
 
     Raises:
-        ValueError: a loss that is not finite, an epoch without batches, or a checkpoint of other settings or data.
+        ValueError: a loss that is not finite, an epoch without batches, or a checkpoint of other
+            settings or data.
     """
     resources = resources or Resources()
     state = _State(module, optimizer, folder, stamp)
@@ -95,7 +102,9 @@ def optimise(
                 sums: dict[str, Tensor] = {}
                 drawn, factor = batches(epoch), 1.0
                 if not len(drawn):
-                    raise ValueError(f"{what}: epoch {epoch + 1} has no batches: there are too few images")
+                    raise ValueError(
+                        f"{what}: epoch {epoch + 1} has no batches: there are too few images"
+                    )
                 for step, batch in enumerate(drawn, 1):
                     factor = schedule(epoch + (step - 1) / len(drawn))
                     for group in optimizer.param_groups:
@@ -108,20 +117,33 @@ def optimise(
                         optimizer.zero_grad()
                     if resources.progress:
                         resources.progress(what, epoch * len(drawn) + step, epochs * len(drawn))
-                record: dict[str, int | float] = {name: float(part) / len(drawn) for name, part in sums.items()}
+                record: dict[str, int | float] = {
+                    name: float(part) / len(drawn) for name, part in sums.items()
+                }
                 if not all(math.isfinite(mean) for mean in record.values()):
-                    raise ValueError(f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower the learning rate")
+                    raise ValueError(
+                        f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower "
+                        f"the learning rate"
+                    )
                 record |= getattr(drawn, "facts", {})
-                record |= {"epoch": epoch + 1, "rate": optimizer.param_groups[0]["lr"], "batches": len(drawn)}
+                record |= {
+                    "epoch": epoch + 1,
+                    "rate": optimizer.param_groups[0]["lr"],
+                    "batches": len(drawn),
+                }
                 record["seconds"] = round(perf_counter() - began, 3)
-                state.close(record if validate is None else {**record, "score": float(validate(epoch))})
+                state.close(
+                    record if validate is None else {**record, "score": float(validate(epoch))}
+                )
     return state.finish()
 
 
 class _State:
     """What stands between two epochs, and its copy on disk."""
 
-    def __init__(self, module: nn.Module, optimizer: Optimizer, folder: Path | None, stamp: str) -> None:
+    def __init__(
+        self, module: nn.Module, optimizer: Optimizer, folder: Path | None, stamp: str
+    ) -> None:
         self.module, self.optimizer, self.folder, self.stamp = module, optimizer, folder, stamp
         self.history: History = []
         self.best: dict[str, Tensor] | None = None
@@ -133,9 +155,13 @@ class _State:
         try:
             saved: Any = torch.load(file, map_location="cpu", weights_only=True)
         except Exception:  # damage makes torch raise errors of any kind
-            raise ValueError(f"{file}: a damaged checkpoint: restore it, or remove it to begin anew") from None
+            raise ValueError(
+                f"{file}: a damaged checkpoint: restore it, or remove it to begin anew"
+            ) from None
         if saved["stamp"] != stamp:
-            raise ValueError(f"{file}: made with other settings or data: give those, or remove it to begin anew")
+            raise ValueError(
+                f"{file}: made with other settings or data: give those, or remove it to begin anew"
+            )
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         self.history, self.best = saved["history"], saved["best"]
@@ -147,7 +173,11 @@ class _State:
     def stale(self, patience: int | None) -> bool:
         """Whether the last `patience` epochs brought nothing better."""
         scores = self.scores()
-        return patience is not None and len(scores) > 0 and len(scores) - 1 - scores.index(max(scores)) >= patience
+        return (
+            patience is not None
+            and len(scores) > 0
+            and len(scores) - 1 - scores.index(max(scores)) >= patience
+        )
 
     def close(self, record: dict[str, int | float]) -> None:
         """End an epoch: note its record and, in the first process, save."""
@@ -177,8 +207,16 @@ class _State:
         return self.history
 
 
-def steps(milestones: Sequence[int | float], *, gamma: float = 0.1, warmup: int | float = 0, start: float = 0.1) -> Schedule:
-    """The factor rises linearly from `start` to 1 over `warmup` epochs, and is multiplied by `gamma` at each milestone."""
+def steps(
+    milestones: Sequence[int | float],
+    *,
+    gamma: float = 0.1,
+    warmup: int | float = 0,
+    start: float = 0.1,
+) -> Schedule:
+    """The factor rises linearly from `start` to 1 over `warmup` epochs, and is multiplied by
+    `gamma` at each milestone.
+    """
 
     def factor(epoch: int | float) -> float:
         rise = start + (1 - start) * epoch / warmup if epoch < warmup else 1.0
@@ -188,7 +226,9 @@ def steps(milestones: Sequence[int | float], *, gamma: float = 0.1, warmup: int 
 
 
 def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) -> Schedule:
-    """The factor rises linearly from `start` to 1 over `warmup` epochs, then falls as half a cosine, to 0 at `epochs`."""
+    """The factor rises linearly from `start` to 1 over `warmup` epochs, then falls as half a
+    cosine, to 0 at `epochs`.
+    """
 
     def factor(epoch: int | float) -> float:
         if epoch < warmup:
@@ -198,8 +238,12 @@ def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) 
     return factor
 
 
-def stamp(method: Any, train: tuple[Features, Labels], validation: tuple[Features, Labels] | None) -> str:
-    """What a fit's checkpoints are of: the re-ranker's options, the images fitted on, and those that epochs are scored on."""
+def stamp(
+    method: Any, train: tuple[Features, Labels], validation: tuple[Features, Labels] | None
+) -> str:
+    """What a fit's checkpoints are of: the re-ranker's options, the images fitted on, and those
+    that epochs are scored on.
+    """
     digest = hashlib.blake2b(described(method).encode(), digest_size=16)
     for features, labels in (train, *([] if validation is None else [validation])):
         digest.update(features.vectors.tobytes() + "\n".join(features.items.tolist()).encode())

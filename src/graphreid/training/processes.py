@@ -1,4 +1,6 @@
-"""Several processes that train one network, as `accelerate launch` starts them. Without it all of this does nothing."""
+"""Several processes that train one network, as `accelerate launch` starts them. Without it all of
+this does nothing.
+"""
 
 import atexit
 import os
@@ -53,7 +55,9 @@ def device(wanted: str) -> str:
 
 
 def replicate(module: nn.Module, on: str) -> nn.Module:
-    """A module whose gradients are the mean over all processes; its buffers are the first process's."""
+    """A module whose gradients are the mean over all processes; its buffers are the first
+    process's.
+    """
     if count() == 1:
         return module
     _state()
@@ -70,7 +74,11 @@ def _state() -> Any:
     """The processes' common state; the first call decides whether they meet on CPUs."""
     from accelerate import PartialState  # noqa: PLC0415  # heavy, and for the launcher only
 
-    cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in (
+        "1",
+        "true",
+        "yes",
+    )
     state = PartialState(cpu=cpu)
     atexit.unregister(_leave)
     atexit.register(_leave, state)
@@ -78,5 +86,7 @@ def _state() -> Any:
 
 
 def _leave(state: Any) -> None:
-    """Ends the group: one that is left to the interpreter's end may abort the process, its work done."""
+    """Ends the group: one that is left to the interpreter's end may abort the process, its work
+    done.
+    """
     state.destroy_process_group()

@@ -1,6 +1,8 @@
-"""A training run's folder: RUN/{config.json, identities.json, model.safetensors, checkpoint/, log.jsonl}.
+"""A training run's folder: RUN/{config.json, identities.json, model.safetensors, checkpoint/,
+log.jsonl}.
 
-config.json is what the run was asked for, identities.json which identities it trains on and which it keeps away.
+config.json is what the run was asked for, identities.json which identities it trains on and which
+it keeps away.
 """
 
 import json
@@ -35,7 +37,8 @@ class Identities:
         backbone: the embedder trains on them.
         fit: a re-ranker may fit on them.
         validation: a re-ranker may be validated on them; none of them is in `fit`.
-        held_out: whether fit and validation were kept away from the embedder; otherwise they are its own, shared out.
+        held_out: whether fit and validation were kept away from the embedder; otherwise they are
+            its own, shared out.
     """
 
     backbone: tuple[str, ...]
@@ -62,13 +65,17 @@ def split_identities(names: NDArray[Any], share: int | float, seed: int) -> Iden
     count = round(share * len(every))
     if share and (count < 2 * _LEAST or len(every) - count < _LEAST):
         raise ValueError(
-            f"a holdout of {share:g} of {len(every)} identities is {count}: at least {2 * _LEAST} must be held out"
+            f"a holdout of {share:g} of {len(every)} identities is {count}: at least {2 * _LEAST} "
+            f"must be held out"
             f" (fit and validation) and {_LEAST} left"
         )
     pool = mixed[:count] if share else mixed
     fit = min(round(FIT_SHARE * len(pool)), len(pool) - _LEAST)
     return Identities(
-        backbone=_sorted(mixed[count:]), fit=_sorted(pool[:fit]), validation=_sorted(pool[fit:]), held_out=share > 0
+        backbone=_sorted(mixed[count:]),
+        fit=_sorted(pool[:fit]),
+        validation=_sorted(pool[fit:]),
+        held_out=share > 0,
     )
 
 
@@ -79,22 +86,37 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
         Whether it was there already.
 
     Raises:
-        ValueError: the folder holds a run with other settings, or something else, or it can't be written.
+        ValueError: the folder holds a run with other settings, or something else, or it can't be
+            written.
     """
     if folder.exists() and not (folder / CONFIG).is_file():
         if not folder.is_dir() or any(folder.iterdir()):
-            raise ValueError(f"{folder} exists already, and is no training run: choose another --out")
+            raise ValueError(
+                f"{folder} exists already, and is no training run: choose another --out"
+            )
     elif folder.exists():
         before, now = read_config(folder), json.loads(json.dumps(config))
-        differing = sorted(key for key in {*_flat(before), *_flat(now)} if _flat(before).get(key) != _flat(now).get(key))
+        differing = sorted(
+            key
+            for key in {*_flat(before), *_flat(now)}
+            if _flat(before).get(key) != _flat(now).get(key)
+        )
         if differing:
-            shown = ", ".join(f"{key} was {_flat(before).get(key)}, is {_flat(now).get(key)}" for key in differing[:3])
-            raise ValueError(f"{folder} holds a run with other settings ({shown}): give those, or choose another --out")
+            shown = ", ".join(
+                f"{key} was {_flat(before).get(key)}, is {_flat(now).get(key)}"
+                for key in differing[:3]
+            )
+            raise ValueError(
+                f"{folder} holds a run with other settings ({shown}): give those, or choose "
+                f"another --out"
+            )
         return True
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror} (does its folder exist, may you write there?)") from None
+        raise ValueError(
+            f"cannot write {folder}: {error.strerror} (does its folder exist, may you write there?)"
+        ) from None
     _write(folder / IDENTITIES, {**vars(identities)})
     _write(folder / CONFIG, config)  # last: a folder with it is a run
     return False
@@ -102,7 +124,9 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
 
 @contextmanager
 def taken_back(folder: Path, *, new: bool) -> Generator[None]:
-    """Take back a new run that is refused in the block before it made anything: the mended command is another run."""
+    """Take back a new run that is refused in the block before it made anything: the mended command
+    is another run.
+    """
     try:
         yield
     except ValueError:

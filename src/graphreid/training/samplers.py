@@ -10,11 +10,13 @@ from graphreid.seeding import generator
 def pk_batches(
     identity: Int64[np.ndarray, " n"], *, identities: int, images: int, seed: int, epoch: int
 ) -> list[NDArray[np.intp]]:
-    """An epoch's batches, as the bag-of-tricks baseline draws them (Hermans et al. 2017, section 2, PK batches).
+    """An epoch's batches, as the bag-of-tricks baseline draws them (Hermans et al. 2017, section 2,
+    PK batches).
 
-    Each identity's images are shuffled and cut into groups of K, a remainder below K left out; an identity with fewer
-    than K images gives one group, drawn with replacement. A batch is a group each of P identities drawn at random; the
-    epoch ends when fewer than P identities have groups left, so most images are seen once.
+    Each identity's images are shuffled and cut into groups of K, a remainder below K left out; an
+    identity with fewer than K images gives one group, drawn with replacement. A batch is a group
+    each of P identities drawn at random; the epoch ends when fewer than P identities have groups
+    left, so most images are seen once.
 
     Args:
         identity: of each image.
@@ -30,11 +32,14 @@ def pk_batches(
         ValueError: P or K is below 2, or there are fewer than P identities.
     """
     if identities < 2 or images < 2:
-        raise ValueError(f"a batch of {identities} identities x {images} images: a triplet needs at least 2 x 2")
+        raise ValueError(
+            f"a batch of {identities} identities x {images} images: a triplet needs at least 2 x 2"
+        )
     names, inverse = np.unique(identity, return_inverse=True)
     if len(names) < identities:
         raise ValueError(
-            f"a batch wants {identities} identities, and there are {len(names)} to train on: write fewer (batch_identities)"
+            f"a batch wants {identities} identities, and there are {len(names)} to train on: write "
+            f"fewer (batch_identities)"
         )
     draw = generator(seed, epoch)
     order = np.argsort(inverse, kind="stable")
@@ -65,8 +70,9 @@ def near_batches(
 ) -> list[NDArray[np.intp]]:
     """As many batches as images fill, each of identities that are hard to tell apart.
 
-    A batch is an identity drawn at random and P - 1 of the 2 P whose mean vectors have the largest products with its own, K
-    images of each; an identity with fewer than K gives some of them more than once.
+    A batch is an identity drawn at random and P - 1 of the 2 P whose mean vectors have the largest
+    products with its own, K images of each; an identity with fewer than K gives some of them more
+    than once.
 
     Args:
         identity: of each image. vectors: theirs, of unit length.
@@ -84,11 +90,17 @@ def near_batches(
     centres = np.stack([vectors[each].mean(axis=0) for each in rows])
     batches: list[NDArray[np.intp]] = []
     count = max(1, len(identity) // (identities * images))
-    firsts = np.concatenate([draw.permutation(len(names)) for _ in range(-(-count // len(names)))])[:count]
+    firsts = np.concatenate([draw.permutation(len(names)) for _ in range(-(-count // len(names)))])[
+        :count
+    ]
     for first in firsts.tolist():
         likeness = centres @ centres[first]
         likeness[first] = -np.inf
         near = np.argsort(-likeness, kind="stable")[: min(2 * identities, len(names) - 1)]
         chosen = [first, *draw.choice(near, min(identities - 1, len(near)), replace=False).tolist()]
-        batches.append(np.concatenate([draw.choice(rows[one], images, replace=len(rows[one]) < images) for one in chosen]))
+        batches.append(
+            np.concatenate(
+                [draw.choice(rows[one], images, replace=len(rows[one]) < images) for one in chosen]
+            )
+        )
     return batches

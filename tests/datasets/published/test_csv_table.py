@@ -22,7 +22,12 @@ def test_all_columns_in_the_order_of_the_table(tmp_path: Path):
     )
     plan = read(file)
     first, second = plan.entries
-    assert (first.source, first.path, first.item, first.identity) == (tmp_path / "b/2.jpg", "b/2.jpg", "i2", "7")
+    assert (first.source, first.path, first.item, first.identity) == (
+        tmp_path / "b/2.jpg",
+        "b/2.jpg",
+        "i2",
+        "7",
+    )
     assert (first.camera, first.split, first.role) == ("c1", "query+gallery", "normal")
     assert dict(first.extra) == {"view": "front", "time": "12.5", "track": "t1"}
     assert (second.split, second.role) == ("train", "junk")
@@ -30,7 +35,9 @@ def test_all_columns_in_the_order_of_the_table(tmp_path: Path):
 
 
 def test_without_a_split_identities_are_drawn(tmp_path: Path):
-    file = write(tmp_path, "path,identity\n" + "".join(f"{row}.jpg,{row % 4}\n" for row in range(8)))
+    file = write(
+        tmp_path, "path,identity\n" + "".join(f"{row}.jpg,{row % 4}\n" for row in range(8))
+    )
     plan = read(file, test_share=0.25, seed=3)
     assert len({entry.identity for entry in plan.entries if entry.split == "query+gallery"}) == 1
     assert {entry.camera for entry in plan.entries} == {None}
@@ -38,9 +45,16 @@ def test_without_a_split_identities_are_drawn(tmp_path: Path):
 
 
 def test_paths_cannot_leave_the_data_folder(tmp_path: Path):
-    file = write(tmp_path, "path,identity,split\n../../etc/x.jpg,1,train\n/abs/y.jpg,1,train\nd\\z.jpg,1,train\n")
+    file = write(
+        tmp_path,
+        "path,identity,split\n../../etc/x.jpg,1,train\n/abs/y.jpg,1,train\nd\\z.jpg,1,train\n",
+    )
     assert [entry.path for entry in read(file).entries] == ["etc/x.jpg", "abs/y.jpg", "d/z.jpg"]
-    assert [entry.item for entry in read(file).entries] == ["../../etc/x.jpg", "/abs/y.jpg", "d\\z.jpg"]
+    assert [entry.item for entry in read(file).entries] == [
+        "../../etc/x.jpg",
+        "/abs/y.jpg",
+        "d\\z.jpg",
+    ]
 
 
 def test_parquet_is_read_too(tmp_path: Path):

@@ -7,7 +7,9 @@ from graphreid.datasets.published.dukemtmc_reid import PUBLISHED, WITHDRAWN, rea
 from tests.datasets.published.trees import DUKE, MARKET, tree
 
 
-@pytest.mark.parametrize("below", ["", "dukemtmc-reid/DukeMTMC-reID", "DukeMTMC-reID", "dukemtmcreid"])
+@pytest.mark.parametrize(
+    "below", ["", "dukemtmc-reid/DukeMTMC-reID", "DukeMTMC-reID", "dukemtmcreid"]
+)
 @pytest.mark.parametrize("from_parent", [False, True])
 def test_every_spelling_is_the_same_set(tmp_path: Path, below: str, from_parent: bool):
     top = tree(tmp_path, [f"{below}/{name}" for name in DUKE])
@@ -28,7 +30,12 @@ def test_the_withdrawal_is_told_first(tmp_path: Path):
 
 
 def test_beside_market_it_is_still_found(tmp_path: Path):
-    top = tree(tmp_path, [f"market1501/{name}" for name in MARKET] + [f"duke/{name}" for name in DUKE])
+    top = tree(
+        tmp_path, [f"market1501/{name}" for name in MARKET] + [f"duke/{name}" for name in DUKE]
+    )
     assert len(read(top).entries) == len(DUKE)
-    with pytest.raises(ValueError, match=r"market1501: looks like Market-1501, not DukeMTMC-reID: import it as market1501"):
+    with pytest.raises(
+        ValueError,
+        match=r"market1501: looks like Market-1501, not DukeMTMC-reID: import it as market1501",
+    ):
         read(top / "market1501")

@@ -19,7 +19,14 @@ def splits(plan: Plan) -> dict[str, str]:
 
 
 def test_parts_and_sorting(tmp_path: Path):
-    source = make(tmp_path, "train/b/1.jpg", "train/a/2.jpg", "train/a/10.jpg", "query/c/1.jpg", "gallery/c/x/1.jpg")
+    source = make(
+        tmp_path,
+        "train/b/1.jpg",
+        "train/a/2.jpg",
+        "train/a/10.jpg",
+        "query/c/1.jpg",
+        "gallery/c/x/1.jpg",
+    )
     assert splits(read(source)) == {
         "gallery/c/x/1.jpg": "gallery c",
         "query/c/1.jpg": "query c",
@@ -36,7 +43,9 @@ def test_a_part_test_is_searched_in_itself(tmp_path: Path):
 
 
 def test_without_parts_identities_are_drawn(tmp_path: Path):
-    source = make(tmp_path, *[f"{identity}/{image}.jpg" for identity in range(10) for image in range(2)])
+    source = make(
+        tmp_path, *[f"{identity}/{image}.jpg" for identity in range(10) for image in range(2)]
+    )
     plan = read(source, test_share=0.3, seed=1)
     test = {entry.identity for entry in plan.entries if entry.split == "query+gallery"}
     train = {entry.identity for entry in plan.entries if entry.split == "train"}
@@ -51,7 +60,9 @@ def test_an_identity_may_be_called_test(tmp_path: Path):
 
 
 def test_the_camera_is_read_from_the_name_never_from_the_path(tmp_path: Path):
-    source = make(tmp_path / "archive_c9_old", "a_c8/0001_c3_7.jpg", "a_c8/0001_c12_7.jpg", "a_c8/plain.jpg")
+    source = make(
+        tmp_path / "archive_c9_old", "a_c8/0001_c3_7.jpg", "a_c8/0001_c12_7.jpg", "a_c8/plain.jpg"
+    )
     plan = read(source, camera_pattern=r"_c(\d+)")
     assert [entry.camera for entry in plan.entries] == ["12", "3"]
     assert len(plan.problems) == 1
@@ -59,7 +70,8 @@ def test_the_camera_is_read_from_the_name_never_from_the_path(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("c(", "is no regular expression"), ("c3", "has no group"), ("c(x?)", "no camera")]
+    ("pattern", "message"),
+    [("c(", "is no regular expression"), ("c3", "has no group"), ("c(x?)", "no camera")],
 )
 def test_patterns_that_give_no_camera(tmp_path: Path, pattern: str, message: str):
     source = make(tmp_path, "a/c3.jpg")

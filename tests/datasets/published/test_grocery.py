@@ -16,13 +16,16 @@ def indexed(root: Path, rows: list[tuple[str, str, str]]) -> Path:
     for path, _, _ in rows:
         image(root / path)
     (root / "index.csv").write_text(
-        "path,identity,part,group\n" + "".join(f"{','.join(row)},Fruit\n" for row in rows), encoding="utf-8"
+        "path,identity,part,group\n" + "".join(f"{','.join(row)},Fruit\n" for row in rows),
+        encoding="utf-8",
     )
     return root
 
 
 def test_the_index_gives_split_and_identity(tmp_path: Path):
-    source = indexed(tmp_path / "s", [("train/002/b.jpg", "2", "train"), ("test/000/a.jpg", "0", "test")])
+    source = indexed(
+        tmp_path / "s", [("train/002/b.jpg", "2", "train"), ("test/000/a.jpg", "0", "test")]
+    )
     manifest = import_images(read(source), tmp_path / "out").manifest
     assert manifest.item.tolist() == ["test/000/a.jpg", "train/002/b.jpg"]
     assert manifest.split.tolist() == ["query+gallery", "train"]

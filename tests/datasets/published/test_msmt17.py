@@ -19,7 +19,9 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("below", "train", "test"), SPELLINGS)
 @pytest.mark.parametrize("from_parent", [False, True])
-def test_every_spelling_is_the_same_set(tmp_path: Path, below: str, train: str, test: str, from_parent: bool):
+def test_every_spelling_is_the_same_set(
+    tmp_path: Path, below: str, train: str, test: str, from_parent: bool
+):
     top = msmt(tmp_path, below, train, test)
     plan = read(top if from_parent else top / below)
     assert not plan.problems
@@ -31,9 +33,15 @@ def test_every_spelling_is_the_same_set(tmp_path: Path, below: str, train: str, 
         ("test/0001/0001_001_01_0302morning_0200_2_ex.jpg", "test/1", "1", "gallery"),
     ]
     manifest = import_images(plan, tmp_path / "out").manifest
-    assert not set(manifest.identity[manifest.rows("train")]) & set(manifest.identity[manifest.rows("gallery")])
+    assert not set(manifest.identity[manifest.rows("train")]) & set(
+        manifest.identity[manifest.rows("gallery")]
+    )
     assert plan.notes[0] == TERMS
-    version = "version 2, faces are blurred" if train.startswith("mask_") else "version 1, faces are not blurred"
+    version = (
+        "version 2, faces are blurred"
+        if train.startswith("mask_")
+        else "version 1, faces are not blurred"
+    )
     assert plan.notes[1].endswith(version)
 
 
@@ -43,11 +51,15 @@ def test_validation_is_apart_unless_it_is_joined(tmp_path: Path):
     assert "the images of list_val.txt are left out" in plan.notes[2]
     assert "train images 2, not 30,248" in plan.notes[-1]
     plan = read(top, join_val=True)
-    assert [entry.path for entry in plan.entries if entry.split == "train"][-1] == f"train/{MSMT['val'][0]}"
+    assert [entry.path for entry in plan.entries if entry.split == "train"][
+        -1
+    ] == f"train/{MSMT['val'][0]}"
     assert "train images 3, not 32,621" in plan.notes[-1]
     (top / "MSMT17_V1/list_val.txt").unlink()
     assert len(read(top).entries) == 5
-    with pytest.raises(ValueError, match=r"list_val\.txt: no such file: restore it, or leave out --join-val"):
+    with pytest.raises(
+        ValueError, match=r"list_val\.txt: no such file: restore it, or leave out --join-val"
+    ):
         read(top, join_val=True)
 
 
@@ -61,12 +73,18 @@ def test_lists_of_windows_are_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0000/0000_004_02_0302morning_0107_0.jpg", r"list_query\.txt: line 2 is not 'path identity'"),
+        (
+            "0000/0000_004_02_0302morning_0107_0.jpg",
+            r"list_query\.txt: line 2 is not 'path identity'",
+        ),
         ("0000/0000_004_02_0302morning_0107_0.jpg x", "line 2 is not 'path identity'"),
         ("../0000_004_02_0302morning_0107_0.jpg 1", "line 2 is not 'path identity'"),
         ("/0000_004_02_0302morning_0107_0.jpg 1", "line 2 is not 'path identity'"),
         ("0000/run_1_c2.jpg 1", r"run_1_c2\.jpg: not a file name of MSMT17 \(such as"),
-        ("9999/9999_004_02_0302morning_0107_0.jpg 1", r"9999_004_02_0302morning_0107_0\.jpg: No such file"),
+        (
+            "9999/9999_004_02_0302morning_0107_0.jpg 1",
+            r"9999_004_02_0302morning_0107_0\.jpg: No such file",
+        ),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str):
@@ -81,13 +99,20 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, message: str):
 def test_half_downloaded_sets_are_named(tmp_path: Path):
     top = msmt(tmp_path)
     (top / "MSMT17_V1/list_gallery.txt").unlink()
-    with pytest.raises(ValueError, match=r"MSMT17_V1: only a part of MSMT17, list_gallery\.txt is missing"):
+    with pytest.raises(
+        ValueError, match=r"MSMT17_V1: only a part of MSMT17, list_gallery\.txt is missing"
+    ):
         read(top)
     for file in sorted((top / "MSMT17_V1/test").rglob("*.jpg")):
         file.unlink()
-    with pytest.raises(ValueError, match=r"only a part of MSMT17, test or mask_test_v2 or mask_test, list_gallery\.txt is"):
+    with pytest.raises(
+        ValueError,
+        match=r"only a part of MSMT17, test or mask_test_v2 or mask_test, list_gallery\.txt is",
+    ):
         read(top)
-    with pytest.raises(ValueError, match="looks like Market-1501, not MSMT17: import it as market1501"):
+    with pytest.raises(
+        ValueError, match="looks like Market-1501, not MSMT17: import it as market1501"
+    ):
         read(tree(tmp_path / "other", MARKET))
 
 

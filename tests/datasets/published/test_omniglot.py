@@ -21,14 +21,19 @@ def drawings() -> dict[str, Any]:
         for character in range(1, characters + 1)
         for drawer in range(1, 21)
     ]
-    ids = {key: number for number, key in enumerate(dict.fromkeys((alphabet, char) for alphabet, char, _ in rows))}
+    ids = {
+        key: number
+        for number, key in enumerate(dict.fromkeys((alphabet, char) for alphabet, char, _ in rows))
+    }
     ink = rng.random((len(rows), 105 * 105)) < 0.1
     return {
         "images": np.packbits(ink, axis=1),
         "id": np.array([ids[alphabet, character] for alphabet, character, _ in rows]),
         "drawer": np.array([drawer for _, _, drawer in rows]),
         "alphabet": np.array([alphabet for alphabet, _, _ in rows]),
-        "split": np.array(["test" if alphabet == "Angelic" else "train" for alphabet, _, _ in rows]),
+        "split": np.array(
+            ["test" if alphabet == "Angelic" else "train" for alphabet, _, _ in rows]
+        ),
     }
 
 
@@ -46,7 +51,9 @@ def public(folder: Path) -> Path:
         parent = folder / part / alphabet / f"character{character:02d}"
         parent.mkdir(parents=True, exist_ok=True)
         ink = np.unpackbits(arrays["images"][row])[: 105 * 105].reshape(105, 105)
-        Image.fromarray((1 - ink) * np.uint8(255)).convert("1").save(parent / f"{row:04d}_{drawer:02d}.png")
+        Image.fromarray((1 - ink) * np.uint8(255)).convert("1").save(
+            parent / f"{row:04d}_{drawer:02d}.png"
+        )
     return folder
 
 
@@ -65,11 +72,16 @@ def test_both_layouts_are_one_set(tmp_path: Path):
 
 def test_splits_cameras_and_pixels(tmp_path: Path):
     manifest = import_images(read(packed(tmp_path) / "omniglot.npz"), tmp_path / "out").manifest
-    counts = {split: int((manifest.split == split).sum()) for split in ("train", "query", "gallery")}
+    counts = {
+        split: int((manifest.split == split).sum()) for split in ("train", "query", "gallery")
+    }
     assert counts == {"train": 60, "query": 8, "gallery": 32}
     assert manifest.camera is not None
     assert set(manifest.camera[manifest.split == "query"].tolist()) == {"1", "2", "3", "4"}
-    assert set(manifest.identity[manifest.split != "train"].tolist()) == {"Angelic/character01", "Angelic/character02"}
+    assert set(manifest.identity[manifest.split != "train"].tolist()) == {
+        "Angelic/character01",
+        "Angelic/character02",
+    }
     assert manifest.item[0] == "Angelic/character01/01"
     arrays = drawings()
     row = int(np.flatnonzero(arrays["alphabet"] == "Angelic")[0])
@@ -83,7 +95,9 @@ def test_sources_that_are_not_omniglot(tmp_path: Path):
     with pytest.raises(ValueError, match=r"neither omniglot\.npz nor the folders"):
         read(tmp_path)
     packed(tmp_path, drawer=np.ones(3))
-    with pytest.raises(ValueError, match="needs arrays images, id, drawer, alphabet, split of one length"):
+    with pytest.raises(
+        ValueError, match="needs arrays images, id, drawer, alphabet, split of one length"
+    ):
         read(tmp_path)
     packed(tmp_path, images=np.zeros((100, 5), np.uint8))
     with pytest.raises(ValueError, match="images must be packed bits"):
@@ -106,7 +120,10 @@ def test_other_names_in_the_public_folders_are_problems(tmp_path: Path):
 
 def test_the_real_set(shared: Path):
     plan = read(shared / "data/omniglot")
-    counts = {split: sum(entry.split == split for entry in plan.entries) for split in ("train", "query", "gallery")}
+    counts = {
+        split: sum(entry.split == split for entry in plan.entries)
+        for split in ("train", "query", "gallery")
+    }
     assert counts == {"train": 19280, "query": 2636, "gallery": 10544}
     assert len({entry.identity for entry in plan.entries}) == 1623
     assert [entry.path for entry in plan.entries] == sorted(entry.path for entry in plan.entries)

@@ -7,7 +7,17 @@ from graphreid.datasets.published import SETS, read_set
 
 
 def test_every_set_says_what_it_is():
-    names = ["folder", "csv", "omniglot", "grocery", "market1501", "dukemtmc-reid", "cuhk03-np", "msmt17", "veri-776"]
+    names = [
+        "folder",
+        "csv",
+        "omniglot",
+        "grocery",
+        "market1501",
+        "dukemtmc-reid",
+        "cuhk03-np",
+        "msmt17",
+        "veri-776",
+    ]
     assert list(SETS) == names
     assert all(entry.about and "\n" not in entry.about for entry in SETS.values())
 
@@ -21,7 +31,11 @@ def test_options_go_to_the_importer_and_none_is_not_given(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "folders"),
-    [("folder", ()), ("grocery", ("train", "val", "test")), ("omniglot", ("images_background", "images_evaluation"))],
+    [
+        ("folder", ()),
+        ("grocery", ("train", "val", "test")),
+        ("omniglot", ("images_background", "images_evaluation")),
+    ],
 )
 def test_a_source_without_images_is_named(tmp_path: Path, name: str, folders: tuple[str, ...]):
     for folder in folders:
@@ -31,7 +45,9 @@ def test_a_source_without_images_is_named(tmp_path: Path, name: str, folders: tu
 
 
 def test_unknown_sets_and_options_are_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="no set 'market' can be imported: choose one of folder, csv"):
+    with pytest.raises(
+        ValueError, match="no set 'market' can be imported: choose one of folder, csv"
+    ):
         read_set("market", tmp_path)
     with pytest.raises(ValueError, match="omniglot has no option --camera-pattern"):
         read_set("omniglot", tmp_path, camera_pattern="x", seed=None)

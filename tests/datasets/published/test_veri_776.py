@@ -9,8 +9,10 @@ from tests.datasets.published.trees import DUKE, VERI, tree
 LABELS = """<?xml version="1.0" encoding="gb2312" ?>
 <TrainingImages Version="1.0">
  <Items number="2">
-  <Item imageName="0001_c001_00016450_0.jpg" vehicleID="0001" cameraID="c001" colorID="6" typeID="4" />
-  <Item imageName="0001_c014_00016460_0.jpg" vehicleID="0001" cameraID="c014" colorID="6" typeID="4"></Item>
+  <Item imageName="0001_c001_00016450_0.jpg" vehicleID="0001" cameraID="c001"
+   colorID="6" typeID="4" />
+  <Item imageName="0001_c014_00016460_0.jpg" vehicleID="0001" cameraID="c014"
+   colorID="6" typeID="4"></Item>
  </Items>
 </TrainingImages>
 """
@@ -35,7 +37,9 @@ def test_a_query_that_is_a_gallery_image_is_there_once(tmp_path: Path):
     done = import_images(read(tree(tmp_path, VERI)), tmp_path / "out")
     assert len(done.manifest) == 6
     assert (len(done.manifest.rows("query")), len(done.manifest.rows("gallery"))) == (2, 3)
-    assert any("1 queries also lie in image_test: they are imported once" in note for note in done.notes)
+    assert any(
+        "1 queries also lie in image_test: they are imported once" in note for note in done.notes
+    )
     assert done.notes[0] == TERMS
     assert "query images 2, not 1,678" in done.notes[-1]
     assert "gallery images 3, not 11,579" in done.notes[-1]
@@ -45,7 +49,9 @@ def test_a_query_that_is_a_gallery_image_is_there_once(tmp_path: Path):
 def test_label_files_in_their_own_encoding_agree_with_the_names(tmp_path: Path):
     top = tree(tmp_path, VERI)
     plain = read(top).entries
-    (top / "train_label.xml").write_bytes(LABELS.replace("<Items", "<!-- 车 --><Items").encode("gb2312"))
+    (top / "train_label.xml").write_bytes(
+        LABELS.replace("<Items", "<!-- 车 --><Items").encode("gb2312")
+    )
     assert read(top).entries == plain
 
 
@@ -55,7 +61,8 @@ def test_label_files_that_disagree_are_problems(tmp_path: Path):
     plan = read(top)
     assert len(plan.problems) == 1
     assert plan.problems[0].endswith(
-        "0001_c014_00016460_0.jpg: the label file says vehicle 1, camera 15, and its name says otherwise"
+        "0001_c014_00016460_0.jpg: the label file says vehicle 1, camera 15, and its name says "
+        "otherwise"
     )
 
 
@@ -71,18 +78,27 @@ def test_label_files_name_what_the_names_do_not(tmp_path: Path):
 def test_broken_label_files_are_named(tmp_path: Path):
     top = tree(tmp_path, VERI)
     (top / "train_label.xml").write_text(LABELS.replace('vehicleID="0001"', "", 1))
-    with pytest.raises(ValueError, match=r"train_label\.xml: an Item without imageName, vehicleID and cameraID \(imageName="):
+    with pytest.raises(
+        ValueError,
+        match=r"train_label\.xml: an Item without imageName, vehicleID and cameraID \(imageName=",
+    ):
         read(top)
 
 
 def test_cameras_of_other_lengths_are_unreadable_names(tmp_path: Path):
     problems = read(tree(tmp_path, [*VERI, "image_test/0002_c02_00030705_0.jpg"])).problems
-    assert "0002_c02_00030705_0.jpg: not a file name of VeRi-776 (such as 0002_c002_00030600_0.jpg)" in problems[0]
+    assert (
+        "0002_c02_00030705_0.jpg: not a file name of VeRi-776 (such as 0002_c002_00030600_0.jpg)"
+        in problems[0]
+    )
 
 
 def test_half_downloaded_and_other_sets_are_named(tmp_path: Path):
     top = tree(tmp_path, [name for name in VERI if "query" not in name])
-    with pytest.raises(ValueError, match="only a part of VeRi-776, image_query is missing or has none of its images: complete"):
+    with pytest.raises(
+        ValueError,
+        match="only a part of VeRi-776, image_query is missing or has none of its images: complete",
+    ):
         read(top)
     with pytest.raises(ValueError, match="looks like DukeMTMC-reID, not VeRi-776"):
         read(tree(tmp_path / "duke", DUKE))
@@ -95,7 +111,10 @@ def test_tracks_are_those_of_the_list(tmp_path: Path, named: bool):
     lines = [["0002_c002_00030600_0.jpg", "0002_c002_00030605_0.jpg"], ["0002_c003_00030705_0.jpg"]]
     heads = ["0002_c002_t00030600", "0002_c003_t00030705"] if named else ["", ""]
     file = top / ("test_track_VeRi.txt" if named else "test_track.txt")
-    file.write_text("\n".join(" ".join([head, *images]) for head, images in zip(heads, lines, strict=True)) + "\n")
+    file.write_text(
+        "\n".join(" ".join([head, *images]) for head, images in zip(heads, lines, strict=True))
+        + "\n"
+    )
     assert {entry.path: dict(entry.extra) for entry in read(top).entries} == {
         "image_train/0001_c001_00016450_0.jpg": {},
         "image_train/0001_c014_00016460_0.jpg": {},
@@ -105,5 +124,7 @@ def test_tracks_are_those_of_the_list(tmp_path: Path, named: bool):
         "image_test/0005_c020_00077825_1.jpg": {"track": "0005_c020_00077825_1.jpg"},
     }
     file.write_text(file.read_text() + "0005_c020_00077825_1.jpg 0002_c003_00030705_0.jpg\n")
-    with pytest.raises(ValueError, match=r"test_track.*: image 0002_c003_00030705_0\.jpg stands in two tracks"):
+    with pytest.raises(
+        ValueError, match=r"test_track.*: image 0002_c003_00030705_0\.jpg stands in two tracks"
+    ):
         read(top)

@@ -1,4 +1,6 @@
-"""Small trees of tiny images, below a folder whose name looks like a file's, with what systems leave behind."""
+"""Small trees of tiny images, below a folder whose name looks like a file's, with what systems
+leave behind.
+"""
 
 import io
 from collections.abc import Iterable
@@ -66,13 +68,20 @@ MSMT = {
     "train": ("0000/0000_000_01_0303morning_0015_0.jpg", "0001/0001_003_14_0303noon_0015_1.jpg"),
     "val": ("0000/0000_001_05_0303morning_0020_0.jpg",),
     "query": ("0000/0000_004_02_0302morning_0107_0.jpg",),
-    "gallery": ("0000/0000_005_15_0302morning_0110_1.jpg", "0001/0001_001_01_0302morning_0200_2_ex.jpg"),
+    "gallery": (
+        "0000/0000_005_15_0302morning_0110_1.jpg",
+        "0001/0001_001_01_0302morning_0200_2_ex.jpg",
+    ),
 }
 
 
 def msmt(root: Path, below: str = "MSMT17_V1", train: str = "train", test: str = "test") -> Path:
     """The lists and folders of MSMT17 at ROOT/run_1_c2/BELOW."""
-    names = [f"{below}/{train if part in ('train', 'val') else test}/{name}" for part, held in MSMT.items() for name in held]
+    names = [
+        f"{below}/{train if part in ('train', 'val') else test}/{name}"
+        for part, held in MSMT.items()
+        for name in held
+    ]
     top = tree(root, names)
     for part, held in MSMT.items():
         lines = [f"{name} {int(name[:4])}\n" for name in held]

@@ -44,11 +44,17 @@ def test_numbers_are_those_that_scipy_writes_and_reads(tmp_path: Path, compresse
 def test_text_and_cells(tmp_path: Path, compressed: bool):
     cells = np.empty((3, 1), dtype=object)
     cells[:, 0] = ["1_001_1_01.png", np.array(["é.png"]), np.array([[1.0, 2.0]])]
-    scipy.io.savemat(tmp_path / "a.mat", {"text": "hello", "none": "", "cells": cells}, do_compression=compressed)
+    scipy.io.savemat(
+        tmp_path / "a.mat", {"text": "hello", "none": "", "cells": cells}, do_compression=compressed
+    )
     arrays = read_mat(tmp_path / "a.mat", ("text", "none", "cells"))
     assert (arrays["text"].tolist(), arrays["none"].tolist()) == (["hello"], [""])
     assert arrays["cells"].shape == (3, 1)
-    assert [cell.tolist() for cell in arrays["cells"][:, 0]] == [["1_001_1_01.png"], ["é.png"], [[1.0, 2.0]]]
+    assert [cell.tolist() for cell in arrays["cells"][:, 0]] == [
+        ["1_001_1_01.png"],
+        ["é.png"],
+        [[1.0, 2.0]],
+    ]
 
 
 def element(kind: int, data: bytes) -> bytes:
@@ -59,7 +65,9 @@ def test_the_other_byte_order_and_small_elements(tmp_path: Path):
     flags = element(6, struct.pack(">II", 6, 0))
     shape = element(5, struct.pack(">ii", 1, 2))
     name = struct.pack(">HH4s", 1, 1, b"x\0\0\0")
-    body = flags + shape + name + struct.pack(">HHBBxx", 2, 2, 5, 250)  # doubles that are stored as bytes
+    body = (
+        flags + shape + name + struct.pack(">HHBBxx", 2, 2, 5, 250)
+    )  # doubles that are stored as bytes
     (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + element(14, body))
     array = read_mat(tmp_path / "a.mat", ("x",))["x"]
     assert (array.dtype, array.tolist()) == (np.float64, [[5.0, 250.0]])
@@ -70,7 +78,9 @@ def test_the_other_byte_order_and_small_elements(tmp_path: Path):
 def test_hdf5_is_refused_with_the_reason(tmp_path: Path, head: bytes):
     (tmp_path / "a.mat").write_bytes(head.ljust(600, b" "))
     with pytest.raises(
-        ValueError, match=r"a\.mat: a MATLAB 7\.3 file, which is HDF5 and not read here: save it again with -v7"
+        ValueError,
+        match=r"a\.mat: a MATLAB 7\.3 file, which is HDF5 and not read here: save it again with "
+        r"-v7",
     ):
         read_mat(tmp_path / "a.mat", ("x",))
     assert is_mat(head)
@@ -86,7 +96,9 @@ def test_hdf5_is_refused_with_the_reason(tmp_path: Path, head: bytes):
 )
 def test_other_values_are_refused(tmp_path: Path, value: Any, message: str):
     scipy.io.savemat(tmp_path / "a.mat", {"x": value, "y": 1})
-    with pytest.raises(ValueError, match=rf"a\.mat: a damaged \.mat file, or with more in it .*\({message}\)"):
+    with pytest.raises(
+        ValueError, match=rf"a\.mat: a damaged \.mat file, or with more in it .*\({message}\)"
+    ):
         read_mat(tmp_path / "a.mat", ("x",))
     assert read_mat(tmp_path / "a.mat", ("y",))["y"].tolist() == [[1]]
 
@@ -114,7 +126,10 @@ def test_random_damage_never_escapes(tmp_path: Path):
             for at in rng.integers(124, len(data), 3).tolist():
                 broken[at] = int(rng.integers(256))
             file.write_bytes(broken)
-            with contextlib.suppress(ValueError), warnings.catch_warnings():  # some bytes are only values
+            with (
+                contextlib.suppress(ValueError),
+                warnings.catch_warnings(),
+            ):  # some bytes are only values
                 warnings.simplefilter("error")
                 read_mat(file, ("x", "names"))
 

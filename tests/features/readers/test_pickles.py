@@ -46,7 +46,11 @@ def same(read: Any, written: Any) -> bool:
     if isinstance(written, torch.Tensor):
         written = (written.float() if written.is_floating_point() else written).numpy()
     if isinstance(written, np.ndarray | np.generic):
-        return isinstance(read, np.ndarray | np.generic) and read.shape == written.shape and bool(np.all(read == written))
+        return (
+            isinstance(read, np.ndarray | np.generic)
+            and read.shape == written.shape
+            and bool(np.all(read == written))
+        )
     if isinstance(written, dict):
         return list(read) == list(written) and all(same(read[key], written[key]) for key in written)
     if isinstance(written, list | tuple):
@@ -69,7 +73,9 @@ def test_files_of_torch_save_come_back(tmp_path: Path, value: str, zipped: bool)
 
 
 def python2(array: Any) -> bytes:
-    """An array as Python 2 and an old NumPy wrote it: the module's old name, and bytes as strings of protocol 2."""
+    """An array as Python 2 and an old NumPy wrote it: the module's old name, and bytes as strings
+    of protocol 2.
+    """
     data = array.tobytes()
     return b"".join(
         (
@@ -93,24 +99,33 @@ def evil(marker: Path) -> dict[str, Any]:
     torch.save(Calls(os.mkdir, str(marker)), inner, _use_new_zipfile_serialization=False)
     return {
         "posix.mkdir": Calls(os.mkdir, str(marker)),
-        "check_call": [np.ones(3), {"gallery_f": Calls(subprocess.check_call, ["touch", str(marker)])}],
+        "check_call": [
+            np.ones(3),
+            {"gallery_f": Calls(subprocess.check_call, ["touch", str(marker)])},
+        ],
         "eval": Calls(eval, f"open({str(marker)!r}, 'w')"),
         "open": Calls(open, str(marker), "w"),
         "getattr": Calls(getattr, "", "join"),
         "pathlib": Path("x"),
         "numpy": Calls(np.load, "x.npy", None, True),
-        "inside a tensor's storage: posix.mkdir": Calls(torch.storage._load_from_bytes, inner.getvalue()),  # type: ignore[attr-defined]
+        "inside a tensor's storage: posix.mkdir": Calls(
+            torch.storage._load_from_bytes,  # type: ignore[attr-defined]  # what torch.save names
+            inner.getvalue(),
+        ),
     }
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 @pytest.mark.parametrize("name", evil(Path()))
-def test_pickles_that_carry_code_are_refused_and_nothing_runs(tmp_path: Path, name: str, protocol: int):
+def test_pickles_that_carry_code_are_refused_and_nothing_runs(
+    tmp_path: Path, name: str, protocol: int
+):
     marker = tmp_path / "made"
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(evil(marker)[name], protocol=protocol))
     expected = name.rpartition(": ")[2]
     with pytest.raises(
-        ValueError, match=rf"a\.pkl: it asks for \S*{expected}.*only arrays, tensors.*nothing in it was run"
+        ValueError,
+        match=rf"a\.pkl: it asks for \S*{expected}.*only arrays, tensors.*nothing in it was run",
     ) as caught:
         read_pickle(tmp_path / "a.pkl")
     assert "\n" not in str(caught.value)
@@ -118,8 +133,12 @@ def test_pickles_that_carry_code_are_refused_and_nothing_runs(tmp_path: Path, na
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("name", ["posix.mkdir", "check_call", "eval", "open", "getattr", "pathlib"])
-def test_files_of_torch_save_that_carry_code_are_refused_and_nothing_runs(tmp_path: Path, name: str, zipped: bool):
+@pytest.mark.parametrize(
+    "name", ["posix.mkdir", "check_call", "eval", "open", "getattr", "pathlib"]
+)
+def test_files_of_torch_save_that_carry_code_are_refused_and_nothing_runs(
+    tmp_path: Path, name: str, zipped: bool
+):
     marker = tmp_path / "made"
     torch.save(evil(marker)[name], tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=rf"a\.pth: it asks for \S*{name}.*nothing in it was run"):
@@ -160,8 +179,14 @@ def test_other_objects_are_refused_by_name(tmp_path: Path, value: Any, message: 
         (b"cnumpy\nndarray\n(K\x03tR.", "numpy.ndarray to be called"),
         (b"cnumpy\ndtype\n(X\x01\x00\x00\x00OtR.", "an array of type O"),
         (b"cnumpy\ndtype\n(K\x01tR.", "an array of type 1"),
-        (b"cnumpy._core.multiarray\n_reconstruct\n)R(K\x01(K\x01tNK\x00C\x08aaaaaaaatb.", "an array of type NoneType"),
-        (b"cnumpy._core.multiarray\nscalar\n(X\x01\x00\x00\x00aC\x08aaaaaaaatR.", "an array of type str"),
+        (
+            b"cnumpy._core.multiarray\n_reconstruct\n)R(K\x01(K\x01tNK\x00C\x08aaaaaaaatb.",
+            "an array of type NoneType",
+        ),
+        (
+            b"cnumpy._core.multiarray\nscalar\n(X\x01\x00\x00\x00aC\x08aaaaaaaatR.",
+            "an array of type str",
+        ),
         (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zlibtR.", "the encoding 'zlib'"),
         (b"cnumpy.core\nmultiarray.sys\n.", "numpy.core.multiarray.sys"),
         (b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00))tR.", "a tensor of NoneType"),
@@ -190,7 +215,9 @@ def test_programs_written_by_hand_are_refused(tmp_path: Path, program: bytes, me
 )
 def test_damaged_programs_are_one_line(tmp_path: Path, program: bytes):
     (tmp_path / "a.pkl").write_bytes(b"\x80\x04" + program)
-    with pytest.raises(ValueError, match=r"a\.pkl: a damaged pickle, or no pickle at all") as caught:
+    with pytest.raises(
+        ValueError, match=r"a\.pkl: a damaged pickle, or no pickle at all"
+    ) as caught:
         read_pickle(tmp_path / "a.pkl")
     assert "\n" not in str(caught.value)
 
@@ -213,7 +240,9 @@ def test_truncated_files_are_one_line(tmp_path: Path, kind: str):
 
 def test_random_damage_never_escapes(tmp_path: Path):
     file = tmp_path / "a.pkl"
-    data = pickle.dumps({"gallery_f": np.ones((4, 3), np.float32), "names": ["a", "b"], "t": torch.ones(2)})
+    data = pickle.dumps(
+        {"gallery_f": np.ones((4, 3), np.float32), "names": ["a", "b"], "t": torch.ones(2)}
+    )
     rng = np.random.default_rng(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -228,7 +257,9 @@ def test_random_damage_never_escapes(tmp_path: Path):
 
 def test_other_files_are_refused(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x=np.ones(3))
-    with pytest.raises(ValueError, match=r"a\.npz: it asks for x\.npy, being a zip file of something else"):
+    with pytest.raises(
+        ValueError, match=r"a\.npz: it asks for x\.npy, being a zip file of something else"
+    ):
         read_pickle(tmp_path / "a.npz")
     with pytest.raises(ValueError, match=r"gone: No such file"):
         read_pickle(tmp_path / "gone")

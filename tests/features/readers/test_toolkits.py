@@ -11,7 +11,10 @@ import torch
 from graphreid.features.readers.toolkits import market_columns, read_foreign
 
 RNG = np.random.default_rng(0)
-GALLERY, QUERY = RNG.normal(size=(5, 4)).astype(np.float32), RNG.normal(size=(2, 4)).astype(np.float32)
+GALLERY, QUERY = (
+    RNG.normal(size=(5, 4)).astype(np.float32),
+    RNG.normal(size=(2, 4)).astype(np.float32),
+)
 TWO_PARTS: dict[str, Any] = {
     "gallery_f": GALLERY,
     "gallery_label": [-1, 0, 2, 2, 7],
@@ -83,10 +86,16 @@ def test_cameras_may_be_missing_and_one_image_is_one_row(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gallery_label": [1, 2]}, r"gallery_label must be one number or text for each of 5 vectors, not int64 \(2,\)"),
+        (
+            {"gallery_label": [1, 2]},
+            r"gallery_label must be one number or text for each of 5 vectors, not int64 \(2,\)",
+        ),
         ({"gallery_cam": [1.5, 1, 1, 1, 1]}, "gallery_cam has numbers that are not whole"),
         ({"gallery_label": [[1], [2, 3], 1, 1, 1]}, "gallery_label is no list of labels"),
-        ({"gallery_f": GALLERY[0]}, r"needs one vector a row, \[n, d\], not float32 of shape \(4,\)"),
+        (
+            {"gallery_f": GALLERY[0]},
+            r"needs one vector a row, \[n, d\], not float32 of shape \(4,\)",
+        ),
         ({"gallery_f": [[1.0], [1.0, 2.0]]}, "the vectors are not of one length"),
         ({"gallery_f": None}, r"needs one vector a row, \[n, d\], not object"),
         ({"gallery_label": None}, "gallery_label must be one number or text"),
@@ -101,7 +110,10 @@ def test_bad_fields_are_named(tmp_path: Path, change: dict[str, Any], message: s
 def test_fields_that_are_missing_are_named(tmp_path: Path):
     value = {name: held for name, held in TWO_PARTS.items() if name != "gallery_label"}
     for name in ("a.mat", "a.pkl"):
-        with pytest.raises(ValueError, match=r"no gallery_label in it; it has gallery_f, gallery_cam, query_f, query_label"):
+        with pytest.raises(
+            ValueError,
+            match=r"no gallery_label in it; it has gallery_f, gallery_cam, query_f, query_label",
+        ):
             read_foreign(write(tmp_path / name, value), part="gallery")
     with pytest.raises(ValueError, match=r"b\.mat: no query_f in it; it has none of its fields"):
         read_foreign(write(tmp_path / "b.mat", {"x": 1}), part="query")
@@ -132,15 +144,23 @@ def test_a_folder_of_one_file_an_image(tmp_path: Path, shape: tuple[int, ...]):
         (folder / "demo_output" / f"._{Path(path).stem}.npy").write_bytes(b"\0\5")
     foreign = read_foreign(folder)
     order = [1, 2, 0]  # sorted by name
-    assert foreign.columns["item"].tolist() == [f"demo_output/{Path(NAMES[row]).stem}" for row in order]
+    assert foreign.columns["item"].tolist() == [
+        f"demo_output/{Path(NAMES[row]).stem}" for row in order
+    ]
     assert foreign.vectors.tolist() == VECTORS[order].tolist()
     assert list(foreign.columns) == ["item"]
-    assert market_columns(folder, foreign.columns["item"].tolist())["identity"].tolist() == [-1, 0, 2]
+    assert market_columns(folder, foreign.columns["item"].tolist())["identity"].tolist() == [
+        -1,
+        0,
+        2,
+    ]
 
 
 def test_an_npy_file_and_a_list(tmp_path: Path):
     np.save(tmp_path / "a.npy", VECTORS)
-    (tmp_path / "names.txt").write_text("\ufeff" + "".join(f"{name}\r\n" for name in NAMES), encoding="utf-8")
+    (tmp_path / "names.txt").write_text(
+        "\ufeff" + "".join(f"{name}\r\n" for name in NAMES), encoding="utf-8"
+    )
     foreign = read_foreign(tmp_path / "a.npy", names=tmp_path / "names.txt")
     assert foreign.columns["path"].tolist() == NAMES
     assert foreign.vectors.tolist() == VECTORS.tolist()
@@ -162,7 +182,10 @@ def test_lists_that_do_not_fit_are_named(tmp_path: Path):
         read_foreign(tmp_path / "a.npy", names=names)
     with pytest.raises(ValueError, match=r"gone\.txt: not a readable list"):
         read_foreign(tmp_path / "a.npy", names=tmp_path / "gone.txt")
-    with pytest.raises(ValueError, match=r"an \.npy file has no names: add --list, or give it with --vectors and a --table"):
+    with pytest.raises(
+        ValueError,
+        match=r"an \.npy file has no names: add --list, or give it with --vectors and a --table",
+    ):
         read_foreign(tmp_path / "a.npy")
 
 
@@ -172,7 +195,9 @@ def test_roles_and_labels_by_market_names():
     assert columns["camera"].tolist() == [1, 2, 6]
     assert columns["role"].tolist() == ["normal", "junk", "distractor"]
     with pytest.raises(
-        ValueError, match=r"x: '0002_c1s1_000451_03/run\.jpg', row 1, is no name such as 0002_c1s1_000451_03\.jpg"
+        ValueError,
+        match=r"x: '0002_c1s1_000451_03/run\.jpg', row 1, is no name such as "
+        r"0002_c1s1_000451_03\.jpg",
     ):
         market_columns("x", [NAMES[0], "0002_c1s1_000451_03/run.jpg"])
 
@@ -180,7 +205,10 @@ def test_roles_and_labels_by_market_names():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": VECTORS[0], "b": VECTORS[0, :2]}, "'b' has 2 numbers, and the vectors before it have 4"),
+        (
+            {"a": VECTORS[0], "b": VECTORS[0, :2]},
+            "'b' has 2 numbers, and the vectors before it have 4",
+        ),
         ({"a": VECTORS}, r"'a' is not one vector of numbers but float32 of shape \(3, 4\)"),
         ({"a": "text"}, "'a' is not one vector of numbers"),
         ({"a": []}, "'a' is not one vector of numbers"),
@@ -201,9 +229,14 @@ def test_options_that_belong_to_other_kinds(tmp_path: Path):
     pairs = write(tmp_path / "b.pkl", dict(zip(NAMES, VECTORS, strict=True)))
     np.save(tmp_path / "c.npy", VECTORS)
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
-    with pytest.raises(ValueError, match=r"a \.mat file with query and gallery: say which with --part query or --part gallery"):
+    with pytest.raises(
+        ValueError,
+        match=r"a \.mat file with query and gallery: say which with --part query or --part gallery",
+    ):
         read_foreign(both)
-    with pytest.raises(ValueError, match=r"a\.mat: is a \.mat file with query and gallery: leave out --list"):
+    with pytest.raises(
+        ValueError, match=r"a\.mat: is a \.mat file with query and gallery: leave out --list"
+    ):
         read_foreign(both, part="query", names=tmp_path / "names.txt")
     with pytest.raises(ValueError, match=r"b\.pkl: has no parts: leave out --part"):
         read_foreign(pairs, part="query")
@@ -216,7 +249,9 @@ def test_options_that_belong_to_other_kinds(tmp_path: Path):
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth"])
 def test_a_pickle_that_carries_code_is_refused_and_nothing_runs(tmp_path: Path, name: str):
     file = write(tmp_path / name, {**TWO_PARTS, "query_cam": Calls(tmp_path / "made")})
-    with pytest.raises(ValueError, match=r"it asks for posix\.mkdir, and only arrays.*nothing in it was run"):
+    with pytest.raises(
+        ValueError, match=r"it asks for posix\.mkdir, and only arrays.*nothing in it was run"
+    ):
         read_foreign(file, part="query")
     assert not (tmp_path / "made").exists()
     np.save(tmp_path / "o.npy", np.array([Calls(tmp_path / "made")]), allow_pickle=True)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.link_prediction.candidates import Lesson, fused, linked
+from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
 from tests.support import labelled
 
@@ -32,7 +32,10 @@ def test_noise_is_of_the_length_asked_for_drawn_for_each_epoch_and_reaches_the_l
     for epoch in (0, 1, 0):
         each.batches(epoch, 8)
         seen.append(each.retrieval_set.gallery.features.vectors)
-        apart = np.linalg.norm(each.retrieval_set.gallery.features.vectors - plain.retrieval_set.gallery.vectors, axis=1)
+        apart = np.linalg.norm(
+            each.retrieval_set.gallery.features.vectors - plain.retrieval_set.gallery.vectors,
+            axis=1,
+        )
         assert apart.mean() == pytest.approx(0.5, rel=0.1)
     assert not np.allclose(seen[0], seen[1])
     np.testing.assert_array_equal(seen[0], seen[2])
@@ -44,7 +47,15 @@ def test_noise_is_of_the_length_asked_for_drawn_for_each_epoch_and_reaches_the_l
 def test_targets_are_of_the_identity_whatever_the_camera():
     identity = np.array([1, 1, 2, 2, 1])
     labels = Labels(identity, [0, 0, 1, 1, 2], [0, 0, 0, 0, DISTRACTOR])
-    given = Lesson(Features(np.eye(5, dtype=np.float32)), labels, k1=3, k2=2, noise=0.0, seed=0, resources=Resources())
+    given = Lesson(
+        Features(np.eye(5, dtype=np.float32)),
+        labels,
+        k1=3,
+        k2=2,
+        noise=0.0,
+        seed=0,
+        resources=Resources(),
+    )
     got = given.targets(np.array([0, 2]), np.array([[1, 2, 4, -1], [3, 0, -1, -1]], np.int32))
     assert got.tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
     assert given.queries.tolist() == [0, 1, 2, 3]
@@ -72,5 +83,9 @@ def test_fused_adds_lam_where_nothing_was_sampled_and_keeps_the_base_order_there
 
 def test_linked_is_a_probability_with_slope_and_offset():
     logits = np.array([[-1e9, -1.0, 0.0, 2.0, 1e9]], np.float32)
-    np.testing.assert_allclose(linked(logits, (1.0, 0.0)), [[0, 0.26894142, 0.5, 0.880797, 1]], atol=1e-6)
-    np.testing.assert_allclose(linked(logits[:, 1:4], (2.0, -1.0)), [[0.04742587, 0.26894142, 0.95257413]], atol=1e-6)
+    np.testing.assert_allclose(
+        linked(logits, (1.0, 0.0)), [[0, 0.26894142, 0.5, 0.880797, 1]], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        linked(logits[:, 1:4], (2.0, -1.0)), [[0.04742587, 0.26894142, 0.95257413]], atol=1e-6
+    )

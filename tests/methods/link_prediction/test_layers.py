@@ -1,7 +1,11 @@
 import pytest
 import torch
 
-from graphreid.methods.link_prediction.layers import NodeBatchNorm, PairClassifier, ResidualGraphLayer
+from graphreid.methods.link_prediction.layers import (
+    NodeBatchNorm,
+    PairClassifier,
+    ResidualGraphLayer,
+)
 
 
 def nodes(b: int = 3, n: int = 7, h: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +61,9 @@ def test_a_residual_layer_takes_a_product_that_is_known():
     z, _ = nodes()
     adjacency = torch.eye(7).expand(3, 7, 7)
     layer = ResidualGraphLayer(5).eval()
-    torch.testing.assert_close(layer(z, adjacency), layer(z, adjacency, mapped=z @ layer.map.weight.T))
+    torch.testing.assert_close(
+        layer(z, adjacency), layer(z, adjacency, mapped=z @ layer.map.weight.T)
+    )
 
 
 def test_the_classifier_is_one_mlp_over_input_and_state():

@@ -1,24 +1,31 @@
 import numpy as np
 import pytest
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import evaluate
 from graphreid.gallery import Gallery
+from graphreid.methods import Cosine
 from graphreid.methods.link_prediction import validation
 from graphreid.methods.link_prediction.candidates import Judged
 from graphreid.methods.link_prediction.validation import LAMS, Validation, platt
-from graphreid.methods import Cosine
+from graphreid.metrics.evaluation import evaluate
+from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.support import labelled
 
 
 class Oracle:
-    """Judges as a network would that sees identities: a node's logit is `strength` if right, and minus that if not."""
+    """Judges as a network would that sees identities: a node's logit is `strength` if right, and
+    minus that if not.
+    """
 
     graph_bytes = 1
 
     def __init__(self, held: Validation, strength: float, wrong: float = 0.0) -> None:
-        self.retrieval_set, self.held, self.strength, self.wrong = held.retrieval_set, held, strength, wrong
+        self.retrieval_set, self.held, self.strength, self.wrong = (
+            held.retrieval_set,
+            held,
+            strength,
+            wrong,
+        )
         self.random = np.random.default_rng(0)
 
     def judge(self, part: slice) -> Judged:
@@ -32,7 +39,9 @@ class Oracle:
 
 def held(fitted: Labels | None = None) -> Validation:
     _, (features, labels) = labelled(3, images=70)
-    return Validation(features, labels, features, fitted or Labels([100, 101]), seed=0, resources=Resources())
+    return Validation(
+        features, labels, features, fitted or Labels([100, 101]), seed=0, resources=Resources()
+    )
 
 
 def test_lam_0_is_the_input_and_scores_are_those_of_evaluation():
@@ -66,7 +75,8 @@ def test_a_network_that_is_wrong_is_given_no_weight():
 def test_calibration_finds_how_often_the_logits_are_right():
     each = held()
     slope, offset = each.settle(Oracle(each, 1.0, wrong=0.2), 1.0, calibrate=True).calibration
-    # a node taken for right is right in about four of five cases or fewer, for there are more wrong ones
+    # a node taken for right is right in about four of five cases or fewer, for there are more wrong
+    # ones
     assert 0.5 < 1 / (1 + np.exp(-(slope + offset))) < 0.9
     assert 0.05 < 1 / (1 + np.exp(-(-slope + offset))) < 0.3
 

@@ -4,7 +4,14 @@ from typing import Any
 import pytest
 import torch
 
-from graphreid.models.checkpoints.architectures import Anatomy, Foreign, Neck, NonLocal, Pooling, pool
+from graphreid.models.checkpoints.architectures import (
+    Anatomy,
+    Foreign,
+    Neck,
+    NonLocal,
+    Pooling,
+    pool,
+)
 from tests.references import layouts as plain
 
 MAPS = torch.rand(2, 5, 4, 3, generator=torch.Generator().manual_seed(0)) - 0.2
@@ -28,7 +35,11 @@ def test_non_local_is_the_published_sum_over_places(inner: int) -> None:
     torch.manual_seed(0)
     block = NonLocal(5, inner).eval()
     torch.nn.init.normal_(block.W[1].weight)  # type: ignore[arg-type]  # the stubs don't know what is in a Sequential
-    wanted = plain.non_local({f"at.{name}": value.double() for name, value in block.state_dict().items()}, "at.", MAPS.double())
+    wanted = plain.non_local(
+        {f"at.{name}": value.double() for name, value in block.state_dict().items()},
+        "at.",
+        MAPS.double(),
+    )
     with torch.inference_mode():
         torch.testing.assert_close(block(MAPS).double(), wanted, atol=1e-6, rtol=1e-5)
         assert (block(MAPS) - MAPS).abs().max() > 1e-3
@@ -48,7 +59,11 @@ def test_pixels_on_either_scale_are_the_same() -> None:
     torch.manual_seed(0)
     small: dict[str, Any] = {"backbone": "resnet18", "channels": (8, 8, 8, 8), "head": ()}
     one = Foreign(Anatomy(**small)).eval()
-    bytes_: dict[str, Any] = {"pixel_scale": 255, "pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
+    bytes_: dict[str, Any] = {
+        "pixel_scale": 255,
+        "pixel_mean": (123.675, 116.28, 103.53),
+        "pixel_std": (58.395, 57.12, 57.375),
+    }
     other = Foreign(Anatomy(**small, **bytes_)).eval()
     other.load_state_dict(one.state_dict())
     pixels = torch.rand(1, 3, 32, 32)

@@ -2,14 +2,21 @@ import pytest
 import torch
 
 from graphreid.models.backbones import Matched
-from graphreid.models.checkpoints.filling import fill, read_layout
 from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.filling import fill, read_layout
 from tests.models.checkpoints import states
 
-MADE = {"bot": states.bot, "torchreid": states.torchreid, "fast-reid": states.fast_reid, "layumi": states.layumi}
+MADE = {
+    "bot": states.bot,
+    "torchreid": states.torchreid,
+    "fast-reid": states.fast_reid,
+    "layumi": states.layumi,
+}
 
 
-def put(layout: str, state: states.State, *, allow_partial: bool = False) -> tuple[Foreign, Matched]:
+def put(
+    layout: str, state: states.State, *, allow_partial: bool = False
+) -> tuple[Foreign, Matched]:
     reading = read_layout(layout, state)
     network = Foreign(reading.anatomy)
     return network, fill(network, reading, state, allow_partial=allow_partial)
@@ -38,25 +45,36 @@ def test_module_before_the_names_is_passed_over() -> None:
 
 
 def test_half_precision_becomes_single() -> None:
-    network, _ = put("bot", {name: value.half() if value.ndim else value for name, value in states.bot().items()})
-    assert all(value.dtype in (torch.float32, torch.int64) for value in network.state_dict().values())
+    network, _ = put(
+        "bot", {name: value.half() if value.ndim else value for name, value in states.bot().items()}
+    )
+    assert all(
+        value.dtype in (torch.float32, torch.int64) for value in network.state_dict().values()
+    )
 
 
 @pytest.mark.parametrize("layout", MADE)
 @pytest.mark.parametrize("other", MADE)
 def test_another_layout_is_named(layout: str, other: str) -> None:
     if layout != other:
-        with pytest.raises(ValueError, match=f"are not those of {layout} but of {other}: choose --layout {other}"):
+        with pytest.raises(
+            ValueError, match=f"are not those of {layout} but of {other}: choose --layout {other}"
+        ):
             read_layout(layout, MADE[other]())
 
 
 def test_names_of_no_layout() -> None:
     vit = {"base.cls_token": torch.zeros(1), "base.patch_embed.proj.weight": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"base.cls_token, are not those of bot \(it is a transformer"):
+    with pytest.raises(
+        ValueError, match=r"base.cls_token, are not those of bot \(it is a transformer"
+    ):
         read_layout("bot", vit)
     with pytest.raises(ValueError, match=r"not those of torchreid .*of no ResNet and no OSNet"):
         read_layout("torchreid", {"features.0.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match="layout 'best' is not known: choose one of bot, torchreid, fast-reid, layumi"):
+    with pytest.raises(
+        ValueError,
+        match="layout 'best' is not known: choose one of bot, torchreid, fast-reid, layumi",
+    ):
         read_layout("best", vit)
 
 
@@ -73,15 +91,26 @@ def test_a_partial_match_is_an_error_unless_allowed() -> None:
     reading = read_layout("bot", state)
     network, told = Foreign(reading.anatomy), list[Matched]()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with pytest.raises(ValueError, match=r"3 missing \(base\..*, 2 unused \(base\..*--allow-partial"):
+    with pytest.raises(
+        ValueError, match=r"3 missing \(base\..*, 2 unused \(base\..*--allow-partial"
+    ):
         fill(network, reading, state, told=told.append)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert set(told[0].missing) == {"base.bn1.running_mean", "base.layer2.1.conv2.weight", "base.layer4.2.bn3.weight"}
-    assert set(told[0].unused) == {"base.layer4.2.bn3.weight of shape 3 for 80", "base.attention.weight"}
+    assert set(told[0].missing) == {
+        "base.bn1.running_mean",
+        "base.layer2.1.conv2.weight",
+        "base.layer4.2.bn3.weight",
+    }
+    assert set(told[0].unused) == {
+        "base.layer4.2.bn3.weight of shape 3 for 80",
+        "base.attention.weight",
+    }
     assert fill(network, reading, state, allow_partial=True) == told[0]
     own = network.state_dict()
     assert torch.equal(own["backbone.body.conv1.weight"], state["base.conv1.weight"])
-    assert torch.equal(own["backbone.body.bn1.running_mean"], before["backbone.body.bn1.running_mean"])
+    assert torch.equal(
+        own["backbone.body.bn1.running_mean"], before["backbone.body.bn1.running_mean"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +126,10 @@ def test_a_backbone_alone_lacks_its_neck(layout: str, state: states.State, missi
 
 
 def test_counters_of_batches_may_be_missing() -> None:
-    state = {name: value for name, value in states.fast_reid().items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: value
+        for name, value in states.fast_reid().items()
+        if not name.endswith("num_batches_tracked")
+    }
     _, matched = put("fast-reid", state)
     assert not matched.missing

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from graphreid.datasets.images import Images
 from graphreid.models import build, load_embedder, save_embedder
-from graphreid.models.checkpoints.imported import Imported
 from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.imported import Imported
 from graphreid.protocols import Embedder
 from tests.models.test_bot import draw
 

@@ -12,7 +12,8 @@ def test_maps_are_a_sixteenth_of_the_image(kind: str) -> None:
 
 
 def test_the_published_size() -> None:
-    # Zhou et al. 2019, Table 1: 2.2 million parameters at width 1.0, with the 512-wide linear map behind the pooling
+    # Zhou et al. 2019, Table 1: 2.2 million parameters at width 1.0, with the 512-wide linear map
+    # behind the pooling
     own = sum(weight.numel() for weight in OSNet().parameters())
     assert round((own + 512 * 512 + 512 + 2 * 512) / 1e5) == 22
 

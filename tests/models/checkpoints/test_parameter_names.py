@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphreid.models.checkpoints.filling import fill, read_layout
 from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.filling import fill, read_layout
 from tests.models.checkpoints import states
 from tests.references import layouts as plain
 
@@ -18,8 +18,16 @@ CASES: dict[str, tuple[str, Made, Forward]] = {
     "bot, IBN": ("bot", lambda: states.bot(ibn=True), lambda s, x: plain.bot(s, x, stem_relu=True)),
     "bot, no neck": ("bot", lambda: states.bot(neck=False), plain.bot),
     "torchreid": ("torchreid", states.torchreid, plain.torchreid),
-    "torchreid, fc": ("torchreid", lambda: states.torchreid(fc=12), lambda s, x: plain.torchreid(s, x, last_stride=1)),
-    "torchreid, 18": ("torchreid", lambda: states.torchreid(blocks=(2, 2, 2, 2), basic=True), plain.torchreid),
+    "torchreid, fc": (
+        "torchreid",
+        lambda: states.torchreid(fc=12),
+        lambda s, x: plain.torchreid(s, x, last_stride=1),
+    ),
+    "torchreid, 18": (
+        "torchreid",
+        lambda: states.torchreid(blocks=(2, 2, 2, 2), basic=True),
+        plain.torchreid,
+    ),
     "torchreid, IBN": ("torchreid", lambda: states.torchreid(ibn=True), plain.torchreid),
     "osnet": ("torchreid", states.osnet, plain.osnet),
     "osnet_ibn": ("torchreid", lambda: states.osnet("osnet_ibn"), plain.osnet),
@@ -28,8 +36,16 @@ CASES: dict[str, tuple[str, Made, Forward]] = {
     "fast-reid 1.2, IBN": ("fast-reid", lambda: states.fast_reid(ibn=True), plain.fast_reid),
     "fast-reid 1.0": ("fast-reid", lambda: states.fast_reid("1.0", power=2.6), plain.fast_reid),
     "fast-reid 0.x": ("fast-reid", lambda: states.fast_reid("0.x", power=3.1), plain.fast_reid),
-    "fast-reid SBS": ("fast-reid", lambda: states.fast_reid(mixers=(0, 2, 3, 0), power=2.2), plain.fast_reid),
-    "fast-reid AGW": ("fast-reid", lambda: states.fast_reid(mixers=(0, 2, 3, 0)), lambda s, x: plain.fast_reid(s, x, gem=3)),
+    "fast-reid SBS": (
+        "fast-reid",
+        lambda: states.fast_reid(mixers=(0, 2, 3, 0), power=2.2),
+        plain.fast_reid,
+    ),
+    "fast-reid AGW": (
+        "fast-reid",
+        lambda: states.fast_reid(mixers=(0, 2, 3, 0)),
+        lambda s, x: plain.fast_reid(s, x, gem=3),
+    ),
     "fast-reid, 16 wide": ("fast-reid", lambda: states.fast_reid(reduction=16), plain.fast_reid),
     "layumi": ("layumi", states.layumi, plain.layumi),
 }
@@ -84,7 +100,9 @@ def test_a_full_resnet_50_with_ibn() -> None:
     state, pixels = states.fast_reid(ibn=True, widths=(64, 128, 256, 512)), torch.rand(1, 3, 64, 32)
     reading = read_layout("fast-reid", state)
     assert (reading.anatomy.backbone, reading.anatomy.channels) == ("resnet50_ibn_a", None)
-    assert apart(vectors(imported("fast-reid", state), pixels), plain.fast_reid(state, pixels)) < 2e-4
+    assert (
+        apart(vectors(imported("fast-reid", state), pixels), plain.fast_reid(state, pixels)) < 2e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,13 +131,18 @@ def test_changes_are_what_the_published_code_would_do() -> None:
     torch.manual_seed(0)
     state, pixels = states.bot(), torch.rand(2, 3, 66, 34)
     network = imported("bot", state, {"stem_relu": True, "last_stride": 2})
-    assert apart(vectors(network, pixels), plain.bot(state, pixels, stem_relu=True, last_stride=2)) < 2e-4
+    assert (
+        apart(vectors(network, pixels), plain.bot(state, pixels, stem_relu=True, last_stride=2))
+        < 2e-4
+    )
     state = states.fast_reid()
     network = imported("fast-reid", state, {"pooling": "gem"})
     assert apart(vectors(network, pixels), plain.fast_reid(state, pixels, gem=3)) < 2e-4
 
 
-@pytest.mark.parametrize("case", ["bot", "fast-reid 0.x", "fast-reid, 16 wide", "layumi", "torchreid, fc"])
+@pytest.mark.parametrize(
+    "case", ["bot", "fast-reid 0.x", "fast-reid, 16 wide", "layumi", "torchreid, fc"]
+)
 def test_before_the_head_it_is_the_pooled_vector(case: str) -> None:
     torch.manual_seed(0)
     layout, made, _ = CASES[case]
@@ -147,7 +170,9 @@ def test_what_the_file_does_not_say_is_said_to_be_assumed(case: str, keys: set[s
     layout, made, _ = CASES[case]
     reading = read_layout(layout, made())
     assert set(reading.assumed) == keys
-    assert set(read_layout(layout, made(), {"height": 384, "width": 128}).assumed) == keys - {"height"}
+    assert set(read_layout(layout, made(), {"height": 384, "width": 128}).assumed) == keys - {
+        "height"
+    }
 
 
 def test_groups_tell_a_resnext() -> None:
@@ -175,14 +200,20 @@ def test_networks_that_are_not_read(layout: str, state: dict[str, int], message:
 
 def test_heads_and_blocks_that_are_not_read() -> None:
     with pytest.raises(ValueError, match="reduction head"):
-        read_layout("fast-reid", states.fast_reid("0.x") | states.conv("heads.bottleneck.0", 8, 80, 1))
+        read_layout(
+            "fast-reid", states.fast_reid("0.x") | states.conv("heads.bottleneck.0", 8, 80, 1)
+        )
     with pytest.raises(ValueError, match="pooling with a power a channel"):
         read_layout("fast-reid", states.fast_reid() | {"heads.pool_layer.p": torch.ones(4)})
     with pytest.raises(ValueError, match="squeeze-and-excitation"):
-        read_layout("fast-reid", states.fast_reid() | {"backbone.layer1.0.se.fc.0.weight": torch.zeros(1)})
+        read_layout(
+            "fast-reid", states.fast_reid() | {"backbone.layer1.0.se.fc.0.weight": torch.zeros(1)}
+        )
     with pytest.raises(ValueError, match="torchvision's, it seems"):
         read_layout("torchreid", states.resnet() | states.linear("fc", 1000, 80))
-    with pytest.raises(ValueError, match=r"\(1, 1, 1, 1\) blocks of kind bottleneck, which is none of resnet18"):
+    with pytest.raises(
+        ValueError, match=r"\(1, 1, 1, 1\) blocks of kind bottleneck, which is none of resnet18"
+    ):
         read_layout("bot", states.resnet("base.", blocks=(1, 1, 1, 1)))
     state = states.bot()
     del state["base.layer3.0.conv3.weight"]

@@ -42,7 +42,9 @@ def test_weights_beside_what_training_programs_keep(tmp_path: Path, new: bool) -
         "optimizer": torch.optim.Adam(nn.Linear(2, 2).parameters()).state_dict(),
     }
     for key in ("state_dict", "model"):
-        torch.save(beside | {key: WEIGHTS}, tmp_path / "w.pth.tar", _use_new_zipfile_serialization=new)
+        torch.save(
+            beside | {key: WEIGHTS}, tmp_path / "w.pth.tar", _use_new_zipfile_serialization=new
+        )
         read = read_state(tmp_path / "w.pth.tar")
         assert list(read) == list(WEIGHTS)
         assert all(torch.equal(read[name], WEIGHTS[name]) for name in WEIGHTS)
@@ -52,22 +54,41 @@ def test_weights_beside_what_training_programs_keep(tmp_path: Path, new: bool) -
 def test_a_pickled_model_gets_a_line_on_how_to_save_its_weights(tmp_path: Path, new: bool) -> None:
     for content in (nn.Linear(2, 2), {"model": nn.Linear(2, 2), "optimizer": {}}):
         torch.save(content, tmp_path / "model.pth", _use_new_zipfile_serialization=new)
-        with pytest.raises(ValueError, match=r"model.pth: holds pickled objects \(torch.nn.*Linear\).*\.state_dict\(\)"):
+        with pytest.raises(
+            ValueError,
+            match=r"model.pth: holds pickled objects \(torch.nn.*Linear\).*\.state_dict\(\)",
+        ):
             read_state(tmp_path / "model.pth")
 
 
 @pytest.mark.parametrize("new", [True, False])
 @pytest.mark.parametrize(
     ("function", "name"),
-    [(SYSTEM, "system"), (builtins.eval, "eval"), (builtins.exec, "exec"), (subprocess.check_output, "check_output")],
+    [
+        (SYSTEM, "system"),
+        (builtins.eval, "eval"),
+        (builtins.exec, "exec"),
+        (subprocess.check_output, "check_output"),
+    ],
 )
-def test_a_pickle_that_carries_code_is_refused_and_not_run(tmp_path: Path, function: Any, name: str, new: bool) -> None:
+def test_a_pickle_that_carries_code_is_refused_and_not_run(
+    tmp_path: Path, function: Any, name: str, new: bool
+) -> None:
     marker = tmp_path / "marker"
     shell, python = f"touch {marker}", f"__import__('pathlib').Path({str(marker)!r}).touch()"
-    argument = shell if function is SYSTEM else shell.split() if function is subprocess.check_output else python
+    argument = (
+        shell
+        if function is SYSTEM
+        else shell.split()
+        if function is subprocess.check_output
+        else python
+    )
     content = {"state_dict": WEIGHTS, "optimizer": Calls(function, argument)}
     torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=new)
-    with pytest.raises(ValueError, match=rf"asks to run [\w.]*{name}, .*nothing in it was run: do not load this file"):
+    with pytest.raises(
+        ValueError,
+        match=rf"asks to run [\w.]*{name}, .*nothing in it was run: do not load this file",
+    ):
         read_state(tmp_path / "w.pth")
     (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Calls(function, argument)))
     with pytest.raises(ValueError, match=r"plain.pkl: "):
@@ -81,11 +102,16 @@ def test_a_pickle_that_carries_code_is_refused_and_not_run(tmp_path: Path, funct
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.7, 0.999])
 def test_a_file_cut_short(tmp_path: Path, share: float, new: bool) -> None:
     file = tmp_path / "w.pth"
-    torch.save({f"{number}.weight": torch.randn(40, 40) for number in range(4)}, file, _use_new_zipfile_serialization=new)
+    torch.save(
+        {f"{number}.weight": torch.randn(40, 40) for number in range(4)},
+        file,
+        _use_new_zipfile_serialization=new,
+    )
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(
-        ValueError, match=r"w.pth: not a file of torch, or (one cut short|a damaged one).*get it again"
+        ValueError,
+        match=r"w.pth: not a file of torch, or (one cut short|a damaged one).*get it again",
     ) as raised:
         read_state(file)
     assert "weights_only" not in str(raised.value)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.models.icg import network as parts
 from graphreid.models.backbones import backbone
+from graphreid.models.icg import network as parts
 from tests.references import icg as reference
 
 
@@ -50,9 +50,13 @@ def test_confidence_and_pooling_are_equations_4_7_8_and_9():
         wanted = reference.confidence(one, weight.numpy(), bias.numpy())
         np.testing.assert_allclose(p[row], wanted, atol=1e-12)
         np.testing.assert_allclose(p[row, 1:].sum(0), reference.foreground(wanted), atol=1e-12)
-        np.testing.assert_allclose(whole[row, 0], reference.pooled(one, reference.foreground(wanted)), atol=1e-12)
+        np.testing.assert_allclose(
+            whole[row, 0], reference.pooled(one, reference.foreground(wanted)), atol=1e-12
+        )
         for k in range(1, 4):
-            np.testing.assert_allclose(each[row, k - 1], reference.pooled(one, wanted[k]), atol=1e-12)
+            np.testing.assert_allclose(
+                each[row, k - 1], reference.pooled(one, wanted[k]), atol=1e-12
+            )
         assert parts.visible(p)[row].tolist() == reference.visible(wanted)
 
 
@@ -64,7 +68,9 @@ def test_a_part_is_visible_from_so_many_pixels_on():
     assert parts.visible(p, 3).tolist() == [[False, False]]
 
 
-@pytest.mark.parametrize("seen", [[True, True, True, True], [True, False, True, False], [False] * 4])
+@pytest.mark.parametrize(
+    "seen", [[True, True, True, True], [True, False, True, False], [False] * 4]
+)
 def test_the_graph_is_equations_10_to_12(seen: list[bool]):
     torch.manual_seed(0)
     graph = parts.PartGraph(5, (7, 6), 3).double()
@@ -73,15 +79,24 @@ def test_the_graph_is_equations_10_to_12(seen: list[bool]):
     got, m = graph(given, mask)
     weights = {name: value.numpy() for name, value in graph.state_dict().items()}
     one = given[0].numpy()
-    np.testing.assert_allclose(m[0].detach(), reference.matrix(one, seen, weights["bilinear.weight"]), atol=1e-12)
-    np.testing.assert_allclose(parts.normalised(m)[0].detach(), reference.normalised(m[0].detach().numpy()), atol=1e-12)
-    np.testing.assert_allclose(got[0].detach(), reference.structure(one, seen, weights, 2), atol=1e-12)
+    np.testing.assert_allclose(
+        m[0].detach(), reference.matrix(one, seen, weights["bilinear.weight"]), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        parts.normalised(m)[0].detach(), reference.normalised(m[0].detach().numpy()), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        got[0].detach(), reference.structure(one, seen, weights, 2), atol=1e-12
+    )
     assert float(m.detach().min()) >= 0
     assert float(m.detach().max()) <= 1
 
 
 def test_pixel_loss_leaves_unknown_pixels_out():
-    logits, labels = some(5, 2, 3, 4, 2), torch.from_numpy(np.random.default_rng(6).integers(-1, 3, (2, 4, 2)))
+    logits, labels = (
+        some(5, 2, 3, 4, 2),
+        torch.from_numpy(np.random.default_rng(6).integers(-1, 3, (2, 4, 2))),
+    )
     wanted = reference.pixel_loss(logits.softmax(1).numpy(), labels.numpy())
     assert float(parts.pixel_loss(logits, labels)) == pytest.approx(wanted, abs=1e-12)
     assert float(parts.pixel_loss(logits, torch.full((2, 4, 2), -1))) == 0
@@ -106,7 +121,9 @@ def test_modules_can_be_left_out(change: dict[str, Any], groups: list[str]):
     assert seen.f.shape == (5, 6, 8, 4)
     assert (made.attention is None) == (change.get("attention") is False)
     assert vectors.shape == (5, sum(made.block_widths))
-    lengths = torch.stack([block.norm(dim=1) for block in vectors.split(list(made.block_widths), 1)], 1)
+    lengths = torch.stack(
+        [block.norm(dim=1) for block in vectors.split(list(made.block_widths), 1)], 1
+    )
     fixed = len(groups) - ("parts" in groups)
     wanted = torch.cat([torch.ones(5, fixed), seen.visible.float()], 1)
     torch.testing.assert_close(lengths, wanted)
@@ -121,10 +138,16 @@ def test_what_is_seen_is_what_the_equations_say_of_the_map():
         torch.testing.assert_close(seen.f, raw * made.attention(raw))  # Eq. 2
         even, whole = made.even(seen.f).double().numpy(), made.neck(seen.features["global"])
     state = {name: value.double().numpy() for name, value in made.state_dict().items()}
-    graph = {name.removeprefix("graph."): value for name, value in state.items() if name.startswith("graph.")}
+    graph = {
+        name.removeprefix("graph."): value
+        for name, value in state.items()
+        if name.startswith("graph.")
+    }
     for row in range(3):
         one = seen.f[row].double().numpy()
-        p = reference.confidence(even[row], state["assign.weight"][:, :, 0, 0], state["assign.bias"])
+        p = reference.confidence(
+            even[row], state["assign.weight"][:, :, 0, 0], state["assign.bias"]
+        )
         there = reference.visible(p)
         several = np.array([reference.pooled(one, p[k]) * there[k - 1] for k in range(1, 4)])
         wanted = {
@@ -136,7 +159,9 @@ def test_what_is_seen_is_what_the_equations_say_of_the_map():
         assert seen.visible[row].tolist() == there
         for name, feature in wanted.items():
             np.testing.assert_allclose(seen.features[name][row], feature, atol=1e-5)
-    torch.testing.assert_close(vectors[:, : made.block_widths[0]], whole / whole.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(
+        vectors[:, : made.block_widths[0]], whole / whole.norm(dim=1, keepdim=True)
+    )
 
 
 def test_training_sees_features_and_test_sees_them_normed():

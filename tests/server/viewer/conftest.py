@@ -8,6 +8,10 @@ WHY = "no chromium here, so the viewer was not looked at in a browser: apt-get i
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    left_out = [report for report in terminalreporter.stats.get("skipped", []) if WHY in str(report.longrepr)]
+    left_out = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if WHY in str(report.longrepr)
+    ]
     if left_out:
         terminalreporter.write_line(f"{', '.join(report.nodeid for report in left_out)}: {WHY}")

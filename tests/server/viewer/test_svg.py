@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from graphreid.protocols import Explanation
-from graphreid.types import Neighbors
 from graphreid.server.viewer import svg as draw
+from graphreid.types import Neighbors
 
 
 def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
@@ -14,14 +14,21 @@ def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
     edges = np.stack([rng.integers(0, n, 900), rng.integers(0, n, 900)], axis=1)
     after = rng.permutation(n) + 1
     made = Explanation(
-        np.arange(n) + 100, edges, rng.random(900).astype(np.float32), np.linspace(0, 1, n, dtype=np.float32), after, after
+        np.arange(n) + 100,
+        edges,
+        rng.random(900).astype(np.float32),
+        np.linspace(0, 1, n, dtype=np.float32),
+        after,
+        after,
     )
     drawn = draw.of_method(made)
     assert sorted(made.after[drawn.nodes - 100].tolist()) == list(range(1, draw.NODES + 1))
     assert len(drawn.edges) <= draw.EDGES
     assert (drawn.edges[:, 0] != drawn.edges[:, 1]).all()
     assert drawn.probability is not None
-    np.testing.assert_array_equal(drawn.probability, np.linspace(0, 1, n, dtype=np.float32)[drawn.nodes - 100])
+    np.testing.assert_array_equal(
+        drawn.probability, np.linspace(0, 1, n, dtype=np.float32)[drawn.nodes - 100]
+    )
     text = draw.graph(drawn, [f"<{row}>" for row in drawn.nodes], None)
     assert text.count('class="node"') == draw.NODES + 1
     assert "<101>" not in text
@@ -46,7 +53,9 @@ def test_no_thumbnail_hides_another(n: int) -> None:
 
 def test_lists_make_a_graph_where_a_method_makes_none() -> None:
     near = Neighbors(
-        np.array([[1, 2], [0, 3], [3, 0], [2, 1]], np.int32), np.full((4, 2), 0.5, np.float32), np.ones(4, np.float32)
+        np.array([[1, 2], [0, 3], [3, 0], [2, 1]], np.int32),
+        np.full((4, 2), 0.5, np.float32),
+        np.ones(4, np.float32),
     )
     drawn = draw.of_lists(np.array([1, 0, 2]), np.array([0.1, 0.2, 0.3], np.float32), near)
     assert {tuple(edge) for edge in drawn.edges.tolist()} == {(0, 1), (1, 0), (1, 2), (2, 1)}

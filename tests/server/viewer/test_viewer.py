@@ -1,4 +1,6 @@
-"""The viewer in a real browser: what is asked for comes from the service alone, and keys and forms do what they say."""
+"""The viewer in a real browser: what is asked for comes from the service alone, and keys and forms
+do what they say.
+"""
 
 import threading
 import time
@@ -13,11 +15,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 
-from graphreid.store import Config, PersistentGallery, choose
 from graphreid.methods import Cosine
 from graphreid.server import Engine, build
-from graphreid.types import Features, Labels
 from graphreid.server.viewer.pages import mount
+from graphreid.store import Config, PersistentGallery, choose
+from graphreid.types import Features, Labels
 from tests.conftest import skip_unless_ci
 from tests.server.viewer.conftest import CHROMIUM, WHY
 
@@ -29,7 +31,10 @@ class Means:
     """An embedder for pictures of one colour."""
 
     def embed(self, images: Any, *, resources: Any) -> Features:
-        means = [np.asarray(Image.open(path).convert("RGB"), np.float32).mean(axis=(0, 1)) + 1 for path in images.paths]
+        means = [
+            np.asarray(Image.open(path).convert("RGB"), np.float32).mean(axis=(0, 1)) + 1
+            for path in images.paths
+        ]
         return Features(np.array(means), images.items)
 
 
@@ -45,14 +50,23 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     for row, colour in enumerate(pixels.tolist()):
         Image.new("RGB", (24, 40), tuple(colour)).save(folder / f"{row}.png")
     features = Features(pixels.astype(np.float32) + 1, items)
-    living = PersistentGallery.create(folder / "gallery", Config(3, images=str(folder), k=20, margin=5))
+    living = PersistentGallery.create(
+        folder / "gallery", Config(3, images=str(folder), k=20, margin=5)
+    )
     camera = [f"c{row % 3}" for row in range(70)]
     path: list[str | None] = [f"{row}.png" for row in range(69)]
     living.add(
-        features, {"identity": [f"i{one}" for one in identity], "camera": [*camera], "path": [*path, "../../../etc/passwd"]}
+        features,
+        {
+            "identity": [f"i{one}" for one in identity],
+            "camera": [*camera],
+            "path": [*path, "../../../etc/passwd"],
+        },
     )
     labels = Labels(np.array([f"i{one}" for one in identity]))
-    choose(living, "cosine", Cosine(), features, labels, rate=0.1, unknowns="removed", rule="no-camera")
+    choose(
+        living, "cosine", Cosine(), features, labels, rate=0.1, unknowns="removed", rule="no-camera"
+    )
     made = Engine(living, ("cosine", "k-reciprocal:k1=6,k2=3"))
     made._embedder = Means()  # pyright: ignore[reportPrivateUsage]
     return made
@@ -60,7 +74,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="module")
 def address(engine: Engine) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(mount(build(engine), engine), port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(mount(build(engine), engine), port=0, log_level="warning")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -85,8 +101,15 @@ def opened(browser: Browser, address: str, width: int = 1200) -> tuple[Page, lis
     """A page, and what went wrong on it or was asked for elsewhere."""
     page, wrong = browser.new_page(viewport={"width": width, "height": 800}), list[str]()
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: None if request.url.startswith((address, "data:")) else wrong.append(request.url))
+    page.on(
+        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((address, "data:")) else wrong.append(request.url)
+        ),
+    )
     return page, wrong
 
 
@@ -124,7 +147,9 @@ def test_from_the_gallery_to_a_query_and_on(browser: Browser, address: str) -> N
     page.close()
 
 
-def test_an_uploaded_image_is_searched_for(browser: Browser, address: str, tmp_path: Path, engine: Engine) -> None:
+def test_an_uploaded_image_is_searched_for(
+    browser: Browser, address: str, tmp_path: Path, engine: Engine
+) -> None:
     page, wrong = opened(browser, address, width=390)
     Image.new("RGB", (30, 30), (200, 30, 90)).save(tmp_path / "red.png")
     page.goto(address)
@@ -158,9 +183,17 @@ def test_pages_are_safe(engine: Engine) -> None:
     assert client.get("/view", params={"upload": "x"}).status_code == 404
     assert client.get("/static/pages.py").status_code == 404
     # a path that leads out of the images' folder leads nowhere
-    assert client.get("/picture", params={"item": "set & <69>/69"}).headers["content-type"] == "image/svg+xml"
-    assert client.get("/picture", params={"path": "0.png"}).headers["content-type"] == "image/svg+xml"
-    assert client.get("/picture", params={"item": "set & <0>/0"}).headers["content-type"] == "image/webp"
+    assert (
+        client.get("/picture", params={"item": "set & <69>/69"}).headers["content-type"]
+        == "image/svg+xml"
+    )
+    assert (
+        client.get("/picture", params={"path": "0.png"}).headers["content-type"] == "image/svg+xml"
+    )
+    assert (
+        client.get("/picture", params={"item": "set & <0>/0"}).headers["content-type"]
+        == "image/webp"
+    )
 
 
 def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:

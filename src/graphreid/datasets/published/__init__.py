@@ -6,7 +6,17 @@ from inspect import signature
 from pathlib import Path
 
 from graphreid.datasets.importing import Plan
-from graphreid.datasets.published import csv_table, cuhk03_np, dukemtmc_reid, folder, grocery, market1501, msmt17, omniglot, veri_776
+from graphreid.datasets.published import (
+    csv_table,
+    cuhk03_np,
+    dukemtmc_reid,
+    folder,
+    grocery,
+    market1501,
+    msmt17,
+    omniglot,
+    veri_776,
+)
 
 
 @dataclass(frozen=True)
@@ -19,25 +29,39 @@ class Importer:
 
 SETS = {
     "folder": Importer(folder.read, "your images, one folder for each identity"),
-    "csv": Importer(csv_table.read, "your images, listed in a table with columns path, identity and more"),
+    "csv": Importer(
+        csv_table.read, "your images, listed in a table with columns path, identity and more"
+    ),
     "omniglot": Importer(
-        omniglot.read, "handwritten characters, camera = drawer (github.com/brendenlake/omniglot, MIT licence)"
+        omniglot.read,
+        "handwritten characters, camera = drawer (github.com/brendenlake/omniglot, MIT licence)",
     ),
     "grocery": Importer(
-        grocery.read, "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT licence)"
+        grocery.read,
+        "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT "
+        "licence)",
     ),
     "market1501": Importer(
         market1501.read,
-        "persons, 6 cameras (zheng-lab-anu.github.io/Project/project_reid.html, research only, not to be passed on)",
+        "persons, 6 cameras (zheng-lab-anu.github.io/Project/project_reid.html, research only, not "
+        "to be passed on)",
     ),
     "dukemtmc-reid": Importer(
-        dukemtmc_reid.read, "persons, 8 cameras; withdrawn by its authors in 2019, only for comparing with old numbers"
+        dukemtmc_reid.read,
+        "persons, 8 cameras; withdrawn by its authors in 2019, only for comparing with old numbers",
     ),
     "cuhk03-np": Importer(
-        cuhk03_np.read, "persons, 2 views, new protocol (github.com/zhunzhong07/person-re-ranking, research only)"
+        cuhk03_np.read,
+        "persons, 2 views, new protocol (github.com/zhunzhong07/person-re-ranking, research only)",
     ),
-    "msmt17": Importer(msmt17.read, "persons, 15 cameras, versions 1 and 2 (from its authors by agreement, research only)"),
-    "veri-776": Importer(veri_776.read, "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)"),
+    "msmt17": Importer(
+        msmt17.read,
+        "persons, 15 cameras, versions 1 and 2 (from its authors by agreement, research only)",
+    ),
+    "veri-776": Importer(
+        veri_776.read,
+        "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)",
+    ),
 }
 
 
@@ -50,7 +74,8 @@ def read_set(name: str, source: str | Path, **options: object) -> Plan:
         options: the importer's own options; those that are None count as not given.
 
     Raises:
-        ValueError: no such set, an option that the set does not have, no image at all, or what its importer refuses.
+        ValueError: no such set, an option that the set does not have, no image at all, or what its
+            importer refuses.
     """
     if name not in SETS:
         raise ValueError(f"no set {name!r} can be imported: choose one of {', '.join(SETS)}")
@@ -61,5 +86,7 @@ def read_set(name: str, source: str | Path, **options: object) -> Plan:
         raise ValueError(f"{name} has no option --{unknown[0].replace('_', '-')}")
     plan = read(Path(source), **given)
     if not plan.entries and not plan.problems:
-        raise ValueError(f"{source}: no image in it that {name} reads: what it must hold says docs/data-sets.md")
+        raise ValueError(
+            f"{source}: no image in it that {name} reads: what it must hold says docs/data-sets.md"
+        )
     return plan

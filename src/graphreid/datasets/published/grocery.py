@@ -1,6 +1,8 @@
-"""Grocery Store: 81 fine classes of fruit, vegetables and packages, photographed in shops by phone; no cameras.
+"""Grocery Store: 81 fine classes of fruit, vegetables and packages, photographed in shops by phone;
+no cameras.
 
-Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with visual and semantic labels. WACV 2019.
+Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with visual and semantic
+labels. WACV 2019.
 https://github.com/marcusklasson/GroceryStoreDataset, MIT licence.
 """
 
@@ -17,9 +19,12 @@ _SPLIT = {"train": "train", "test": "query+gallery"}
 def read(source: Path) -> Plan:
     """The photographs that SOURCE/index.csv lists, or those of the public folder `dataset`.
 
-    The index (path, identity, part) says which classes are for training. The public folders train, val and test hold
-    all classes each, which is no retrieval task: there all three are put together, and of the class names in sorted
-    order the first half (41 of 81) is for training. Each test photograph is searched among all the others.
+    The index (path, identity, part) says which classes are for training. The public folders train,
+    val and test hold
+    all classes each, which is no retrieval task: there all three are put together, and of the class
+    names in sorted
+    order the first half (41 of 81) is for training. Each test photograph is searched among all the
+    others.
 
     Raises:
         ValueError: neither layout is there, or the index is not as described.
@@ -29,7 +34,10 @@ def read(source: Path) -> Plan:
     root = source / "dataset" if (source / "dataset").is_dir() else source
     if all((root / part).is_dir() for part in PARTS):
         return _public(root)
-    raise ValueError(f"{source}: neither {INDEX} nor the folders {', '.join(PARTS)} (or dataset/train ...) are there")
+    raise ValueError(
+        f"{source}: neither {INDEX} nor the folders {', '.join(PARTS)} (or dataset/train ...) are "
+        f"there"
+    )
 
 
 def _indexed(source: Path) -> Plan:
@@ -40,14 +48,23 @@ def _indexed(source: Path) -> Plan:
     rows = list(zip(table["path"], table["identity"], table["part"], strict=True))
     for line, (path, _, part) in enumerate(rows, 2):
         if part not in _SPLIT:
-            raise ValueError(f"{source / INDEX}: part is {part!r} in line {line} ({path}): train or test")
+            raise ValueError(
+                f"{source / INDEX}: part is {part!r} in line {line} ({path}): train or test"
+            )
     distinct = dict.fromkeys(rows)  # a path with two identities stays twice, and is refused later
     notes = (
-        [f"{source / INDEX}: {len(rows) - len(distinct)} of {len(rows)} rows repeat an earlier row and were left out"]
+        [
+            f"{source / INDEX}: {len(rows) - len(distinct)} of {len(rows)} rows repeat an earlier "
+            f"row and were left out"
+        ]
         if len(distinct) < len(rows)
         else []
     )
-    return Plan([_entry(source, path, identity, _SPLIT[part]) for path, identity, part in sorted(distinct)], (), notes)
+    return Plan(
+        [_entry(source, path, identity, _SPLIT[part]) for path, identity, part in sorted(distinct)],
+        (),
+        notes,
+    )
 
 
 def _public(root: Path) -> Plan:
@@ -55,11 +72,19 @@ def _public(root: Path) -> Plan:
     classes = sorted({file.parent.name for _, file in found})
     train = set(classes[: (len(classes) + 1) // 2])
     entries = [
-        _entry(root, file.relative_to(root).as_posix(), name, "train" if name in train else "query+gallery")
+        _entry(
+            root,
+            file.relative_to(root).as_posix(),
+            name,
+            "train" if name in train else "query+gallery",
+        )
         for _, file in found
         for name in [file.parent.name]
     ]
-    note = f"{root}: no split of the classes is published; {len(train)} of {len(classes)} in name order are for training"
+    note = (
+        f"{root}: no split of the classes is published; {len(train)} of {len(classes)} in name "
+        f"order are for training"
+    )
     return Plan(sorted(entries, key=lambda entry: entry.path), (), [note])
 
 

@@ -1,14 +1,16 @@
 """MSMT17: persons on a campus over four days, seen by fifteen cameras, indoors and out.
 
-Wei, Zhang, Gao, Tian: Person transfer GAN to bridge domain gap for person re-identification. CVPR 2018. Given by its authors
-(http://www.pkuvmc.com, no longer there) under an agreement, for research only. It shows people. Version 1 has the folders
-train and test; in version 2, mask_train_v2 and mask_test_v2, faces are blurred. Results on the two are not the same thing.
+Wei, Zhang, Gao, Tian: Person transfer GAN to bridge domain gap for person re-identification. CVPR
+2018. Given by its authors
+(http://www.pkuvmc.com, no longer there) under an agreement, for research only. It shows people.
+Version 1 has the folders train and test; in version 2, mask_train_v2 and mask_test_v2, faces are
+blurred. Results on the two are not the same thing.
 """
 
 from pathlib import Path, PurePosixPath
 
-from graphreid.datasets.importing import Entry, Plan
 from graphreid.datasets.folder_layouts import LAYOUTS, Layout, differences, locate
+from graphreid.datasets.importing import Entry, Plan
 
 TERMS = "MSMT17 shows people; its terms: given by its authors under an agreement, for research only"
 TRAIN, VALIDATION = 30_248, 2_373
@@ -24,15 +26,17 @@ _VALIDATION_LIST = "list_val.txt"
 
 
 def read(source: Path, *, join_val: bool = False) -> Plan:
-    """The images that list_train.txt, list_query.txt and list_gallery.txt name, in SOURCE or up to two folders below.
+    """The images that list_train.txt, list_query.txt and list_gallery.txt name, in SOURCE or up to
+    two folders below.
 
-    A list has a line "path identity" for each image. Identities count from 0 in train and again in test, so they are
-    called "train/0" and "test/0" here. The camera is the third number in a file's name.
+    A list has a line "path identity" for each image. Identities count from 0 in train and again in
+    test, so they are called "train/0" and "test/0" here. The camera is the third number in a file's
+    name.
 
     Args:
         source: the set's folder, or one above it.
-        join_val: also train on the images of list_val.txt (2,373, of the same identities), as TransReID does; torchreid,
-            fast-reid and BoT leave them out.
+        join_val: also train on the images of list_val.txt (2,373, of the same identities), as
+            TransReID does; torchreid, fast-reid and BoT leave them out.
 
     Raises:
         ValueError: the set is not there, or not whole.
@@ -42,10 +46,16 @@ def read(source: Path, *, join_val: bool = False) -> Plan:
     folders = layout.folders(root)
     entries: list[Entry] = []
     problems: list[str] = []
-    lists = [("list_train.txt", "train"), ("list_query.txt", "query"), ("list_gallery.txt", "gallery")]
+    lists = [
+        ("list_train.txt", "train"),
+        ("list_query.txt", "query"),
+        ("list_gallery.txt", "gallery"),
+    ]
     if join_val:
         if not (root / _VALIDATION_LIST).is_file():
-            raise ValueError(f"{root / _VALIDATION_LIST}: no such file: restore it, or leave out --join-val")
+            raise ValueError(
+                f"{root / _VALIDATION_LIST}: no such file: restore it, or leave out --join-val"
+            )
         lists.insert(1, (_VALIDATION_LIST, "train"))
     for name, split in lists:
         part = "train" if split == "train" else "test"
@@ -58,7 +68,13 @@ def read(source: Path, *, join_val: bool = False) -> Plan:
 
 
 def _read_list(
-    file: Path, folder: Path, part: str, split: str, layout: Layout, entries: list[Entry], problems: list[str]
+    file: Path,
+    folder: Path,
+    part: str,
+    split: str,
+    layout: Layout,
+    entries: list[Entry],
+    problems: list[str],
 ) -> None:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -83,4 +99,8 @@ def _read_list(
 
 def _version(train: Path) -> str:
     blurred = train.name.startswith("mask_")
-    return f"{train.parent}: version 2, faces are blurred" if blurred else f"{train.parent}: version 1, faces are not blurred"
+    return (
+        f"{train.parent}: version 2, faces are blurred"
+        if blurred
+        else f"{train.parent}: version 1, faces are not blurred"
+    )

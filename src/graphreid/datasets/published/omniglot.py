@@ -1,6 +1,8 @@
-"""Omniglot: handwritten characters of 50 alphabets, each drawn once by 20 drawers; identity = character, camera = drawer.
+"""Omniglot: handwritten characters of 50 alphabets, each drawn once by 20 drawers; identity =
+character, camera = drawer.
 
-Lake, Salakhutdinov, Tenenbaum: Human-level concept learning through probabilistic program induction. Science 2015.
+Lake, Salakhutdinov, Tenenbaum: Human-level concept learning through probabilistic program
+induction. Science 2015.
 https://github.com/brendenlake/omniglot, MIT licence.
 """
 
@@ -15,8 +17,8 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
-from graphreid.features.array_files import read_npz
 from graphreid.datasets.importing import Entry, Plan, image_files, subfolders
+from graphreid.features.array_files import read_npz
 
 PACKED = "omniglot.npz"
 BACKGROUND, EVALUATION = "images_background", "images_evaluation"
@@ -28,10 +30,12 @@ _KEYS = ("images", "id", "drawer", "alphabet", "split")
 
 
 def read(source: Path) -> Plan:
-    """The drawings of `omniglot.npz` (or its folder), or of the public folders images_background and images_evaluation.
+    """The drawings of `omniglot.npz` (or its folder), or of the public folders images_background
+    and images_evaluation.
 
-    The 30 background alphabets are for training. Of the 20 evaluation alphabets the drawings of drawers 1-4 are the
-    queries and those of drawers 5-20 the gallery. An identity is "<alphabet>/<character>", the same from either layout.
+    The 30 background alphabets are for training. Of the 20 evaluation alphabets the drawings of
+    drawers 1-4 are the queries and those of drawers 5-20 the gallery. An identity is
+    "<alphabet>/<character>", the same from either layout.
 
     Raises:
         ValueError: neither layout is there, or the file is not as described.
@@ -41,7 +45,9 @@ def read(source: Path) -> Plan:
         return _packed(packed)
     if (source / BACKGROUND).is_dir() and (source / EVALUATION).is_dir():
         return _public(source)
-    raise ValueError(f"{source}: neither {PACKED} nor the folders {BACKGROUND} and {EVALUATION} are there")
+    raise ValueError(
+        f"{source}: neither {PACKED} nor the folders {BACKGROUND} and {EVALUATION} are there"
+    )
 
 
 def _packed(file: Path) -> Plan:
@@ -51,7 +57,9 @@ def _packed(file: Path) -> Plan:
         raise ValueError(f"{file}: needs arrays {', '.join(_KEYS)} of one length")
     images, identity, drawer, alphabet = (arrays[key] for key in _KEYS[:4])
     if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] * 8 < _SIDE**2:
-        raise ValueError(f"{file}: images must be packed bits [n, {-(-(_SIDE**2) // 8)}], not {images.shape}")
+        raise ValueError(
+            f"{file}: images must be packed bits [n, {-(-(_SIDE**2) // 8)}], not {images.shape}"
+        )
     number = _numbers(identity, alphabet)
     entries = [
         _entry(
@@ -67,7 +75,9 @@ def _packed(file: Path) -> Plan:
 
 
 def _numbers(identity: NDArray[Any], alphabet: NDArray[Any]) -> NDArray[np.int64]:
-    """The number of each drawing's character within its alphabet, from 1: ids count on through the sorted alphabets."""
+    """The number of each drawing's character within its alphabet, from 1: ids count on through the
+    sorted alphabets.
+    """
     number = np.zeros(len(identity), np.int64)
     for name in np.unique(alphabet):
         rows = alphabet == name
@@ -99,7 +109,11 @@ def _public(source: Path) -> Plan:
                     if match is None:
                         problems.append(f"{file}: its name is not NNNN_DD (character, drawer)")
                         continue
-                    entries.append(_entry(file, alphabet.name, character.name, int(match[2]), part == BACKGROUND))
+                    entries.append(
+                        _entry(
+                            file, alphabet.name, character.name, int(match[2]), part == BACKGROUND
+                        )
+                    )
     entries.sort(key=lambda entry: entry.path)
     return Plan(entries, problems)
 
@@ -107,4 +121,11 @@ def _public(source: Path) -> Plan:
 def _entry(source: Any, alphabet: str, character: str, drawer: int, train: bool) -> Entry:
     test = "query" if drawer <= QUERY_DRAWERS else "gallery"
     item = f"{alphabet}/{character}/{drawer:02d}"
-    return Entry(source, f"{item}.png", f"{alphabet}/{character}", "train" if train else test, str(drawer), item=item)
+    return Entry(
+        source,
+        f"{item}.png",
+        f"{alphabet}/{character}",
+        "train" if train else test,
+        str(drawer),
+        item=item,
+    )

@@ -1,6 +1,7 @@
 """Reading MATLAB files of version 5 to 7: numbers, text and cells of them.
 
-SciPy's reader is not used: some damaged files end its process. The format is in MathWorks' "MAT-File Format".
+SciPy's reader is not used: some damaged files end its process. The format is in MathWorks'
+"MAT-File Format".
 """
 
 import mmap
@@ -17,10 +18,34 @@ from numpy.typing import NDArray
 _HDF5 = (b"MATLAB 7.3 ", b"\x89HDF\r\n\x1a\n")
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
-_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_STORED = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 """How numbers lie in the file, by the type of the element."""
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
-"""What they are, by the class of the array: whole numbers of class double may be stored as bytes."""
+_CLASSES = {
+    6: "f8",
+    7: "f4",
+    8: "i1",
+    9: "u1",
+    10: "i2",
+    11: "u2",
+    12: "i4",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}
+"""What they are, by the class of the array: whole numbers of class double may be stored as
+bytes.
+"""
 _CELL, _CHAR, _COMPLEX = 1, 4, 0x0800
 _TEXT = {1: "utf-8", 2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 _DEPTH = 3
@@ -32,32 +57,42 @@ def is_mat(head: bytes) -> bool:
 
 
 def read_mat(path: str | Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Those arrays of a .mat file that are in `names`, always of two or more dimensions; cells are arrays of objects.
+    """Those arrays of a .mat file that are in `names`, always of two or more dimensions; cells are
+    arrays of objects.
 
     A text is an array of one text. Other variables are not looked at.
 
     Raises:
-        ValueError: no such file, a file of version 4 or 7.3, damaged, or one of the arrays is complex, sparse or a
-            structure; the message names the file.
+        ValueError: no such file, a file of version 4 or 7.3, damaged, or one of the arrays is
+            complex, sparse or a structure; the message names the file.
     """
     file = Path(path)
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEADER)
             if head.startswith(_HDF5):
-                raise ValueError(f"{file}: a MATLAB 7.3 file, which is HDF5 and not read here: save it again with -v7")
+                raise ValueError(
+                    f"{file}: a MATLAB 7.3 file, which is HDF5 and not read here: save it again "
+                    f"with -v7"
+                )
             if not is_mat(head) or head[126:128] not in (b"IM", b"MI"):
-                raise ValueError(f"{file}: not a MATLAB file of version 5 to 7: save it again with -v7")
+                raise ValueError(
+                    f"{file}: not a MATLAB file of version 5 to 7: save it again with -v7"
+                )
             content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
     try:
         return dict(_variables(content[_HEADER:], "<" if head[126:128] == b"IM" else ">", names))
     except (ValueError, KeyError, struct.error, zlib.error, OverflowError, MemoryError) as error:
-        raise ValueError(f"{file}: a damaged .mat file, or with more in it than numbers and text ({error})") from None
+        raise ValueError(
+            f"{file}: a damaged .mat file, or with more in it than numbers and text ({error})"
+        ) from None
 
 
-def _variables(data: memoryview, order: str, names: Collection[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _variables(
+    data: memoryview, order: str, names: Collection[str]
+) -> Iterator[tuple[str, NDArray[Any]]]:
     for stored, packed in _elements(data, order):
         kind, body = stored, packed
         if kind == _COMPRESSED:
@@ -75,7 +110,9 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     while at < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
         start = at + 8
-        if kind >> 16:  # a small one: its size in the upper half, its bytes in the place of the size
+        if (
+            kind >> 16
+        ):  # a small one: its size in the upper half, its bytes in the place of the size
             kind, size, start, step = kind & 0xFFFF, kind >> 16, at + 4, 8
         else:
             step = 8 + size + (0 if kind == _COMPRESSED else -size % 8)
@@ -85,7 +122,9 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         at += step
 
 
-def _array(data: memoryview, order: str, names: Collection[str] | None, depth: int) -> tuple[str, NDArray[Any] | None]:
+def _array(
+    data: memoryview, order: str, names: Collection[str] | None, depth: int
+) -> tuple[str, NDArray[Any] | None]:
     parts = list(_elements(data, order))
     if len(parts) < 3 or not depth:
         raise ValueError("an array without its size and name" if depth else "cells within cells")
@@ -116,4 +155,6 @@ def _array(data: memoryview, order: str, names: Collection[str] | None, depth: i
 
 def _text(part: tuple[int, memoryview], order: str) -> str:
     encoding = _TEXT[part[0]]
-    return bytes(part[1]).decode(f"{encoding}-{'le' if order == '<' else 'be'}" if encoding == "utf-16" else encoding)
+    return bytes(part[1]).decode(
+        f"{encoding}-{'le' if order == '<' else 'be'}" if encoding == "utf-16" else encoding
+    )

@@ -1,8 +1,9 @@
 """Reading pickles of arrays and tensors, and of nothing else.
 
-A pickle is a program: it may name any function to be called with any arguments. Here each name stands for a class of this
-file, or is refused, so that neither the names' own code nor NumPy's, which trusts its state, sees what a file says. Files of
-torch.save go through torch's own restricted loader.
+A pickle is a program: it may name any function to be called with any arguments. Here each name
+stands for a class of this
+file, or is refused, so that neither the names' own code nor NumPy's, which trusts its state, sees
+what a file says. Files of torch.save go through torch's own restricted loader.
 """
 
 import pickle
@@ -22,12 +23,14 @@ _KINDS = re.compile(r"[<>=|]?([biufSU]\d+|[?bBhHiIlLqQefd])")
 
 
 def read_pickle(path: str | Path) -> Any:
-    """The object of a pickle, or of a file of torch.save: numbers, text, lists, tuples, dictionaries and NumPy arrays.
+    """The object of a pickle, or of a file of torch.save: numbers, text, lists, tuples,
+    dictionaries and NumPy arrays.
 
     Tensors become arrays. Nothing in the file is run.
 
     Raises:
-        ValueError: no such file, damaged, or with other objects; the message names the file and the first such object.
+        ValueError: no such file, damaged, or with other objects; the message names the file and the
+            first such object.
     """
     file = Path(path)
     try:
@@ -46,7 +49,9 @@ def read_pickle(path: str | Path) -> Any:
         raise ValueError(f"{file}: {error}") from None
     except Exception as error:  # damage makes the two loaders raise errors of any kind
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file}: a damaged pickle, or no pickle at all ({reason}): make it again") from None
+        raise ValueError(
+            f"{file}: a damaged pickle, or no pickle at all ({reason}): make it again"
+        ) from None
 
 
 class _RefusedError(Exception):
@@ -54,7 +59,8 @@ class _RefusedError(Exception):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"it asks for {what}, and only arrays, tensors, numbers, text, lists and dictionaries are read from a pickle; "
+            f"it asks for {what}, and only arrays, tensors, numbers, text, lists and dictionaries "
+            f"are read from a pickle; "
             "nothing in it was run: save the vectors with numpy.savez"
         )
 
@@ -185,14 +191,18 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
 
 
 def _torch(source: Path | BytesIO) -> Any:
-    """What torch.save wrote, read by torch's restricted loader; arrays in it are those of this file."""
+    """What torch.save wrote, read by torch's restricted loader; arrays in it are those of this
+    file.
+    """
     import torch  # noqa: PLC0415
 
     if isinstance(source, Path) and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
             names = archive.namelist()
         if not any(name.endswith("data.pkl") for name in names):
-            raise _RefusedError(f"{names[0] if names else 'nothing'}, being a zip file of something else")
+            raise _RefusedError(
+                f"{names[0] if names else 'nothing'}, being a zip file of something else"
+            )
     allowed: list[Any] = [(made, name) for name, made in _NUMPY.items()]
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
@@ -201,13 +211,17 @@ def _torch(source: Path | BytesIO) -> Any:
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named is None:
-            raise pickle.UnpicklingError(str(error).rpartition("WeightsUnpickler error: ")[2]) from None
+            raise pickle.UnpicklingError(
+                str(error).rpartition("WeightsUnpickler error: ")[2]
+            ) from None
         raise _RefusedError(named[1][:100]) from None
 
 
 def _plain(value: Any) -> Any:
     """The value with arrays for what stands for arrays; anything that is not allowed is refused."""
-    if value is None or isinstance(value, bool | int | float | str | bytes | np.generic | np.ndarray):
+    if value is None or isinstance(
+        value, bool | int | float | str | bytes | np.generic | np.ndarray
+    ):
         return value
     if isinstance(value, _Array):
         if value.array is None:
@@ -223,5 +237,7 @@ def _plain(value: Any) -> Any:
 
     if isinstance(value, torch.Tensor):
         tensor = value.detach().cpu()
-        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16
+        return (
+            tensor.float() if tensor.is_floating_point() else tensor
+        ).numpy()  # NumPy has no bfloat16
     raise _RefusedError(type(value).__name__)

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 def read_table(path: str | Path) -> dict[str, list[str]]:
     """The columns of a table by name, as text, in the order of the file; a missing value is "".
 
-    A .parquet or .pq file is read as such, any other as text in UTF-8 with a header line, the values separated by
-    comma, semicolon or tab, whichever the header has.
+    A .parquet or .pq file is read as such, any other as text in UTF-8 with a header line, the
+    values separated by comma, semicolon or tab, whichever the header has.
 
     Raises:
-        ValueError: no such file, not such a table, no rows, a row of another length, or two columns of one name.
+        ValueError: no such file, not such a table, no rows, a row of another length, or two columns
+            of one name.
     """
     file = Path(path)
     try:
@@ -41,7 +42,10 @@ def _text(file: Path) -> dict[str, list[str]]:
         rows: list[list[str]] = []
         for row in reader:
             if row and len(row) != len(names):
-                raise ValueError(f"{file}: line {reader.line_num} has {len(row)} values, and the header has {len(names)}")
+                raise ValueError(
+                    f"{file}: line {reader.line_num} has {len(row)} values, and the header has "
+                    f"{len(names)}"
+                )
             if row:
                 rows.append(row)
     return {name: [row[index].strip() for row in rows] for index, name in enumerate(names)}
@@ -52,4 +56,7 @@ def _parquet(file: Path) -> dict[str, list[str]]:
         table = pq.read_table(stream)
     if len(set(table.column_names)) != table.num_columns:
         raise ValueError(f"{file}: two columns have one name")
-    return {name: pc.fill_null(table[name].cast(pa.string()), "").to_pylist() for name in table.column_names}
+    return {
+        name: pc.fill_null(table[name].cast(pa.string()), "").to_pylist()
+        for name in table.column_names
+    }

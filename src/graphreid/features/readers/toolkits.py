@@ -2,7 +2,7 @@
 
 | file | from | holds |
 | --- | --- | --- |
-| .mat | layumi's Person_reID_baseline (pytorch_result.mat) | gallery_f, gallery_label, gallery_cam, and the same of query |
+| .mat | layumi's Person_reID_baseline | gallery_f, gallery_label, gallery_cam; the same of query |
 | pickle | GNN re-ranking (market_88_test.pkl) | a dictionary with the same names |
 | pickle, or file of torch.save | many scripts | a dictionary {file name: vector} |
 | folder | fast-reid's demo | an .npy file for each image, named as the image |
@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.features.array_files import read_npy
-from graphreid.datasets.importing import hidden
 from graphreid.datasets.folder_layouts import MARKET_ROLES, market_style
+from graphreid.datasets.importing import hidden
+from graphreid.features.array_files import read_npy
 from graphreid.features.readers.matlab import is_mat, read_mat
 from graphreid.features.readers.pickles import read_pickle
 
@@ -44,7 +44,9 @@ class Foreign:
     kind: str
 
 
-def read_foreign(source: str | Path, *, part: Part | None = None, names: str | Path | None = None) -> Foreign:
+def read_foreign(
+    source: str | Path, *, part: Part | None = None, names: str | Path | None = None
+) -> Foreign:
     """The vectors of a file or folder described above.
 
     Args:
@@ -53,27 +55,41 @@ def read_foreign(source: str | Path, *, part: Part | None = None, names: str | P
         names: the list that belongs to an .npy file.
 
     Raises:
-        ValueError: none of these kinds, damaged, a pickle with other objects than arrays, a part or list that is missing or
-            does not belong to this kind, or vectors of different lengths.
+        ValueError: none of these kinds, damaged, a pickle with other objects than arrays, a part or
+            list that is missing or does not belong to this kind, or vectors of different lengths.
     """
     file = Path(source)
     paths = True
     if file.is_dir():
-        found, kind, paths = _folder(file), "a folder of .npy files", False  # the names have lost their endings
+        found, kind, paths = (
+            _folder(file),
+            "a folder of .npy files",
+            False,
+        )  # the names have lost their endings
     else:
         with _opened(file) as stream:
             head = stream.read(128)
         if is_mat(head):
-            return _two_parts(file, read_mat(file, _FIELDS), part, names, "a .mat file with query and gallery")
+            return _two_parts(
+                file, read_mat(file, _FIELDS), part, names, "a .mat file with query and gallery"
+            )
         if head.startswith(b"\x93NUMPY"):
             if names is None:
-                raise ValueError(f"{file}: an .npy file has no names: add --list, or give it with --vectors and a --table")
+                raise ValueError(
+                    f"{file}: an .npy file has no names: add --list, or give it with --vectors and "
+                    f"a --table"
+                )
             _whole(file, part)
             listed = _lines(Path(names))
-            return Foreign(_matrix(file, read_npy(file), len(listed)), _named(listed), "an .npy file and a list")
+            return Foreign(
+                _matrix(file, read_npy(file), len(listed)),
+                _named(listed),
+                "an .npy file and a list",
+            )
         if not head.startswith((b"\x80", b"PK")) and file.suffix not in _PICKLES:
             raise ValueError(
-                f"{file}: none of the feature files that are known (.mat, pickle, folder of .npy, .npy and --list)"
+                f"{file}: none of the feature files that are known (.mat, pickle, folder of .npy, "
+                f".npy and --list)"
             )
         value = read_pickle(file)
         if isinstance(value, dict) and set(_FIELDS) & set(value):
@@ -87,7 +103,8 @@ def read_foreign(source: str | Path, *, part: Part | None = None, names: str | P
 
 
 def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Identity, camera and role, as names of the kind 0002_c1s1_000451_03.jpg say them: -1 is junk, 0 a distractor.
+    """Identity, camera and role, as names of the kind 0002_c1s1_000451_03.jpg say them: -1 is junk,
+    0 a distractor.
 
     Args:
         source: where the names come from, for the message.
@@ -100,7 +117,10 @@ def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArra
     for row, path in enumerate(names):
         label = market_style(Path(path).name)
         if label is None:
-            raise ValueError(f"{source}: {path!r}, row {row}, is no name such as 0002_c1s1_000451_03.jpg: leave out --names")
+            raise ValueError(
+                f"{source}: {path!r}, row {row}, is no name such as 0002_c1s1_000451_03.jpg: leave "
+                f"out --names"
+            )
         rows.append(label)
     identity = [identity for identity, _ in rows]
     return {
@@ -110,14 +130,19 @@ def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArra
     }
 
 
-def _two_parts(file: Path, fields: Mapping[str, Any], part: Part | None, names: str | Path | None, kind: str) -> Foreign:
+def _two_parts(
+    file: Path, fields: Mapping[str, Any], part: Part | None, names: str | Path | None, kind: str
+) -> Foreign:
     if names is not None:
         raise ValueError(f"{file}: is {kind}: leave out --list")
     if part is None:
         raise ValueError(f"{file}: is {kind}: say which with --part query or --part gallery")
     for field in (f"{part}_f", f"{part}_label"):
         if field not in fields:
-            raise ValueError(f"{file}: no {field} in it; it has {', '.join(map(str, fields)) or 'none of its fields'}")
+            raise ValueError(
+                f"{file}: no {field} in it; it has "
+                f"{', '.join(map(str, fields)) or 'none of its fields'}"
+            )
     vectors = _matrix(file, fields[f"{part}_f"], None)
     columns = {"identity": _labels(file, f"{part}_label", fields[f"{part}_label"], len(vectors))}
     if f"{part}_cam" in fields:
@@ -134,7 +159,10 @@ def _labels(file: Path, field: str, values: Any, n: int) -> NDArray[Any]:
     if array.ndim == 2 and 1 in array.shape:
         array = array.ravel()
     if array.shape != (n,) or array.dtype.kind not in "iufU":
-        raise ValueError(f"{file}: {field} must be one number or text for each of {n} vectors, not {array.dtype} {array.shape}")
+        raise ValueError(
+            f"{file}: {field} must be one number or text for each of {n} vectors, not "
+            f"{array.dtype} {array.shape}"
+        )
     if array.dtype.kind != "f":
         return array
     if not np.array_equal(array, np.round(array)):
@@ -148,23 +176,38 @@ def _matrix(file: Path, values: Any, n: int | None) -> NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{file}: the vectors are not of one length ({error})") from None
     if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise ValueError(f"{file}: needs one vector a row, [n, d], not {array.dtype} of shape {array.shape}")
+        raise ValueError(
+            f"{file}: needs one vector a row, [n, d], not {array.dtype} of shape {array.shape}"
+        )
     if n is not None and len(array) != n:
-        raise ValueError(f"{file}: {len(array)} vectors for {n} names in the list: give one each, in their order")
+        raise ValueError(
+            f"{file}: {len(array)} vectors for {n} names in the list: give one each, in their order"
+        )
     return array
 
 
 def _folder(folder: Path) -> dict[str, Any]:
-    files = sorted((path for path in folder.rglob("*.npy") if not hidden(path.name)), key=Path.as_posix)
+    files = sorted(
+        (path for path in folder.rglob("*.npy") if not hidden(path.name)), key=Path.as_posix
+    )
     if not files:
         raise ValueError(f"{folder}: no .npy files in it")
-    return {path.relative_to(folder).with_suffix("").as_posix(): np.array(read_npy(path)) for path in files}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): np.array(read_npy(path))
+        for path in files
+    }
 
 
 def _pairs(file: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value or not all(isinstance(name, str) for name in value):
-        held = "an empty dictionary" if isinstance(value, dict) and not value else f"an object of type {type(value).__name__}"
-        raise ValueError(f"{file}: holds {held}, not {{file name: vector}} nor {', '.join(_FIELDS[:3])}")
+        held = (
+            "an empty dictionary"
+            if isinstance(value, dict) and not value
+            else f"an object of type {type(value).__name__}"
+        )
+        raise ValueError(
+            f"{file}: holds {held}, not {{file name: vector}} nor {', '.join(_FIELDS[:3])}"
+        )
     return value
 
 
@@ -177,9 +220,15 @@ def _stacked(file: Path, found: Mapping[str, Any]) -> NDArray[Any]:
             row = np.empty((0, 0))
         row = row[0] if row.ndim == 2 and len(row) == 1 else row  # a batch of one
         if row.ndim != 1 or row.dtype.kind not in "fiu" or not row.size:
-            raise ValueError(f"{file}: {name!r} is not one vector of numbers but {row.dtype} of shape {row.shape}")
+            raise ValueError(
+                f"{file}: {name!r} is not one vector of numbers but {row.dtype} of shape "
+                f"{row.shape}"
+            )
         if rows and len(row) != len(rows[0]):
-            raise ValueError(f"{file}: {name!r} has {len(row)} numbers, and the vectors before it have {len(rows[0])}")
+            raise ValueError(
+                f"{file}: {name!r} has {len(row)} numbers, and the vectors before it have "
+                f"{len(rows[0])}"
+            )
         rows.append(row)
     return np.stack(rows)
 
@@ -196,7 +245,9 @@ def _lines(file: Path) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines or not lines:
-        raise ValueError(f"{file}: line {lines.index('') + 1 if lines else 1} is empty: give one name a line")
+        raise ValueError(
+            f"{file}: line {lines.index('') + 1 if lines else 1} is empty: give one name a line"
+        )
     return lines
 
 

@@ -1,6 +1,8 @@
-"""CAGCN: for each query a graph of its hardest gallery candidates, on which a residual network judges each pair in context.
+"""CAGCN: for each query a graph of its hardest gallery candidates, on which a residual network
+judges each pair in context.
 
-Ji et al.: Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021. Equations are that paper's.
+Ji et al.: Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021.
+Equations are that paper's.
 """
 
 from collections.abc import Hashable
@@ -15,20 +17,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.resources import Resources
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs import adjacency
+from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson
+from graphreid.methods.link_prediction.layers import PairClassifier, ResidualGraphLayer
 from graphreid.methods.link_prediction.predictor import Linked
 from graphreid.methods.link_prediction.query_graphs import LocalGraphs
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson, slices
 from graphreid.methods.link_prediction.validation import Auto, Validation
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.link_prediction.layers import PairClassifier, ResidualGraphLayer
 from graphreid.models.losses import focal_loss
-from graphreid.training.precision import Precision, bf16
 from graphreid.protocols import ONLINE, fingerprint
+from graphreid.resources import Resources, slices
 from graphreid.seeding import seeded
 from graphreid.training.loop import cosine, optimise, stamp
+from graphreid.training.precision import Precision, bf16
 from graphreid.types import Features, Labels
 
 GRAPHS = 32
@@ -49,7 +51,9 @@ class Reasoning(nn.Module):
         scaled: divide the dot product of Eq. 2 by the root of `attention`.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int, attention: int, *, of_pairs: bool, scaled: bool) -> None:
+    def __init__(
+        self, inputs: int, width: int, layers: int, attention: int, *, of_pairs: bool, scaled: bool
+    ) -> None:
         super().__init__()
         self.project = None if inputs == width else nn.Linear(inputs, width, bias=False)
         self.first = ResidualGraphLayer(width)
@@ -60,7 +64,9 @@ class Reasoning(nn.Module):
         self.of_pairs, self.scaled = of_pairs, scaled
 
     def node_maps(self) -> Float[Tensor, "c d"]:
-        """All linear maps of a pair's difference at once: the network's first, and the classifier's of the input."""
+        """All linear maps of a pair's difference at once: the network's first, and the classifier's
+        of the input.
+        """
         first = self.first.map if self.project is None else self.project
         return torch.cat([first.weight, self.classifier.of_input.weight])
 
@@ -105,7 +111,9 @@ class Reasoning(nn.Module):
 
     @torch.inference_mode()
     def table(self, vectors: Float32[np.ndarray, "m d"], device: str) -> Float32[np.ndarray, "m c"]:
-        """What all linear maps give for images by themselves: that of a pair is the difference of the two."""
+        """What all linear maps give for images by themselves: that of a pair is the difference of
+        the two.
+        """
         maps = torch.cat([self.node_maps(), self.edge_maps()]).T * vectors.shape[1] ** 0.5
         out = np.empty((len(vectors), maps.shape[1]), np.float32)
         for part in slices(0, len(vectors), 4096):
@@ -116,24 +124,29 @@ class Reasoning(nn.Module):
 @final
 @dataclass(eq=False)
 class CAGCN(Linked):
-    """A graph of up to k gallery candidates a query; its network gives each the probability of showing the query's identity.
+    """A graph of up to k gallery candidates a query; its network gives each the probability of
+    showing the query's identity.
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
 
     Attributes:
-        sampler: "hgs", the two-hop hard gallery sampler (Eq. 1), or "plain", the k nearest (Table 3).
-        k1: first-hop images. k2: neighbours of a gallery image, for the second hop and for edges. k: nodes, at most.
-        edges: whom a node hears (Eq. 2): "hgs", its first `links` two-hop neighbours in the graph; "knn", of its own k2
-            neighbours alone; "full", all others (SGGNN's graph).
+        sampler: "hgs", the two-hop hard gallery sampler (Eq. 1), or "plain", the k nearest (Table
+            3).
+        k1: first-hop images. k2: neighbours of a gallery image, for the second hop and for edges.
+            k: nodes, at most.
+        edges: whom a node hears (Eq. 2): "hgs", its first `links` two-hop neighbours in the graph;
+            "knn", of its own k2 neighbours alone; "full", all others (SGGNN's graph).
         links: k', edges of a node, at most.
         edge_weight: "attention", the softmax of Eq. 2, or "binary", all edges of a node alike.
-        edge_input: V of Eq. 2: "gallery", the gallery image's embedding, or "pair", the difference to the query's.
+        edge_input: V of Eq. 2: "gallery", the gallery image's embedding, or "pair", the difference
+            to the query's.
         scale_attention: divide the dot product by the root of its width.
         attention_width: entries of phi(V) and phi'(V).
         self_loops: every node hears itself too; one that hears nobody else always does.
         layers: residual graph layers (Eqs. 3-4).
         width: hidden entries, at most those of an embedding; None for as many.
-        lam: weight of the predicted distance (Eq. 5); "auto" chooses it on the validation identities.
+        lam: weight of the predicted distance (Eq. 5); "auto" chooses it on the validation
+            identities.
         alpha: weight of positives in the focal loss, and 1 - alpha of negatives; None for 1 each.
         gamma: the focal loss's exponent.
         optimizer: "sgd" with momentum 0.9, or "adamw".
@@ -142,11 +155,14 @@ class CAGCN(Linked):
         schedule: "constant", or "cosine", to 0 at the last epoch.
         batch: graphs in a batch.
         epochs: how often each training image is the query, at most.
-        patience: epochs without a better mAP on validation identities after which training stops; None for never.
-        noise: expected length of the noise on training embeddings of unit length, against their being closer together
-            than those of identities that the embedder has not seen.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for training alone.
+        patience: epochs without a better mAP on validation identities after which training stops;
+            None for never.
+        noise: expected length of the noise on training embeddings of unit length, against their
+            being closer together than those of identities that the embedder has not seen.
+        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
+            right in 80 %.
+        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
+            training alone.
         seed: of all that is random.
 
     Raises:
@@ -246,18 +262,35 @@ class CAGCN(Linked):
 
         Args:
             train: each image in turn is the query and the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and calibration follow them.
+            validation: images of other identities: the best epoch by their mAP is kept, lam and
+                calibration follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
+            folder: gets a checkpoint after each epoch; where there is one, training goes on from
+                it.
 
         Raises:
-            ValueError: no identity has two images, an identity is in both sets, or lam is "auto" and there is no validation.
+            ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
+                and there is no validation.
         """
         resources, graphs = resources or Resources(), self._graphs()
-        lesson = Lesson(train, labels, k1=graphs.near, k2=self.k2, noise=self.noise, seed=self.seed, resources=resources)
-        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        lesson = Lesson(
+            train,
+            labels,
+            k1=graphs.near,
+            k2=self.k2,
+            noise=self.noise,
+            seed=self.seed,
+            resources=resources,
+        )
+        held = (
+            None
+            if validation is None
+            else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        )
         if self.lam == "auto" and held is None:
-            raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
+            raise ValueError(
+                "lam='auto' is chosen on validation identities: give them, or a number"
+            )
         with seeded(self.seed):
             network = self._build(train.width).to(resources.device)
         history = optimise(
@@ -268,7 +301,9 @@ class CAGCN(Linked):
             epochs=self.epochs,
             seed=self.seed,
             schedule=cosine(self.epochs) if self.schedule == "cosine" else lambda _: 1.0,
-            validate=None if held is None else lambda _: held.best(_Judging(graphs, network, held.retrieval_set), self.lam),
+            validate=None
+            if held is None
+            else lambda _: held.best(_Judging(graphs, network, held.retrieval_set), self.lam),
             patience=self.patience,
             folder=folder,
             stamp=stamp(self, (train, labels), validation),
@@ -279,7 +314,9 @@ class CAGCN(Linked):
         return self
 
     def _graphs(self) -> LocalGraphs:
-        return LocalGraphs(self.sampler, self.k1, self.k2, self.k, self.edges, self.links, self.self_loops)
+        return LocalGraphs(
+            self.sampler, self.k1, self.k2, self.k, self.edges, self.links, self.self_loops
+        )
 
     def _build(self, inputs: int) -> Reasoning:
         return Reasoning(
@@ -293,18 +330,28 @@ class CAGCN(Linked):
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "sgd":
-            return torch.optim.SGD(network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay)
+            return torch.optim.SGD(
+                network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay
+            )
         return torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.weight_decay)
 
-    def _loss(self, network: Reasoning, lesson: Lesson, queries: NDArray[np.intp]) -> Float[Tensor, ""]:
-        graphs, vectors, device = self._graphs(), lesson.retrieval_set.gallery.vectors, lesson.resources.device
+    def _loss(
+        self, network: Reasoning, lesson: Lesson, queries: NDArray[np.intp]
+    ) -> Float[Tensor, ""]:
+        graphs, vectors, device = (
+            self._graphs(),
+            lesson.retrieval_set.gallery.vectors,
+            lesson.resources.device,
+        )
         nodes, places = graphs.build(lesson.candidates.take(queries))
         joined, real = graphs.joined(nodes, places, device)
         scale = np.float32(vectors.shape[1] ** 0.5)
         images = torch.from_numpy(vectors[nodes] * scale).to(device)
         x = torch.from_numpy(vectors[queries, None] * scale).to(device) - images
         target = torch.from_numpy(lesson.targets(queries, nodes)).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)):
+        with torch.autocast(
+            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
+        ):
             logits = network(x, images, joined, real)[0]
         return focal_loss(logits.float()[real], target[real], self.alpha, self.gamma)
 
@@ -322,14 +369,29 @@ class CAGCN(Linked):
             self._kept = network, (self.name, fingerprint(self)[1])
         network, key = self._kept
         need_width(retrieval_set, width, self.name)
-        return _Judging(self._graphs(), network.to(retrieval_set.resources.device), retrieval_set, key)
+        return _Judging(
+            self._graphs(), network.to(retrieval_set.resources.device), retrieval_set, key
+        )
 
 
 class _Judging:
-    """A network at work on one pool. With a key, what its linear maps give for each gallery image is kept with the gallery."""
+    """A network at work on one pool. With a key, what its linear maps give for each gallery image
+    is kept with the gallery.
+    """
 
-    def __init__(self, graphs: LocalGraphs, network: Reasoning, retrieval_set: RetrievalSet, key: Hashable = None) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = graphs, network.eval(), retrieval_set, retrieval_set.resources.device
+    def __init__(
+        self,
+        graphs: LocalGraphs,
+        network: Reasoning,
+        retrieval_set: RetrievalSet,
+        key: Hashable = None,
+    ) -> None:
+        self.graphs, self.network, self.retrieval_set, self.device = (
+            graphs,
+            network.eval(),
+            retrieval_set,
+            retrieval_set.resources.device,
+        )
         self.candidates = Candidates.of(retrieval_set, graphs.near, graphs.k2)
         gallery = retrieval_set.gallery
 
@@ -342,12 +404,19 @@ class _Judging:
 
     @property
     def graph_bytes(self) -> int:
-        """Of a node its gathered row and some six of the hidden ones; of a pair of nodes two weights and a mark."""
+        """Of a node its gathered row and some six of the hidden ones; of a pair of nodes two
+        weights and a mark.
+        """
         n = min(self.graphs.k, len(self.retrieval_set.gallery))
-        return n * 4 * (self.table.shape[1] + 6 * self.network.classifier.of_state.in_features) + n * n * 9
+        return (
+            n * 4 * (self.table.shape[1] + 6 * self.network.classifier.of_state.in_features)
+            + n * n * 9
+        )
 
     def judge(self, part: slice) -> Judged:
-        """The graphs of some queries, from rows that the linear maps gave for query and gallery image apart."""
+        """The graphs of some queries, from rows that the linear maps gave for query and gallery
+        image apart.
+        """
         nodes, places = self.graphs.build(self.candidates.take(part))
         network, own = self.network, self.retrieval_set.vectors[part]
         split = network.node_maps().shape[0]
@@ -360,6 +429,10 @@ class _Judging:
             if network.project is None:
                 near = self.images.index_select(0, rows.flatten()).view(*rows.shape, -1)
                 x = (torch.from_numpy(own).to(self.device)[:, None] - near) * near.shape[2] ** 0.5
-            sides = mine[..., split:] - theirs[..., split:] if network.of_pairs else theirs[..., split:]
-            logits, weights = network.reason(x, mine[..., :split] - theirs[..., :split], sides, joined, real)
+            sides = (
+                mine[..., split:] - theirs[..., split:] if network.of_pairs else theirs[..., split:]
+            )
+            logits, weights = network.reason(
+                x, mine[..., :split] - theirs[..., :split], sides, joined, real
+            )
         return nodes, logits.cpu().numpy(), weights.cpu().numpy()

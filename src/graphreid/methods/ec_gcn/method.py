@@ -1,7 +1,9 @@
-"""EC-GCN: is there a link between a query and each of its nearest images? Judged on a graph of them and their neighbours.
+"""EC-GCN: is there a link between a query and each of its nearest images? Judged on a graph of them
+and their neighbours.
 
-Evaluation Connectivity Graph Convolutional Network, the second half of "FA-GCN and EC-GCN" for object re-identification;
-`fa_gcn.py` is the other half, `fa_ec_gcn.py` both. Equations are that paper's.
+Evaluation Connectivity Graph Convolutional Network, the second half of "FA-GCN and EC-GCN" for
+object re-identification; `fa_gcn.py` is the other half, `fa_ec_gcn.py` both. Equations are that
+paper's.
 """
 
 import math
@@ -16,21 +18,21 @@ from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import samplers as sampling
-from graphreid.methods.link_prediction.predictor import Linked
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson, explained, slices
 from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
-from graphreid.methods.link_prediction.packed_graphs import Subgraphs
-from graphreid.methods.link_prediction.validation import Auto, Validation
 from graphreid.knn.exact import Metric
 from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson, explained
+from graphreid.methods.link_prediction.packed_graphs import Subgraphs
+from graphreid.methods.link_prediction.predictor import Linked
+from graphreid.methods.link_prediction.validation import Auto, Validation
 from graphreid.models.losses import focal_loss
-from graphreid.training.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint
+from graphreid.resources import Resources, slices
 from graphreid.seeding import generator, seeded
 from graphreid.training.loop import Schedule, cosine, optimise, stamp, steps
+from graphreid.training.precision import Precision, bf16
 from graphreid.types import Features, Labels
 
 WIDEST = 256
@@ -45,7 +47,8 @@ class _Known(TypedDict):
 
 
 class Connectivity(nn.Module):
-    """ReLU(BN(A~ Z W)), layer after layer (Eq. 11), and three linear layers to "linked" and "not linked".
+    """ReLU(BN(A~ Z W)), layer after layer (Eq. 11), and three linear layers to "linked" and "not
+    linked".
 
     Args:
         inputs: entries of a node's difference to the query, d.
@@ -55,11 +58,21 @@ class Connectivity(nn.Module):
 
     def __init__(self, inputs: int, width: int, layers: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleList(nn.Linear(width if layer else inputs, width, bias=False) for layer in range(layers))
+        self.maps = nn.ModuleList(
+            nn.Linear(width if layer else inputs, width, bias=False) for layer in range(layers)
+        )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
-        self.head = nn.Sequential(nn.Linear(width, width), nn.PReLU(), nn.Linear(width, width), nn.PReLU(), nn.Linear(width, 2))
+        self.head = nn.Sequential(
+            nn.Linear(width, width),
+            nn.PReLU(),
+            nn.Linear(width, width),
+            nn.PReLU(),
+            nn.Linear(width, 2),
+        )
 
-    def forward(self, heard: Float[Tensor, "m h"], graph: list[SparseAdjacency]) -> Float[Tensor, "r h"]:
+    def forward(
+        self, heard: Float[Tensor, "m h"], graph: list[SparseAdjacency]
+    ) -> Float[Tensor, "r h"]:
         """The last layer's nodes, from A~ X W of the first layer and A~ of each further one."""
         z = torch.relu(self.norms[0](heard))
         for a, linear, norm in zip(graph, self.maps[1:], self.norms[1:], strict=True):
@@ -73,7 +86,9 @@ class Connectivity(nn.Module):
 
     @torch.inference_mode()
     def table(self, vectors: Float32[np.ndarray, "m d"], device: str) -> Float32[np.ndarray, "m h"]:
-        """F W of the first layer, an image by itself; in float32, for near-equal rows are subtracted."""
+        """F W of the first layer, an image by itself; in float32, for near-equal rows are
+        subtracted.
+        """
         weight = self.maps[0].weight.float().T * vectors.shape[1] ** 0.5
         out = np.empty((len(vectors), weight.shape[1]), np.float32)
         for part in slices(0, len(vectors), 4096):
@@ -84,20 +99,23 @@ class Connectivity(nn.Module):
 @final
 @dataclass(eq=False)
 class ECGCN(Linked):
-    """A graph of each query's k1 nearest images and their neighbours, whose network gives each of the k1 a link probability.
+    """A graph of each query's k1 nearest images and their neighbours, whose network gives each of
+    the k1 a link probability.
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
 
     Attributes:
-        sampler: in training, "rpgs", k1 of the nearest gamma k1 drawn so that right and wrong are alike (Eq. 9), or "hgs", the
-            k1 nearest, as always at inference (Eq. 8).
-        k1: images that are judged. k2: neighbours of each that are nodes besides; no graph has more than k1 k2 nodes.
+        sampler: in training, "rpgs", k1 of the nearest gamma k1 drawn so that right and wrong are
+            alike (Eq. 9), or "hgs", the k1 nearest, as always at inference (Eq. 8).
+        k1: images that are judged. k2: neighbours of each that are nodes besides; no graph has more
+            than k1 k2 nodes.
         gamma: from how many times k1 "rpgs" draws.
         links: e, nearest neighbours that a node hears where they are nodes of its graph (Eq. 10).
         self_loops: every node hears itself too; one that hears nobody else always does.
         layers: L', graph layers (Eq. 11).
         width: hidden entries; None for those of an embedding, at most WIDEST.
-        lam: weight of the link's distance (Eq. 13), 0.4 in the paper; "auto" chooses it on the validation identities.
+        lam: weight of the link's distance (Eq. 13), 0.4 in the paper; "auto" chooses it on the
+            validation identities.
         loss: "focal" (Eq. 12), as published, or "ce", cross-entropy.
         alpha: weight of links in the focal loss, and 1 - alpha of no links; None for 1 each.
         focus: the focal loss's exponent, upsilon.
@@ -108,12 +126,15 @@ class ECGCN(Linked):
         batch: graphs in a batch.
         queries: training images that are the query in an epoch, drawn anew for each; None for all.
         epochs: rounds of so many queries, at most.
-        patience: epochs without a better mAP on validation identities after which training stops; None for never.
-        noise: expected length of the noise on training embeddings of unit length, against their being closer together
-            than those of identities that the embedder has not seen.
+        patience: epochs without a better mAP on validation identities after which training stops;
+            None for never.
+        noise: expected length of the noise on training embeddings of unit length, against their
+            being closer together than those of identities that the embedder has not seen.
         metric: what the distance of two training vectors is; at inference it is the gallery's.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for training alone.
+        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
+            right in 80 %.
+        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
+            training alone.
         seed: of all that is random.
 
     Raises:
@@ -186,7 +207,9 @@ class ECGCN(Linked):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}: it must not be negative")
         if self.gamma < 1:
-            raise ValueError(f"gamma is {self.gamma}: it must be at least 1, for k1 are drawn from gamma k1")
+            raise ValueError(
+                f"gamma is {self.gamma}: it must be at least 1, for k1 are drawn from gamma k1"
+            )
         if self.width is not None and self.width < 2:
             raise ValueError(f"width is {self.width}: it must be at least 2")
         if self.queries is not None and self.queries < 1:
@@ -214,19 +237,36 @@ class ECGCN(Linked):
 
         Args:
             train: images that are the query in turn, the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and calibration follow them.
+            validation: images of other identities: the best epoch by their mAP is kept, lam and
+                calibration follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
+            folder: gets a checkpoint after each epoch; where there is one, training goes on from
+                it.
 
         Raises:
-            ValueError: no identity has two images, an identity is in both sets, or lam is "auto" and there is no validation.
+            ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
+                and there is no validation.
         """
         resources, known = resources or Resources(), _Known(seed=self.seed, metric=self.metric)
         wide = math.ceil(self.gamma * self.k1) if self.sampler == "rpgs" else self.k1
-        lesson = Lesson(train, labels, k1=wide, k2=self._graphs().hops, noise=self.noise, resources=resources, **known)
-        held = None if validation is None else Validation(*validation, train, lesson.labels, resources=resources, **known)
+        lesson = Lesson(
+            train,
+            labels,
+            k1=wide,
+            k2=self._graphs().hops,
+            noise=self.noise,
+            resources=resources,
+            **known,
+        )
+        held = (
+            None
+            if validation is None
+            else Validation(*validation, train, lesson.labels, resources=resources, **known)
+        )
         if self.lam == "auto" and held is None:
-            raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
+            raise ValueError(
+                "lam='auto' is chosen on validation identities: give them, or a number"
+            )
         with seeded(self.seed):
             network = self._build(train.width).to(resources.device)
         history = optimise(
@@ -237,7 +277,11 @@ class ECGCN(Linked):
             epochs=self.epochs,
             seed=self.seed,
             schedule=self._schedule(),
-            validate=None if held is None else lambda _: held.best(_Judging(self._graphs(), network, held.retrieval_set), self.lam),
+            validate=None
+            if held is None
+            else lambda _: held.best(
+                _Judging(self._graphs(), network, held.retrieval_set), self.lam
+            ),
             patience=self.patience,
             folder=folder,
             stamp=stamp(self, (train, labels), validation),
@@ -247,23 +291,34 @@ class ECGCN(Linked):
         self.learned(network, lesson.labels, history, held)
         return self
 
-    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
-        """The graph of one query: what each node hears, its probability (0 where it is not judged), its rank before and after.
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
+        """The graph of one query: what each node hears, its probability (0 where it is not judged),
+        its rank before and after.
 
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return explained(self.judging(RetrievalSet(query, gallery, resources=resources), whole=True), self.tail, self.calibration_)
+        return explained(
+            self.judging(RetrievalSet(query, gallery, resources=resources), whole=True),
+            self.tail,
+            self.calibration_,
+        )
 
     def _build(self, inputs: int) -> Connectivity:
-        return Connectivity(inputs, min(inputs, WIDEST) if self.width is None else self.width, self.layers)
+        return Connectivity(
+            inputs, min(inputs, WIDEST) if self.width is None else self.width, self.layers
+        )
 
     def _graphs(self) -> Subgraphs:
         return Subgraphs(self.k1, self.k2, self.links, self.self_loops)
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "sgd":
-            return torch.optim.SGD(network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay)
+            return torch.optim.SGD(
+                network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay
+            )
         return torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.weight_decay)
 
     def _schedule(self) -> Schedule:
@@ -277,32 +332,48 @@ class ECGCN(Linked):
         batches = lesson.batches(epoch, self.batch)
         return [(epoch, some) for some in batches[: -(-most // self.batch)]]
 
-    def _loss(self, network: Connectivity, lesson: Lesson, epoch: int, queries: NDArray[np.intp]) -> Float[Tensor, ""]:
+    def _loss(
+        self, network: Connectivity, lesson: Lesson, epoch: int, queries: NDArray[np.intp]
+    ) -> Float[Tensor, ""]:
         """The loss of the 1-hop nodes of some queries' graphs."""
         candidates = lesson.candidates.take(queries)
         near = candidates.near
         if self.sampler == "rpgs":
             draws = [generator(self.seed, epoch, int(query), 7) for query in queries]
-            near = sampling.random_probability(near, lesson.targets(queries, near) > 0.5, self.k1, draws)
+            near = sampling.random_probability(
+                near, lesson.targets(queries, near) > 0.5, self.k1, draws
+            )
         graphs = self._graphs().build(near, candidates)
         vectors, device = lesson.retrieval_set.gallery.vectors, lesson.resources.device
-        # F W once for each image of the batch, in float32: A~ (F - 1 f_p) W = A~ F W - 1 f_p W, for A~'s rows sum to 1
+        # F W once for each image of the batch, in float32: A~ (F - 1 f_p) W = A~ F W - 1 f_p W, for
+        # A~'s rows sum to 1
         images, place = np.unique(np.concatenate([graphs.rows, queries]), return_inverse=True)
-        of_image = torch.from_numpy(vectors[images] * np.float32(vectors.shape[1] ** 0.5)).to(device)
+        of_image = torch.from_numpy(vectors[images] * np.float32(vectors.shape[1] ** 0.5)).to(
+            device
+        )
         place, own = np.split(place.astype(np.int32), [len(graphs.rows)])
         mapped = network.maps[0](of_image)
         mine = mapped[torch.from_numpy(own[graphs.graph].astype(np.int64)).to(device)]
-        heard = SparseAdjacency(np.where(graphs.lists >= 0, place[graphs.lists], -1), None, device) @ mapped - mine
+        heard = (
+            SparseAdjacency(np.where(graphs.lists >= 0, place[graphs.lists], -1), None, device)
+            @ mapped
+            - mine
+        )
         further = [SparseAdjacency(graphs.lists, None, device)] * (self.layers - 1)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)):
+        with torch.autocast(
+            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
+        ):
             z = network(heard, further)
             logits = network.linked(z[torch.from_numpy(graphs.judged).to(device)])
         target = torch.from_numpy(lesson.targets(queries, near)[graphs.near >= 0]).to(device)
         focal = self.loss == "focal"
-        return focal_loss(logits.float(), target, self.alpha if focal else None, self.focus if focal else 0.0)
+        return focal_loss(
+            logits.float(), target, self.alpha if focal else None, self.focus if focal else 0.0
+        )
 
     def judging(self, retrieval_set: RetrievalSet, *, whole: bool = False) -> "_Judging":
-        """The network at work on a pool; if `whole`, with all nodes and edges, as an explanation shows them.
+        """The network at work on a pool; if `whole`, with all nodes and edges, as an explanation
+        shows them.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
@@ -315,16 +386,35 @@ class ECGCN(Linked):
             self._kept = network, (self.name, fingerprint(self)[1])
         network, key = self._kept
         need_width(retrieval_set, width, self.name)
-        return _Judging(self._graphs(), network.to(retrieval_set.resources.device), retrieval_set, key, whole=whole)
+        return _Judging(
+            self._graphs(),
+            network.to(retrieval_set.resources.device),
+            retrieval_set,
+            key,
+            whole=whole,
+        )
 
 
 class _Judging:
-    """A network at work on one pool. With a key, F W of its first layer is kept with the gallery."""
+    """A network at work on one pool. With a key, F W of its first layer is kept with the
+    gallery.
+    """
 
     def __init__(
-        self, graphs: Subgraphs, network: Connectivity, retrieval_set: RetrievalSet, key: Hashable = None, *, whole: bool = False
+        self,
+        graphs: Subgraphs,
+        network: Connectivity,
+        retrieval_set: RetrievalSet,
+        key: Hashable = None,
+        *,
+        whole: bool = False,
     ) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = graphs, network.eval(), retrieval_set, retrieval_set.resources.device
+        self.graphs, self.network, self.retrieval_set, self.device = (
+            graphs,
+            network.eval(),
+            retrieval_set,
+            retrieval_set.resources.device,
+        )
         self.whole = whole
         self.candidates = Candidates.of(retrieval_set, graphs.k1, graphs.hops)
         gallery = retrieval_set.gallery
@@ -342,12 +432,16 @@ class _Judging:
         return n * (12 * self.table.shape[1] + 32 * (self.graphs.links + 1))
 
     def judge(self, part: slice) -> Judged:
-        """The 1-hop images of some queries; if `whole`, all nodes with their edges, and a logit without hope for the others."""
+        """The 1-hop images of some queries; if `whole`, all nodes with their edges, and a logit
+        without hope for the others.
+        """
         candidates, network = self.candidates.take(part), self.network
         graphs = self.graphs.build(candidates.near, candidates)
         logits = np.full(graphs.near.shape, -np.inf, np.float32)
         with self.retrieval_set.resources.limits(), torch.inference_mode():
-            mine = torch.from_numpy(network.table(self.retrieval_set.vectors[part], self.device)).to(self.device)
+            mine = torch.from_numpy(
+                network.table(self.retrieval_set.vectors[part], self.device)
+            ).to(self.device)
             # layer l is made for those nodes alone that the last layer hears of
             (nodes, heard), *further = receptive(graphs.lists, graphs.judged, len(network.maps))
             images = np.where(heard >= 0, graphs.rows[heard], -1).astype(np.int32)

@@ -4,11 +4,14 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 
-def within(z: Float64[np.ndarray, "n d"], identity: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, "d d"]:
+def within(
+    z: Float64[np.ndarray, "n d"], identity: Int64[np.ndarray, " n"]
+) -> Float64[np.ndarray, "d d"]:
     """L, of which z L has the Euclidean distance (z_p - z_g)^T M (z_p - z_g), squared: M = L L^T.
 
-    M is the inverse of the covariance of z less its identity's mean, shrunk (Ledoit and Wolf 2004); its diagonal is raised by a
-    millionth of its mean, for entries that never differ. Identities with one image are left out.
+    M is the inverse of the covariance of z less its identity's mean, shrunk (Ledoit and Wolf 2004);
+    its diagonal is raised by a millionth of its mean, for entries that never differ. Identities
+    with one image are left out.
 
     Args:
         z: vectors, and `identity` whom each shows; some identity has two.
@@ -19,6 +22,10 @@ def within(z: Float64[np.ndarray, "n d"], identity: Int64[np.ndarray, " n"]) -> 
     order = np.argsort(place, kind="stable")
     mean = np.add.reduceat(z[order], np.cumsum(count) - count, axis=0) / count[:, None]
     apart = (z - mean[place])[count[place] > 1]
-    covariance: Float64[np.ndarray, "d d"] = LedoitWolf(assume_centered=True, store_precision=False).fit(apart).covariance_
-    covariance[np.diag_indices(len(covariance))] += 1e-6 * np.trace(covariance) / len(covariance) or 1.0
+    covariance: Float64[np.ndarray, "d d"] = (
+        LedoitWolf(assume_centered=True, store_precision=False).fit(apart).covariance_
+    )
+    covariance[np.diag_indices(len(covariance))] += (
+        1e-6 * np.trace(covariance) / len(covariance) or 1.0
+    )
     return np.linalg.inv(np.linalg.cholesky(covariance)).T

@@ -1,6 +1,8 @@
-"""FFGNN: each image takes up what the images of its neighbourhood say, and is compared by what comes of it.
+"""FFGNN: each image takes up what the images of its neighbourhood say, and is compared by what
+comes of it.
 
-The paper: Feature-Fusing Graph Neural Network (FFGNN), for person re-identification. Equations are its own.
+The paper: Feature-Fusing Graph Neural Network (FFGNN), for person re-identification. Equations are
+its own.
 """
 
 from collections.abc import Iterator
@@ -15,20 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import adjacency
-from graphreid.graphs.explanation import alone
 from graphreid.graphs.ego_graphs import Around, Lesson, explained, rescored
-from graphreid.methods.link_prediction.candidates import slices
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.graphs.explanation import alone
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.layers import NodeBatchNorm
+from graphreid.methods.link_prediction.validation import Validation
 from graphreid.models.losses import batch_hard_triplet
-from graphreid.training.precision import Precision, bf16
 from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
+from graphreid.resources import Resources, slices
 from graphreid.seeding import seeded
 from graphreid.training.loop import optimise, stamp, steps
+from graphreid.training.precision import Precision, bf16, trained_in
 from graphreid.types import DistanceBlock, Features, Labels
 
 GRAPHS = 16
@@ -38,7 +39,9 @@ Rows = Float[Tensor, "b n d"]
 
 
 class Fusion(nn.Module):
-    """X <- (1 - alpha) X + alpha ReLU(BN(S X W)), some times, each with its own W and BN (Eqs. 11-12)."""
+    """X <- (1 - alpha) X + alpha ReLU(BN(S X W)), some times, each with its own W and BN (Eqs.
+    11-12).
+    """
 
     def __init__(self, width: int, iterations: int, alpha: float, *, identity: bool) -> None:
         super().__init__()
@@ -55,7 +58,9 @@ class Fusion(nn.Module):
         return x
 
     def of_first(self, x: Rows, s: Square) -> Float[Tensor, "b d"]:
-        """The first node's alone, for which the last two iterations need only those that it hears, and itself."""
+        """The first node's alone, for which the last two iterations need only those that it hears,
+        and itself.
+        """
         last, x_of = len(self.maps) - 1, x
         heard = s[:, 0] > 0
         order = s[:, 0].masked_fill(~heard, -1)
@@ -64,7 +69,10 @@ class Fusion(nn.Module):
         for step, (map_, norm) in enumerate(zip(self.maps, self.norms, strict=True)):
             own = x_of
             if step == last:
-                weights, own = s[:, :1] if last == 0 else s[:, 0].gather(1, places)[:, None], x_of[:, :1]
+                weights, own = (
+                    s[:, :1] if last == 0 else s[:, 0].gather(1, places)[:, None],
+                    x_of[:, :1],
+                )
             elif step == last - 1:
                 weights = s.gather(1, places[..., None].expand(-1, -1, s.shape[2]))
                 own = x_of.gather(1, places[..., None].expand(-1, -1, x.shape[2]))
@@ -80,10 +88,12 @@ class Fusion(nn.Module):
 @final
 @dataclass(eq=False)
 class FFGNN:
-    """A graph of an image and its K nearest; a network fuses their features, and cosine compares what comes out.
+    """A graph of an image and its K nearest; a network fuses their features, and cosine compares
+    what comes out.
 
-    `distances` reranks a query's K nearest by the fused features in the query's graph. `transform` gives each image the
-    feature it has in its own graph, for another method to go on with (`FILE+k-reciprocal`).
+    `distances` reranks a query's K nearest by the fused features in the query's graph. `transform`
+    gives each image the feature it has in its own graph, for another method to go on with
+    (`FILE+k-reciprocal`).
 
     The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
 
@@ -94,24 +104,27 @@ class FFGNN:
         reciprocal: k of the k-reciprocal sets (Eq. 5).
         tau: entries that the mask keeps, a node's own counted.
         lam: weight of the Jaccard similarity in [0, 1].
-        scope: whose nearest the reciprocal sets are made of: the "graph"'s, or the whole "gallery"'s. In a random training
-            graph they are always the graph's.
+        scope: whose nearest the reciprocal sets are made of: the "graph"'s, or the whole
+            "gallery"'s. In a random training graph they are always the graph's.
         iterations: of the fusion; each has its own weights.
         alpha: how much of a feature is taken up in each iteration, in [0, 1] (Eq. 12).
         init: W begins as "identity", or at random ("default").
-        identity: train with the softmax loss (Eq. 13). triplet: with the triplet loss (Eq. 14). verification: with Eq. 15.
+        identity: train with the softmax loss (Eq. 13). triplet: with the triplet loss (Eq. 14).
+            verification: with Eq. 15.
         margin: beta of the triplet loss.
-        sampling: a training graph is an image and its K nearest ("retrieval"), or identities at random with four images
-            each, K+1 in all ("random"; Table 1).
+        sampling: a training graph is an image and its K nearest ("retrieval"), or identities at
+            random with four images each, K+1 in all ("random"; Table 1).
         rate: the learning rate of Adam; a tenth after each third of the epochs.
         weight_decay: of all weights.
         batch: graphs in a step.
         epochs: each draws new anchors, a fifth of the images, at most `anchors`.
         anchors: of an epoch, at most; None for all of the fifth.
-        patience: epochs without a better mAP on validation identities after which training stops; None for never.
-        noise: expected length of the noise on training embeddings of unit length, against their being closer together
-            than those of identities that the embedder has not seen.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for training alone.
+        patience: epochs without a better mAP on validation identities after which training stops;
+            None for never.
+        noise: expected length of the noise on training embeddings of unit length, against their
+            being closer together than those of identities that the embedder has not seen.
+        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
+            training alone.
         seed: of all that is random.
 
     Raises:
@@ -177,7 +190,9 @@ class FFGNN:
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: it must be between 0 and 1")
         if not (self.identity or self.triplet or self.verification):
-            raise ValueError("identity, triplet and verification are all off: train with one at least")
+            raise ValueError(
+                "identity, triplet and verification are all off: train with one at least"
+            )
 
     @property
     def setting(self) -> str:
@@ -206,10 +221,12 @@ class FFGNN:
         """Learn from labelled embeddings, forgetting what was learned before; returns itself.
 
         Args:
-            train: a fifth of the images are anchors in turn, the others their gallery; `labels` theirs.
+            train: a fifth of the images are anchors in turn, the others their gallery; `labels`
+                theirs.
             validation: images of other identities: the best epoch by their mAP is kept.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
+            folder: gets a checkpoint after each epoch; where there is one, training goes on from
+                it.
 
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
@@ -225,7 +242,11 @@ class FFGNN:
             seed=self.seed,
             resources=resources,
         )
-        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        held = (
+            None
+            if validation is None
+            else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        )
         with seeded(self.seed):
             network = self._build(train.width)
             classifier = nn.Linear(train.width, max(lesson.classes, 1))
@@ -238,21 +259,29 @@ class FFGNN:
             epochs=self.epochs,
             seed=self.seed,
             schedule=steps((self.epochs / 3, self.epochs * 2 / 3)),
-            validate=None if held is None else lambda _: held.score(_Fusing(self, network, held.retrieval_set).distances()),
+            validate=None
+            if held is None
+            else lambda _: held.score(_Fusing(self, network, held.retrieval_set).distances()),
             patience=self.patience,
             folder=folder,
             stamp=stamp(self, (train, labels), validation),
             what=self.name,
             resources=resources,
         )
-        self.state_, self._kept = {key: value.detach().cpu() for key, value in network.state_dict().items()}, None
-        self.record_ = record(lesson.labels, history)
+        self.state_, self._kept = (
+            {key: value.detach().cpu() for key, value in network.state_dict().items()},
+            None,
+        )
+        self.record_ = record(lesson.labels, history, trained_in(self.precision, resources.device))
         if held is not None:
             self.record_["validation"] = held.record(max(epoch["score"] for epoch in history))
         return self
 
-    def transform(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> tuple[Features, Features]:
-        """The fused feature that each image has in its own graph, of gallery images beside itself; kept with the gallery.
+    def transform(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> tuple[Features, Features]:
+        """The fused feature that each image has in its own graph, of gallery images beside itself;
+        kept with the gallery.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
@@ -264,18 +293,26 @@ class FFGNN:
         # one image has one vector, to the last digit
         queries[there] = images[fusing.retrieval_set.own[there]]
         given = gallery.features
-        return Features(queries, query.items, query.camera, "keep"), Features(images, given.items, given.camera, "keep")
+        return Features(queries, query.items, query.camera, "keep"), Features(
+            images, given.items, given.camera, "keep"
+        )
 
-    def distances(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Iterator[DistanceBlock]:
-        """Distances of every query to the gallery, in blocks: 1 - cosine of fused features in its graph, 2 + d_o beyond.
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """Distances of every query to the gallery, in blocks: 1 - cosine of fused features in its
+        graph, 2 + d_o beyond.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         yield from self._fusing(RetrievalSet(query, gallery, resources=resources)).distances()
 
-    def explain(self, query: Features, gallery: Gallery, *, resources: Resources | None = None) -> Explanation:
-        """S of one query's graph: what it and its nearest take up of each other in an iteration, and ranks before and after.
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
+        """S of one query's graph: what it and its nearest take up of each other in an iteration,
+        and ranks before and after.
 
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
@@ -284,7 +321,9 @@ class FFGNN:
 
     @property
     def lists(self) -> int:
-        """Neighbours in the whole gallery that reciprocal sets are made of; 0 where the graph's own are."""
+        """Neighbours in the whole gallery that reciprocal sets are made of; 0 where the graph's own
+        are.
+        """
         return self.reciprocal if self.scope == "gallery" and self.edges == "joint" else 0
 
     def _build(self, width: int) -> Fusion:
@@ -295,7 +334,8 @@ class FFGNN:
 
         Args:
             unit: the vectors.
-            mutual: who is in whose reciprocal set, by the whole gallery's neighbours; None for the graph's own.
+            mutual: who is in whose reciprocal set, by the whole gallery's neighbours; None for the
+                graph's own.
         """
         c = (unit @ unit.mT).clamp(min=0)  # Eq. 3; below 0 it would be no weight
         c.diagonal(dim1=1, dim2=2).fill_(1)
@@ -303,22 +343,35 @@ class FFGNN:
         if self.edges == "joint":
             mutual = adjacency.reciprocal(c, self.reciprocal) if mutual is None else mutual
             # a node's own k, itself, and by the gallery's lists the anchor too
-            a = self.lam * adjacency.jaccard(c * mutual, self.reciprocal + 2) + (1 - self.lam) * c  # Eqs. 6-8
+            a = (
+                self.lam * adjacency.jaccard(c * mutual, self.reciprocal + 2) + (1 - self.lam) * c
+            )  # Eqs. 6-8
         if self.mask:
             a = adjacency.largest(a, self.tau)  # Eqs. 9-10
         return adjacency.normalised(a)  # Eq. 2
 
-    def _losses(self, network: Fusion, classifier: nn.Linear, lesson: Lesson, batch: NDArray[np.intp]) -> dict[str, Tensor]:
-        unit, target, mutual = lesson.graphs(batch, self.lists if self.sampling == "retrieval" else 0)
+    def _losses(
+        self, network: Fusion, classifier: nn.Linear, lesson: Lesson, batch: NDArray[np.intp]
+    ) -> dict[str, Tensor]:
+        unit, target, mutual = lesson.graphs(
+            batch, self.lists if self.sampling == "retrieval" else 0
+        )
         s = self.graphs(unit, mutual)
-        with torch.autocast(unit.device.type, torch.bfloat16, enabled=bf16(self.precision, unit.device.type)):
+        with torch.autocast(
+            unit.device.type, torch.bfloat16, enabled=bf16(self.precision, unit.device.type)
+        ):
             x = network(unit * unit.shape[2] ** 0.5, s)
             logits = classifier(x) if self.identity else None
         x, parts = x.float(), dict[str, Tensor]()
         if logits is not None:  # Eq. 13, the mean; a distractor is of no class
-            parts["identity"] = functional.cross_entropy(logits.float()[target >= 0], target[target >= 0])
+            parts["identity"] = functional.cross_entropy(
+                logits.float()[target >= 0], target[target >= 0]
+            )
         if self.triplet:  # Eq. 14, its sign and its minimum over the other identities as meant
-            each = [batch_hard_triplet(some, of, self.margin) for some, of in zip(x, target, strict=True)]
+            each = [
+                batch_hard_triplet(some, of, self.margin)
+                for some, of in zip(x, target, strict=True)
+            ]
             parts["triplet"] = torch.stack(each).mean()
         if self.verification:  # Eq. 15, the mean; who distractors are among themselves is not known
             unit = functional.normalize(x, dim=2)
@@ -341,7 +394,12 @@ class _Fusing:
     """A network at work on one pool."""
 
     def __init__(self, method: FFGNN, network: Fusion, retrieval_set: RetrievalSet) -> None:
-        self.method, self.network, self.retrieval_set, self.device = method, network.eval(), retrieval_set, retrieval_set.resources.device
+        self.method, self.network, self.retrieval_set, self.device = (
+            method,
+            network.eval(),
+            retrieval_set,
+            retrieval_set.resources.device,
+        )
         self.images = torch.from_numpy(retrieval_set.gallery.vectors).to(self.device)
 
     def distances(self) -> Iterator[DistanceBlock]:
@@ -376,7 +434,9 @@ class _Fusing:
     def _anchors(self, around: Around) -> Float32[np.ndarray, "m d"]:
         count, resources = len(around.vectors), self.retrieval_set.resources
         out = np.empty(around.vectors.shape, np.float32)
-        step = resources.rows(self._graph_bytes, fixed_bytes=out.nbytes, most=GRAPHS, what="ffgnn graphs")
+        step = resources.rows(
+            self._graph_bytes, fixed_bytes=out.nbytes, most=GRAPHS, what="ffgnn graphs"
+        )
         parts = list(slices(0, count, step))
         for part in resources.track("fusing features", parts, len(parts)):
             with resources.limits(), torch.inference_mode():
@@ -389,7 +449,9 @@ class _Fusing:
         unit = torch.cat([own, self.images[near]], 1)
         mutual = None
         if self.method.lists:
-            mutual = around.mutual(np.arange(part.start, part.stop), self.method.lists).to(self.device)
+            mutual = around.mutual(np.arange(part.start, part.stop), self.method.lists).to(
+                self.device
+            )
         return unit * unit.shape[2] ** 0.5, self.method.graphs(unit, mutual)
 
     @property

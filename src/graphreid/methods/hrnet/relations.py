@@ -1,7 +1,10 @@
-"""HRNet's two graphs over one set of images, whose relations to each other are learned: one of images, and one of pairs.
+"""HRNet's two graphs over one set of images, whose relations to each other are learned: one of
+images, and one of pairs.
 
-The paper: HRNet, hybrid relationships among individual and pairwise pedestrian images (AAAI). Equations are its own. An
-attention over a concatenation, mu([a || b]^T H), is split into mu(a^T h + b^T h'), so that no pair's vector is ever built.
+The paper: HRNet, hybrid relationships among individual and pairwise pedestrian images (AAAI).
+Equations are its own. An
+attention over a concatenation, mu([a || b]^T H), is split into mu(a^T h + b^T h'), so that no
+pair's vector is ever built.
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,9 @@ Count = int | Literal["full"]
 
 
 def nearest(x: Rows, count: Count) -> Bool[Tensor, "b n n"]:
-    """Which nodes are the `count` nearest of each by Euclidean distance, the node itself the first (Eq. 1)."""
+    """Which nodes are the `count` nearest of each by Euclidean distance, the node itself the first
+    (Eq. 1).
+    """
     n = x.shape[1]
     if count == "full" or count >= n:
         return torch.ones(x.shape[0], n, n, dtype=torch.bool, device=x.device)
@@ -58,14 +63,18 @@ class IndividualRelation(nn.Module):
         one, other = self.attention(x).float().unbind(2)
         score = functional.leaky_relu(one[:, :, None] + other[:, None], SLOPE)
         if self.linked:
-            score = score.masked_fill(~c, torch.finfo(score.dtype).min)  # a node without links gets 0 of all, and no NaN
+            score = score.masked_fill(
+                ~c, torch.finfo(score.dtype).min
+            )  # a node without links gets 0 of all, and no NaN
         weights = torch.softmax(score, 2) * c
         heard = self.map(x)
         return torch.relu(weights @ heard + heard), weights
 
 
 class Propagation(nn.Module):
-    """q_(i,n) v_n W_l + q_(i,i) v_i W_r: what a pair hears of the images that it is of (Eqs. 8-9)."""
+    """q_(i,n) v_n W_l + q_(i,i) v_i W_r: what a pair hears of the images that it is of (Eqs.
+    8-9).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,7 +83,9 @@ class Propagation(nn.Module):
         self.of_image = nn.Linear(width, 2, bias=False)  # the second ones
 
     def forward(self, f: Rows, v: Rows, anchors: int) -> Float[Tensor, "b a n d"]:
-        """For the pairs u = f_n - f_i of the first `anchors` n with all i; v are the images' own features."""
+        """For the pairs u = f_n - f_i of the first `anchors` n with all i; v are the images' own
+        features.
+        """
         pair, image = self.of_pair(f).float(), self.of_image(v).float()
         pair = pair[:, :anchors, None] - pair[:, None]
         of_anchor = functional.leaky_relu(pair[..., 0] + image[:, :anchors, None, 0], SLOPE)
@@ -89,13 +100,24 @@ class PairwiseRelation(nn.Module):
 
     Args:
         width: entries of a node.
-        alpha: how much of u is kept. beta: how much of the rest comes from other pairs, and not from the images.
-        propagate: let pairs hear the images they are of (inter-graph propagation); without it, beta is 1.
+        alpha: how much of u is kept. beta: how much of the rest comes from other pairs, and not
+            from the images.
+        propagate: let pairs hear the images they are of (inter-graph propagation); without it, beta
+            is 1.
         edges: pairs of an anchor that each hears, itself counted, or "full".
         absolute: read out |u'|, and not u' itself.
     """
 
-    def __init__(self, width: int, alpha: float, beta: float, *, propagate: bool, edges: Count, absolute: bool) -> None:
+    def __init__(
+        self,
+        width: int,
+        alpha: float,
+        beta: float,
+        *,
+        propagate: bool,
+        edges: Count,
+        absolute: bool,
+    ) -> None:
         super().__init__()
         self.attention = nn.Linear(width, 2, bias=False)  # the two halves of H_p
         self.map = nn.Linear(width, width, bias=False)  # W_p
@@ -104,7 +126,9 @@ class PairwiseRelation(nn.Module):
         self.alpha, self.beta, self.absolute = alpha, beta, absolute
         self.edges: Count = edges
 
-    def forward(self, f: Rows, v: Rows, anchors: int) -> tuple[Float[Tensor, "b a n"], Float[Tensor, "b a n n"]]:
+    def forward(
+        self, f: Rows, v: Rows, anchors: int
+    ) -> tuple[Float[Tensor, "b a n"], Float[Tensor, "b a n n"]]:
         """Logits and G for the first `anchors` nodes, each with all nodes.
 
         Args:
@@ -114,7 +138,9 @@ class PairwiseRelation(nn.Module):
         """
         one, other = self.attention(f).float().unbind(2)
         # u_i^T h + u_j^T h' with u_i = f_a - f_i
-        score = (one[:, :anchors, None] - one[:, None])[..., None] + (other[:, :anchors, None] - other[:, None])[:, :, None]
+        score = (one[:, :anchors, None] - one[:, None])[..., None] + (
+            other[:, :anchors, None] - other[:, None]
+        )[:, :, None]
         score = functional.leaky_relu(score, SLOPE)
         if self.edges != "full":
             score = score.masked_fill(~nearest(f, self.edges)[:, None], -torch.inf)
@@ -125,12 +151,16 @@ class PairwiseRelation(nn.Module):
         if self.propagation is not None:
             heard = self.beta * heard + (1 - self.beta) * self.propagation(f, v, anchors)
         if self.absolute:
-            new = self.alpha * (f[:, :anchors, None] - f[:, None]) + (1 - self.alpha) * torch.relu(heard)
+            new = self.alpha * (f[:, :anchors, None] - f[:, None]) + (1 - self.alpha) * torch.relu(
+                heard
+            )
             return self.readout(new.abs())[..., 0], g
         # the read-out of alpha u + (1 - alpha) ReLU(heard), that of u from the images'
         known = functional.linear(f, self.readout.weight)[..., 0]
         kept = self.alpha * (known[:, :anchors, None] - known[:, None]) + self.readout.bias
-        return kept + (1 - self.alpha) * functional.linear(torch.relu(heard), self.readout.weight)[..., 0], g
+        return kept + (1 - self.alpha) * functional.linear(torch.relu(heard), self.readout.weight)[
+            ..., 0
+        ], g
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +168,8 @@ class Related:
     """What the two graphs make of images.
 
     Attributes:
-        images: the images after each layer, what went in first; with no graph of images, that alone.
+        images: the images after each layer, what went in first; with no graph of images, that
+            alone.
         weights: A o C of the last layer; None with no graph of images.
         logits: that an anchor and a node show one identity; None with no graph of pairs.
         pairs: G, a graph an anchor.
@@ -157,14 +188,18 @@ class Relations(nn.Module):
         individual: layers of the graph of images; pairwise: the graph of pairs, or None.
     """
 
-    def __init__(self, individual: list[IndividualRelation], pairwise: PairwiseRelation | None) -> None:
+    def __init__(
+        self, individual: list[IndividualRelation], pairwise: PairwiseRelation | None
+    ) -> None:
         super().__init__()
         self.individual = nn.ModuleList(individual)
         self.pairwise = pairwise
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Let an image begin as the sum of itself and what it hears, and a pair's logit fall with the images' difference."""
+        """Let an image begin as the sum of itself and what it hears, and a pair's logit fall with
+        the images' difference.
+        """
         for layer in self.individual:
             nn.init.eye_(layer.get_parameter("map.weight"))
         if self.pairwise is not None:
@@ -189,17 +224,28 @@ class Relations(nn.Module):
 
 
 class RelationObjective(nn.Module):
-    """Both graphs over a batch of images whose features are being learned, and their losses; see `relation_losses`."""
+    """Both graphs over a batch of images whose features are being learned, and their losses; see
+    `relation_losses`.
+    """
 
-    def __init__(self, relations: Relations, width: int, classes: int, **options: float | bool) -> None:
+    def __init__(
+        self, relations: Relations, width: int, classes: int, **options: float | bool
+    ) -> None:
         super().__init__()
-        self.relations, self.classifier, self.options = relations, nn.Linear(width, classes), options
+        self.relations, self.classifier, self.options = (
+            relations,
+            nn.Linear(width, classes),
+            options,
+        )
 
-    def forward(self, features: Float[Tensor, "n d"], target: Int64[Tensor, " n"]) -> dict[str, Float[Tensor, ""]]:
+    def forward(
+        self, features: Float[Tensor, "n d"], target: Int64[Tensor, " n"]
+    ) -> dict[str, Float[Tensor, ""]]:
         """The losses, through which gradients flow into the features."""
         # as at test, where only directions are known
         x = functional.normalize(features, dim=1) * features.shape[1] ** 0.5
-        return relation_losses(self.relations(x[None], len(x)), target, self.classifier, **self.options)  # type: ignore[arg-type]
+        related = self.relations(x[None], len(x))
+        return relation_losses(related, target, self.classifier, **self.options)  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         """The options."""
@@ -216,7 +262,8 @@ def relation_losses(
     constraint: float,
     balance: bool,
 ) -> dict[str, Float[Tensor, ""]]:
-    """L_in, lambda (L_c+ + L_c-) and L_pa of one batch in which every image is an anchor (Eq. 14, all of them means).
+    """L_in, lambda (L_c+ + L_c-) and L_pa of one batch in which every image is an anchor (Eq. 14,
+    all of them means).
 
     Args:
         related: of one batch.
@@ -228,27 +275,36 @@ def relation_losses(
     """
     parts: dict[str, Float[Tensor, ""]] = {}
     if related.weights is not None:
-        parts["individual"] = identity_loss(classifier(related.images[-1])[0].float(), target, smoothing)
+        parts["individual"] = identity_loss(
+            classifier(related.images[-1])[0].float(), target, smoothing
+        )
         if constraint:
             layers = zip(related.images, related.images[1:], strict=False)
-            parts["constraint"] = constraint * sum(consistency(x[0], after[0], target, margin) for x, after in layers)  # type: ignore[assignment]
+            apart = [consistency(x[0], after[0], target, margin) for x, after in layers]
+            parts["constraint"] = constraint * torch.stack(apart).sum()
     if related.logits is not None:
         other = ~torch.eye(len(target), dtype=torch.bool, device=target.device)
         same = (target[:, None] == target)[other].float()
         logits = related.logits[0].float()[other]
         share = same.mean()
         weight = torch.where(same > 0, 0.5 / share, 0.5 / (1 - share)) if balance else None
-        parts["pairwise"] = functional.binary_cross_entropy_with_logits(logits, same, weight)  # Eq. 13
+        parts["pairwise"] = functional.binary_cross_entropy_with_logits(
+            logits, same, weight
+        )  # Eq. 13
     return parts
 
 
 def consistency(
-    before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], target: Int64[Tensor, " n"], margin: float
+    before: Float[Tensor, "n d"],
+    after: Float[Tensor, "n d"],
+    target: Int64[Tensor, " n"],
+    margin: float,
 ) -> Float[Tensor, ""]:
-    """L_c+ + L_c-, the means over nodes (Eqs. 4-5): positives come nearer by the margin, and negatives go.
+    """L_c+ + L_c-, the means over nodes (Eqs. 4-5): positives come nearer by the margin, and
+    negatives go.
 
-    Of each node the farthest positive and the nearest negative count, by the distances after; where it has none, nothing.
-    Through the distances before no gradient flows.
+    Of each node the farthest positive and the nearest negative count, by the distances after; where
+    it has none, nothing. Through the distances before no gradient flows.
     """
     exact = "donot_use_mm_for_euclid_dist"
     distance = torch.cdist(after.float(), after.float(), compute_mode=exact)

@@ -1,4 +1,6 @@
-"""What all methods share that build a graph of query-gallery pairs for each query: candidates, targets, answers."""
+"""What all methods share that build a graph of query-gallery pairs for each query: candidates,
+targets, answers.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
@@ -7,11 +9,11 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs.explanation import alone, explanation, of_matrix
 from graphreid.knn.exact import Metric
 from graphreid.protocols import Explanation
+from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
 
@@ -24,21 +26,33 @@ class Candidates:
 
     Attributes:
         near: int32 [q, k1], each query's nearest gallery images, itself left out.
-        lists: int32 [g, k2 + 1], each gallery image's nearest others; one more than k2, for a query in them is passed over.
+        lists: int32 [g, k2 + 1], each gallery image's nearest others; one more than k2, for a query
+            in them is passed over.
         own: int64 [q], the gallery row that a query itself is, or -1.
     """
 
-    def __init__(self, near: Int32[np.ndarray, "q k1"], lists: Int32[np.ndarray, "g w"], own: Int64[np.ndarray, " q"]) -> None:
+    def __init__(
+        self,
+        near: Int32[np.ndarray, "q k1"],
+        lists: Int32[np.ndarray, "g w"],
+        own: Int64[np.ndarray, " q"],
+    ) -> None:
         self.near, self.lists, self.own = near, lists, own
 
     @classmethod
     def of(cls, retrieval_set: RetrievalSet, k1: int, k2: int) -> "Candidates":
-        """The k1 nearest of each query and the k2 nearest of each gallery image; the gallery's are kept with it."""
+        """The k1 nearest of each query and the k2 nearest of each gallery image; the gallery's are
+        kept with it.
+        """
         if (retrieval_set.own >= 0).all():
             # every query is in the gallery, and so is its list
             wide = retrieval_set.gallery_neighbors(max(k1, k2 + 1)).index
             return cls(wide[retrieval_set.own, :k1], wide[:, : k2 + 1], retrieval_set.own)
-        return cls(retrieval_set.query_neighbors(k1).index, retrieval_set.gallery_neighbors(k2 + 1).index, retrieval_set.own)
+        return cls(
+            retrieval_set.query_neighbors(k1).index,
+            retrieval_set.gallery_neighbors(k2 + 1).index,
+            retrieval_set.own,
+        )
 
     def take(self, rows: NDArray[np.intp] | slice) -> "Candidates":
         """Those of some queries."""
@@ -48,8 +62,10 @@ class Candidates:
 class Lesson:
     """Training images, each in turn the query and the others its gallery.
 
-    The network that made the vectors has pulled those images together that it was trained on. `noise` loosens them, so that
-    what is learned on them holds for images it has not seen: Gaussian, of that expected length, on vectors of unit length,
+    The network that made the vectors has pulled those images together that it was trained on.
+    `noise` loosens them, so that
+    what is learned on them holds for images it has not seen: Gaussian, of that expected length, on
+    vectors of unit length,
     drawn anew for each epoch; neighbours are searched among the loosened vectors.
 
     Args:
@@ -96,34 +112,50 @@ class Lesson:
         """Begin an epoch: its images, and each query once, in a new order, in batches of `size`."""
         if self._begun < 0 or self.noise:
             features = self._loosened(epoch) if self.noise else self.train
-            self.retrieval_set = RetrievalSet(features, Gallery(features, metric=self.metric), resources=self.resources)
+            self.retrieval_set = RetrievalSet(
+                features, Gallery(features, metric=self.metric), resources=self.resources
+            )
             self.candidates = Candidates.of(self.retrieval_set, self.k1, self.k2)
         self._begun = epoch
         mixed = generator(self.seed, epoch, 0, 4).permutation(self.queries)
         return [mixed[start : start + size] for start in range(0, len(mixed), size)]
 
-    def targets(self, queries: NDArray[np.intp], nodes: Int32[np.ndarray, "b n"]) -> Float32[np.ndarray, "b n"]:
-        """1 where a node shows its query's identity, in whatever camera; 0 else, as for distractors and padding (-1)."""
+    def targets(
+        self, queries: NDArray[np.intp], nodes: Int32[np.ndarray, "b n"]
+    ) -> Float32[np.ndarray, "b n"]:
+        """1 where a node shows its query's identity, in whatever camera; 0 else, as for distractors
+        and padding (-1).
+        """
         same = self.labels.identity[nodes] == self.labels.identity[queries, None]
         return (same & (nodes >= 0) & (self.labels.role[nodes] == NORMAL)).astype(np.float32)
 
     def _loosened(self, epoch: int) -> Features:
-        drawn = generator(self.seed, epoch, 0, 5).standard_normal(self.train.vectors.shape, np.float32)
+        drawn = generator(self.seed, epoch, 0, 5).standard_normal(
+            self.train.vectors.shape, np.float32
+        )
         drawn *= np.float32(self.noise / np.sqrt(self.train.width))
         drawn += normalise(self.train.vectors) if self.metric == "cosine" else self.train.vectors
         return Features(drawn, self.train.items, self.train.camera, self.train.zero)
 
 
-def linked(logits: Float32[np.ndarray, "b n"], calibration: Sequence[float]) -> Float32[np.ndarray, "b n"]:
+def linked(
+    logits: Float32[np.ndarray, "b n"], calibration: Sequence[float]
+) -> Float32[np.ndarray, "b n"]:
     """Link probabilities, sigmoid(slope logit + offset); (1, 0) is the network's own."""
     slope, offset = calibration
     return (1 / (1 + np.exp(-np.clip(slope * logits + offset, -60, 60)))).astype(np.float32)
 
 
 def fused(
-    retrieval_set: RetrievalSet, start: int, stop: int, nodes: Int32[np.ndarray, "b n"], linked: Float32[np.ndarray, "b n"], lam: float
+    retrieval_set: RetrievalSet,
+    start: int,
+    stop: int,
+    nodes: Int32[np.ndarray, "b n"],
+    linked: Float32[np.ndarray, "b n"],
+    lam: float,
 ) -> DistanceBlock:
-    """d_o + lam (1 - probability) of the queries start .. stop-1 (Ji et al. 2021, Eq. 5); unsampled images have probability 0.
+    """d_o + lam (1 - probability) of the queries start .. stop-1 (Ji et al. 2021, Eq. 5); unsampled
+    images have probability 0.
 
     So the tail is the base distance plus lam, in the base order; d_o is `original`.
     """
@@ -136,9 +168,11 @@ def fused(
 
 
 def original(retrieval_set: RetrievalSet, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-    """d_o of the queries start .. stop-1: 1 - cosine as it is, so that distances of different queries compare.
+    """d_o of the queries start .. stop-1: 1 - cosine as it is, so that distances of different
+    queries compare.
 
-    A Euclidean distance has no scale of its own: each query's are mapped to [0, 1] over the gallery, so that lam keeps its
+    A Euclidean distance has no scale of its own: each query's are mapped to [0, 1] over the
+    gallery, so that lam keeps its
     meaning. They compare within a query alone; between queries the probability does.
     """
     distance = retrieval_set.distances(start, stop)
@@ -158,8 +192,8 @@ def original(retrieval_set: RetrievalSet, start: int, stop: int) -> Float32[np.n
 
 
 Judged = tuple[Int32[np.ndarray, "b n"], Float32[np.ndarray, "b n"], Float32[np.ndarray, "b m m"]]
-"""Nodes (gallery rows, -1 is padding), logits and adjacency of some queries' graphs; no method must give the adjacency (m = 0)
-but for an explanation (m = n)."""
+"""Nodes (gallery rows, -1 is padding), logits and adjacency of some queries' graphs; no method must
+give the adjacency (m = 0) but for an explanation (m = n)."""
 
 
 @runtime_checkable
@@ -183,12 +217,19 @@ class Judging(Protocol):
         ...
 
 
-def answers(judging: Judging, lam: float, calibration: Sequence[float], what: str) -> Iterator[DistanceBlock]:
+def answers(
+    judging: Judging, lam: float, calibration: Sequence[float], what: str
+) -> Iterator[DistanceBlock]:
     """Distances and link probabilities of all queries, in blocks."""
     retrieval_set = judging.retrieval_set
-    for start, stop in retrieval_set.blocks(len(retrieval_set.gallery) * 4 + judging.graph_bytes, what=f"{what} graphs"):
+    for start, stop in retrieval_set.blocks(
+        len(retrieval_set.gallery) * 4 + judging.graph_bytes, what=f"{what} graphs"
+    ):
         parts = [judging.judge(part) for part in slices(start, stop, GRAPHS)]
-        nodes, logits = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        nodes, logits = (
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+        )
         yield fused(retrieval_set, start, stop, nodes, linked(logits, calibration), lam)
 
 
@@ -200,13 +241,11 @@ def explained(judging: Judging, lam: float, calibration: Sequence[float]) -> Exp
     """
     retrieval_set = alone(judging.retrieval_set)
     nodes, logits, weights = judging.judge(slice(0, 1))
-    probability = np.where(np.isneginf(logits), np.float32(0), linked(logits, calibration))  # not judged: exactly 0
+    probability = np.where(
+        np.isneginf(logits), np.float32(0), linked(logits, calibration)
+    )  # not judged: exactly 0
     block = fused(retrieval_set, 0, 1, nodes, probability, lam)
     real = nodes[0] >= 0
-    return explanation(retrieval_set, block, nodes[0, real], of_matrix(weights[0][np.ix_(real, real)]))
-
-
-def slices(start: int, stop: int, step: int) -> Iterator[slice]:
-    """start .. stop in steps."""
-    for begin in range(start, stop, step):
-        yield slice(begin, min(begin + step, stop))
+    return explanation(
+        retrieval_set, block, nodes[0, real], of_matrix(weights[0][np.ix_(real, real)])
+    )

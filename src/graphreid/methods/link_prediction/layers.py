@@ -1,4 +1,6 @@
-"""Layers over small graphs: node features [b, n, h], adjacency [b, n, n], and a mask [b, n] of the nodes that are real."""
+"""Layers over small graphs: node features [b, n, h], adjacency [b, n, n], and a mask [b, n] of the
+nodes that are real.
+"""
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,14 +8,20 @@ from torch import Tensor, nn
 
 
 class NodeBatchNorm(nn.BatchNorm1d):
-    """Batch norm whose statistics are those of real nodes alone; padding nodes become 0 in training."""
+    """Batch norm whose statistics are those of real nodes alone; padding nodes become 0 in
+    training.
+    """
 
-    def forward(self, z: Float[Tensor, "b n h"], real: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n h"]:  # type: ignore[override]
+    def forward(  # type: ignore[override]  # batch norm knows no mask
+        self, z: Float[Tensor, "b n h"], real: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b n h"]:
         """Normalise each of h entries; `real` None means that all nodes are."""
         if not self.training or real is None or bool(real.all()):
             return super().forward(z.flatten(0, 1)).view_as(z)
         rows = super().forward(z[real])
-        return torch.zeros(z.shape, dtype=rows.dtype, device=z.device).masked_scatter(real[..., None], rows)
+        return torch.zeros(z.shape, dtype=rows.dtype, device=z.device).masked_scatter(
+            real[..., None], rows
+        )
 
 
 class ResidualGraphLayer(nn.Module):
@@ -37,17 +45,22 @@ class ResidualGraphLayer(nn.Module):
 
 
 class PairClassifier(nn.Module):
-    """MLP (d + h) -> h -> h/2 -> 1 with ReLU over [X, Z]: a node's input beside its last features (Ji et al. 2021)."""
+    """MLP (d + h) -> h -> h/2 -> 1 with ReLU over [X, Z]: a node's input beside its last features
+    (Ji et al. 2021).
+    """
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        # one linear map of the concatenation, in two parts: the input's part is linear in f_p - f_g and can be known already
+        # one linear map of the concatenation, in two parts: the input's part is linear in f_p - f_g
+        # and can be known already
         self.of_input = nn.Linear(inputs, width, bias=False)
         self.of_state = nn.Linear(width, width)
         self.hidden = nn.Linear(width, max(width // 2, 1))
         self.out = nn.Linear(max(width // 2, 1), 1)
 
-    def forward(self, mapped: Float[Tensor, "b n h"], z: Float[Tensor, "b n h"]) -> Float[Tensor, "b n"]:
+    def forward(
+        self, mapped: Float[Tensor, "b n h"], z: Float[Tensor, "b n h"]
+    ) -> Float[Tensor, "b n"]:
         """A logit a node; `mapped` is of_input(X)."""
         first = torch.relu(mapped + self.of_state(z))
         return self.out(torch.relu(self.hidden(first)))[..., 0]

@@ -1,4 +1,6 @@
-"""Graphs of some queries without padding, one behind the other: what is judged, its neighbours, and whom each node hears."""
+"""Graphs of some queries without padding, one behind the other: what is judged, its neighbours, and
+whom each node hears.
+"""
 
 from dataclasses import dataclass
 
@@ -15,11 +17,13 @@ class Packed:
     """The graphs of b queries.
 
     Attributes:
-        nodes: int32 [b, n], gallery rows, the images that are judged first; -1 behind a graph's last.
+        nodes: int32 [b, n], gallery rows, the images that are judged first; -1 behind a graph's
+            last.
         near: int32 [b, k1], those that are judged alone.
         rows: int32 [m], the gallery row of each node of all graphs.
         graph: int64 [m], its graph.
-        lists: int32 [m, e + 1], whom each node hears: itself or -1, then its links by nearness; -1 is none.
+        lists: int32 [m, e + 1], whom each node hears: itself or -1, then its links by nearness; -1
+            is none.
         judged: int64 [r], which of the m are judged.
     """
 
@@ -41,10 +45,12 @@ class Packed:
 
 @dataclass(frozen=True)
 class Subgraphs:
-    """How the graphs are made: a query's k1 images, and their neighbours as the two-hop sampler takes them.
+    """How the graphs are made: a query's k1 images, and their neighbours as the two-hop sampler
+    takes them.
 
     Attributes:
-        k1: images that are judged. k2: neighbours of each that are nodes besides; no graph has more than k1 k2 nodes.
+        k1: images that are judged. k2: neighbours of each that are nodes besides; no graph has more
+            than k1 k2 nodes.
         links: nearest neighbours that a node hears where they are nodes of its graph.
         self_loops: every node hears itself too; one that hears nobody else always does.
     """
@@ -72,7 +78,9 @@ class Subgraphs:
             candidates: of the same queries.
         """
         near, lists, own = near[:, : self.k1], candidates.lists, candidates.own
-        nodes = sampling.hard(near, lists, own, k2=self.k2, k=min(max(self.most, near.shape[1]), len(lists)))
+        nodes = sampling.hard(
+            near, lists, own, k2=self.k2, k=min(max(self.most, near.shape[1]), len(lists))
+        )
         widest = int((nodes >= 0).sum(axis=1).max(initial=0))
         nodes = nodes[:, : max(widest, near.shape[1])]
         real = nodes >= 0

@@ -25,8 +25,8 @@ class LocalGraphs:
     Attributes:
         sampler: "hgs", the two-hop hard gallery sampler, or "plain", the k nearest.
         k1, k2, k: first-hop images, neighbours of a gallery image, and nodes at most.
-        edges: whom a node hears: "hgs", its first `links` two-hop neighbours in the graph; "knn", of its own k2 neighbours
-            alone; "full", all others.
+        edges: whom a node hears: "hgs", its first `links` two-hop neighbours in the graph; "knn",
+            of its own k2 neighbours alone; "full", all others.
         links: edges of a node, at most.
         self_loops: every node hears itself too; one that hears nobody else always does.
     """
@@ -45,16 +45,26 @@ class LocalGraphs:
         return self.k1 if self.sampler == "hgs" else self.k
 
     def build(self, candidates: Candidates) -> tuple[Nodes, Places]:
-        """Nodes (gallery rows, -1 is padding) and edges (places of the nodes heard, -1 is none; of no width for "full")."""
+        """Nodes (gallery rows, -1 is padding) and edges (places of the nodes heard, -1 is none; of
+        no width for "full").
+        """
         near, lists, own = candidates.near, candidates.lists, candidates.own
         k = min(self.k, len(lists))
-        nodes = sampling.hard(near, lists, own, k2=self.k2, k=k) if self.sampler == "hgs" else sampling.plain(near, k)
+        nodes = (
+            sampling.hard(near, lists, own, k2=self.k2, k=k)
+            if self.sampler == "hgs"
+            else sampling.plain(near, k)
+        )
         if self.edges == "full":
             return nodes, np.empty((*nodes.shape, 0), np.int32)
         hops = 2 if self.edges == "hgs" else 1
-        return nodes, adjacency.links(nodes, lists, own, k2=self.k2, wanted=min(self.links, k), hops=hops)
+        return nodes, adjacency.links(
+            nodes, lists, own, k2=self.k2, wanted=min(self.links, k), hops=hops
+        )
 
-    def joined(self, nodes: Nodes, places: Places, device: str = "cpu") -> tuple[Bool[Tensor, "b n n"], Bool[Tensor, "b n"]]:
+    def joined(
+        self, nodes: Nodes, places: Places, device: str = "cpu"
+    ) -> tuple[Bool[Tensor, "b n n"], Bool[Tensor, "b n"]]:
         """Which nodes hear which, and which are real."""
         real = torch.from_numpy(nodes >= 0).to(device)
         if self.edges == "full":

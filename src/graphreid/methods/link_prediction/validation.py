@@ -1,4 +1,6 @@
-"""Validation of methods that give link probabilities: leave-one-out on identities of their own, by the common re-ID rule."""
+"""Validation of methods that give link probabilities: leave-one-out on identities of their own, by
+the common re-ID rule.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.resources import Resources
-from graphreid.metrics.evaluation import RankCounter, Rule
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.methods.link_prediction.candidates import GRAPHS, Judging, answers, slices
 from graphreid.knn.exact import Metric
+from graphreid.methods.link_prediction.candidates import GRAPHS, Judging, answers
+from graphreid.metrics.evaluation import RankCounter, Rule
+from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
 
@@ -22,7 +24,9 @@ UNCALIBRATED = (1.0, 0.0)
 """Slope and offset of a network's own logits."""
 Auto = Literal["auto"]
 QUERIES = 2000
-"""Queries of a validation, at most; more would cost minutes in each epoch and hardly move the mean."""
+"""Queries of a validation, at most; more would cost minutes in each epoch and hardly move the
+mean.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Settled:
     Attributes:
         calibration: slope and offset of the logit.
         lam: weight of the predicted distance.
-        record: the mAP of the input and of the method, in [0, 1], the weight that would be best, and the mAP with each.
+        record: the mAP of the input and of the method, in [0, 1], the weight that would be best,
+            and the mAP with each.
     """
 
     calibration: list[float]
@@ -41,7 +46,8 @@ class Settled:
 
 
 class Validation:
-    """Images of identities that are not fitted on: each in turn is the query, the others are its gallery.
+    """Images of identities that are not fitted on: each in turn is the query, the others are its
+    gallery.
 
     Args:
         features: the images, and `labels` theirs; junk is left out.
@@ -71,17 +77,23 @@ class Validation:
         features, self.labels = drop_junk(features, labels)
         if features.width != train.width:
             raise ValueError(
-                f"vectors are {features.width} wide in validation and {train.width} in train: embed both with one network"
+                f"vectors are {features.width} wide in validation and {train.width} in train: "
+                f"embed both with one network"
             )
         both = np.intersect1d(_identities(self.labels), _identities(fitted))
         if len(both):
             raise ValueError(
-                f"{len(both)} identities are in both train and validation: validate on others than those fitted on"
+                f"{len(both)} identities are in both train and validation: validate on others than "
+                f"those fitted on"
             )
         self.queries = np.arange(len(features))
         if len(features) > QUERIES:
-            self.queries = np.sort(generator(seed, 0, 0, 6).choice(len(features), QUERIES, replace=False))
-        self.retrieval_set = RetrievalSet(features.take(self.queries), Gallery(features, metric=metric), resources=resources)
+            self.queries = np.sort(
+                generator(seed, 0, 0, 6).choice(len(features), QUERIES, replace=False)
+            )
+        self.retrieval_set = RetrievalSet(
+            features.take(self.queries), Gallery(features, metric=metric), resources=resources
+        )
 
     def calibration(self, judging: Judging) -> list[float]:
         """Slope and offset of the logits that fit best which nodes show their query's identity."""
@@ -110,11 +122,17 @@ class Validation:
             ValueError: no query has a positive.
         """
         query = self.labels.take(self.queries)
-        judges = [RankCounter(query, self.labels, own=self.retrieval_set.own, rule=Rule()) for _ in lams]
+        judges = [
+            RankCounter(query, self.labels, own=self.retrieval_set.own, rule=Rule()) for _ in lams
+        ]
         for block in blocks:
             probability = np.float32(0) if block.probability is None else block.probability
             for judge, each in zip(judges, lams, strict=True):
-                judge.add(DistanceBlock(block.start, block.distance + np.float32(each) * (1 - probability)))
+                judge.add(
+                    DistanceBlock(
+                        block.start, block.distance + np.float32(each) * (1 - probability)
+                    )
+                )
         return [judge.report("", "online", 0.0).mean_ap() for judge in judges]
 
     def score(self, blocks: Iterable[DistanceBlock]) -> float:
@@ -123,7 +141,9 @@ class Validation:
         Raises:
             ValueError: no query has a positive.
         """
-        judge = RankCounter(self.labels.take(self.queries), self.labels, own=self.retrieval_set.own, rule=Rule())
+        judge = RankCounter(
+            self.labels.take(self.queries), self.labels, own=self.retrieval_set.own, rule=Rule()
+        )
         for block in blocks:
             judge.add(block)
         return judge.report("", "online", 0.0).mean_ap()
@@ -131,22 +151,40 @@ class Validation:
     def record(self, score: float) -> dict[str, Any]:
         """A method's mAP beside its input's, for what is kept of a fit."""
         retrieval_set = self.retrieval_set
-        plain = self.score(retrieval_set.answer(start, retrieval_set.distances(start, stop)) for start, stop in retrieval_set.blocks())
+        plain = self.score(
+            retrieval_set.answer(start, retrieval_set.distances(start, stop))
+            for start, stop in retrieval_set.blocks()
+        )
         return {"input": round(plain, 5), "mAP": round(score, 5), "queries": len(self.queries)}
 
     def best(self, judging: Judging, lam: float | Auto) -> float:
         """The mAP of a network in training, with the best weight where it is to be chosen."""
-        return max(self.scores(answers(judging, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)))
+        return max(
+            self.scores(
+                answers(judging, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)
+            )
+        )
 
     def settle(self, judging: Judging, lam: float | Auto, *, calibrate: bool) -> Settled:
         """Calibration first, then the weight, where they are to be chosen."""
         calibration = self.calibration(judging) if calibrate else [*UNCALIBRATED]
         lams = LAMS if lam == "auto" else tuple(sorted({0.0, lam}))
-        scores = [round(score, 5) for score in self.scores(answers(judging, 0.0, calibration, "validation"), lams)]
+        scores = [
+            round(score, 5)
+            for score in self.scores(answers(judging, 0.0, calibration, "validation"), lams)
+        ]
         best = lams[int(np.argmax(scores))]
         chosen = best if lam == "auto" else lam
-        record = {"input": scores[0], "mAP": scores[lams.index(chosen)], "lam": chosen, "best_lam": best}
-        record |= {"queries": len(self.queries), "mAP_of_lam": [[*pair] for pair in zip(lams, scores, strict=True)]}
+        record = {
+            "input": scores[0],
+            "mAP": scores[lams.index(chosen)],
+            "lam": chosen,
+            "best_lam": best,
+        }
+        record |= {
+            "queries": len(self.queries),
+            "mAP_of_lam": [[*pair] for pair in zip(lams, scores, strict=True)],
+        }
         return Settled(calibration, chosen, record)
 
 
@@ -155,7 +193,8 @@ def _identities(labels: Labels) -> Int64[np.ndarray, " m"]:
 
 
 def platt(logit: Float64[np.ndarray, " m"], right: Bool[np.ndarray, " m"]) -> tuple[float, float]:
-    """Slope and offset with which sigmoid(slope logit + offset) fits best what is right: logistic regression (Platt 1999).
+    """Slope and offset with which sigmoid(slope logit + offset) fits best what is right: logistic
+    regression (Platt 1999).
 
     Returns:
         (slope, offset); (1, 0) where all are right, or none.

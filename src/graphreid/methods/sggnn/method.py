@@ -1,6 +1,8 @@
-"""SGGNN: the features of a query's pairs with its nearest gallery images, mixed once by how alike those images are.
+"""SGGNN: the features of a query's pairs with its nearest gallery images, mixed once by how alike
+those images are.
 
-Shen, Li, Yi, Chen, Wang: Person Re-identification with Deep Similarity-Guided Graph Neural Network, ECCV 2018, on frozen
+Shen, Li, Yi, Chen, Wang: Person Re-identification with Deep Similarity-Guided Graph Neural Network,
+ECCV 2018, on frozen
 embeddings: what the network does beneath the pair features is the embedder's part here.
 """
 
@@ -15,19 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.resources import Resources
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs import adjacency
+from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson
+from graphreid.methods.link_prediction.layers import NodeBatchNorm
 from graphreid.methods.link_prediction.predictor import Linked
 from graphreid.methods.link_prediction.query_graphs import LocalGraphs
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson
 from graphreid.methods.link_prediction.validation import Auto, Validation
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.link_prediction.layers import NodeBatchNorm
-from graphreid.training.precision import Precision, bf16
 from graphreid.protocols import ONLINE
+from graphreid.resources import Resources
 from graphreid.seeding import seeded
 from graphreid.training.loop import cosine, optimise, stamp
+from graphreid.training.precision import Precision, bf16
 from graphreid.types import Features, Labels
 
 
@@ -44,7 +46,9 @@ class SimilarityGuided(nn.Module):
         super().__init__()
         self.norm = NodeBatchNorm(inputs)
         self.feature = nn.Linear(inputs, width)
-        self.message = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.message = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+        )
         self.readout = nn.Linear(width, 1)
         self.share = share
 
@@ -55,16 +59,23 @@ class SimilarityGuided(nn.Module):
         squares = (query[:, None] - images).square()
         pair = self.feature(self.norm(squares, real))  # d_i = FC(BN((f_p - f_i)^2))
         weights = self._weights(squares, images, real)
-        pair = (1 - self.share) * pair + self.share * (weights @ self.message(pair))  # d <- (1-a) d + a sum_j W_ij t_j
+        pair = (1 - self.share) * pair + self.share * (
+            weights @ self.message(pair)
+        )  # d <- (1-a) d + a sum_j W_ij t_j
         return self.readout(pair)[..., 0], weights
 
     def _weights(
-        self, squares: Float[Tensor, "b n d"], images: Float[Tensor, "b n d"], real: Bool[Tensor, "b n"]
+        self,
+        squares: Float[Tensor, "b n d"],
+        images: Float[Tensor, "b n d"],
+        real: Bool[Tensor, "b n"],
     ) -> Float[Tensor, "b n n"]:
-        """W, the softmax over j != i of the similarity that the same pair network gives to gallery images i and j.
+        """W, the softmax over j != i of the similarity that the same pair network gives to gallery
+        images i and j.
 
-        BN, FC and read-out are linear in the squares, so the similarity is a weighted squared distance, and one product
-        gives all of a graph's; what is the same for all j, the softmax does not see.
+        BN, FC and read-out are linear in the squares, so the similarity is a weighted squared
+        distance, and one product gives all of a graph's; what is the same for all j, the softmax
+        does not see.
         """
         with torch.autocast(images.device.type, enabled=False):
             known = None if self.training else self.norm.running_var
@@ -84,15 +95,19 @@ class SGGNN(Linked):
         k: candidates of a query.
         width: entries of a pair's feature, at most those of an embedding; None for as many.
         share: a, how much of a node's new feature comes from the others, in [0, 1].
-        lam: weight of the predicted distance in d_o + lam (1 - probability); "auto" chooses it on validation identities.
+        lam: weight of the predicted distance in d_o + lam (1 - probability); "auto" chooses it on
+            validation identities.
         rate: the learning rate of AdamW at its highest; it falls to 0 as half a cosine.
         weight_decay: of all weights.
         batch: graphs in a batch.
         epochs: how often each training image is the query, at most.
-        patience: epochs without a better mAP on validation identities after which training stops; None for never.
+        patience: epochs without a better mAP on validation identities after which training stops;
+            None for never.
         noise: expected length of the noise on training embeddings of unit length.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for training alone.
+        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
+            right in 80 %.
+        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
+            training alone.
         seed: of all that is random.
 
     Raises:
@@ -159,18 +174,29 @@ class SGGNN(Linked):
 
         Args:
             train: each image in turn is the query and the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and calibration follow them.
+            validation: images of other identities: the best epoch by their mAP is kept, lam and
+                calibration follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
+            folder: gets a checkpoint after each epoch; where there is one, training goes on from
+                it.
 
         Raises:
-            ValueError: no identity has two images, an identity is in both sets, or lam is "auto" and there is no validation.
+            ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
+                and there is no validation.
         """
         resources = resources or Resources()
-        lesson = Lesson(train, labels, k1=self.k, k2=0, noise=self.noise, seed=self.seed, resources=resources)
-        held = None if validation is None else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        lesson = Lesson(
+            train, labels, k1=self.k, k2=0, noise=self.noise, seed=self.seed, resources=resources
+        )
+        held = (
+            None
+            if validation is None
+            else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
+        )
         if self.lam == "auto" and held is None:
-            raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
+            raise ValueError(
+                "lam='auto' is chosen on validation identities: give them, or a number"
+            )
         with seeded(self.seed):
             network = self._build(train.width).to(resources.device)
         history = optimise(
@@ -181,7 +207,9 @@ class SGGNN(Linked):
             epochs=self.epochs,
             seed=self.seed,
             schedule=cosine(self.epochs),
-            validate=None if held is None else lambda _: held.best(_Judging(self.k, network, held.retrieval_set), self.lam),
+            validate=None
+            if held is None
+            else lambda _: held.best(_Judging(self.k, network, held.retrieval_set), self.lam),
             patience=self.patience,
             folder=folder,
             stamp=stamp(self, (train, labels), validation),
@@ -192,16 +220,24 @@ class SGGNN(Linked):
         return self
 
     def _build(self, inputs: int) -> SimilarityGuided:
-        return SimilarityGuided(inputs, inputs if self.width is None else min(self.width, inputs), self.share)
+        return SimilarityGuided(
+            inputs, inputs if self.width is None else min(self.width, inputs), self.share
+        )
 
-    def _loss(self, network: SimilarityGuided, lesson: Lesson, queries: NDArray[np.intp]) -> Float[Tensor, ""]:
+    def _loss(
+        self, network: SimilarityGuided, lesson: Lesson, queries: NDArray[np.intp]
+    ) -> Float[Tensor, ""]:
         vectors, device = lesson.retrieval_set.gallery.vectors, lesson.resources.device
         nodes, _ = _graphs(self.k).build(lesson.candidates.take(queries))
         scale = np.float32(vectors.shape[1] ** 0.5)
-        images, own = (torch.from_numpy(vectors[rows] * scale).to(device) for rows in (nodes, queries))
+        images, own = (
+            torch.from_numpy(vectors[rows] * scale).to(device) for rows in (nodes, queries)
+        )
         real = torch.from_numpy(nodes >= 0).to(device)
         target = torch.from_numpy(lesson.targets(queries, nodes)).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)):
+        with torch.autocast(
+            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
+        ):
             logits = network(own, images, real)[0]
         return functional.binary_cross_entropy_with_logits(logits.float()[real], target[real])
 
@@ -227,15 +263,25 @@ class _Judging:
     """A network at work on one pool."""
 
     def __init__(self, k: int, network: SimilarityGuided, retrieval_set: RetrievalSet) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = _graphs(k), network.eval(), retrieval_set, retrieval_set.resources.device
+        self.graphs, self.network, self.retrieval_set, self.device = (
+            _graphs(k),
+            network.eval(),
+            retrieval_set,
+            retrieval_set.resources.device,
+        )
         self.candidates = Candidates.of(retrieval_set, k, 0)
         self.images = torch.from_numpy(retrieval_set.gallery.vectors).to(self.device)
 
     @property
     def graph_bytes(self) -> int:
-        """Of a node three rows of inputs and four hidden ones; of a pair of nodes two weights and a mark."""
+        """Of a node three rows of inputs and four hidden ones; of a pair of nodes two weights and a
+        mark.
+        """
         n = min(self.graphs.k, len(self.retrieval_set.gallery))
-        return n * 4 * (3 * self.network.feature.in_features + 4 * self.network.feature.out_features) + n * n * 9
+        return (
+            n * 4 * (3 * self.network.feature.in_features + 4 * self.network.feature.out_features)
+            + n * n * 9
+        )
 
     def judge(self, part: slice) -> Judged:
         """The graphs of some queries."""

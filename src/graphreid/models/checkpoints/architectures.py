@@ -1,6 +1,8 @@
-"""Networks of other toolkits' checkpoints: how they are put together, what they expect of pixels, where their vector is read.
+"""Networks of other toolkits' checkpoints: how they are put together, what they expect of pixels,
+where their vector is read.
 
-What a published layout fixes in code, and its file doesn't say, is spelled out here as an `Anatomy`.
+What a published layout fixes in code, and its file doesn't say, is spelled out here as an
+`Anatomy`.
 """
 
 from dataclasses import dataclass
@@ -29,16 +31,21 @@ class Anatomy:
 
     Attributes:
         layout: the toolkit that the names of its weights are of.
-        backbone: a ResNet of timm by name, with _ibn_a behind it where it has instance normalisation; or an OSNet.
-        channels: widths of its stages (of stem and stages for an OSNet), None for the published ones.
+        backbone: a ResNet of timm by name, with _ibn_a behind it where it has instance
+            normalisation; or an OSNet.
+        channels: widths of its stages (of stem and stages for an OSNet), None for the published
+            ones.
         last_stride: of a ResNet's last stage, 1 or 2.
-        stem_relu: whether a ReLU follows the stem's normalisation. BoT has none: an oversight that its weights learned with.
-        stem_pool: of a ResNet, 3 x 3 with stride 2: "padded" by 1, or "ceil", without padding and rounding its size up.
+        stem_relu: whether a ReLU follows the stem's normalisation. BoT has none: an oversight that
+            its weights learned with.
+        stem_pool: of a ResNet, 3 x 3 with stride 2: "padded" by 1, or "ceil", without padding and
+            rounding its size up.
         nonlocal_blocks: non-local blocks behind the last blocks of each of a ResNet's four stages.
         nonlocal_width: their inner channels.
         pooling: of the last maps to one vector; "gem" is the generalised mean, "avg+max" the sum.
         gem_power: of the generalised mean.
-        head: what follows the pooling, in order: "linear", "projection" (linear without bias), "norm" (batch norm), "relu".
+        head: what follows the pooling, in order: "linear", "projection" (linear without bias),
+            "norm" (batch norm), "relu".
         head_width: entries after the head's linear map, None where it has none.
         feature: the vector is read "after" the head, or "before" it.
         pixel_scale: pixels are given as RGB in [0, pixel_scale], 1 or 255.
@@ -71,7 +78,8 @@ class Anatomy:
 
 
 class Foreign(nn.Module):
-    """RGB in [0, 1] to the pooled vector and the one that is compared, for any `Anatomy`; random weights.
+    """RGB in [0, 1] to the pooled vector and the one that is compared, for any `Anatomy`; random
+    weights.
 
     Raises:
         ValueError: it can't be built so.
@@ -83,9 +91,18 @@ class Foreign(nn.Module):
     def __init__(self, anatomy: Anatomy) -> None:
         super().__init__()
         if anatomy.height < 1 or anatomy.width < 1:
-            raise ValueError(f"images of {anatomy.height} x {anatomy.width} pixels: both must be positive")
-        if len(anatomy.pixel_mean) != 3 or len(anatomy.pixel_std) != 3 or min(anatomy.pixel_std) <= 0:
-            raise ValueError(f"pixel mean {anatomy.pixel_mean}, std {anatomy.pixel_std}: three of each, std positive")
+            raise ValueError(
+                f"images of {anatomy.height} x {anatomy.width} pixels: both must be positive"
+            )
+        if (
+            len(anatomy.pixel_mean) != 3
+            or len(anatomy.pixel_std) != 3
+            or min(anatomy.pixel_std) <= 0
+        ):
+            raise ValueError(
+                f"pixel mean {anatomy.pixel_mean}, std {anatomy.pixel_std}: three of each, std "
+                f"positive"
+            )
         self.scale, self.power = anatomy.pixel_scale, anatomy.gem_power
         self.pooling: Pooling = anatomy.pooling
         if anatomy.backbone in KINDS:
@@ -93,10 +110,16 @@ class Foreign(nn.Module):
         else:
             self.backbone = ResNetMaps(anatomy)
         self.neck = Neck(self.backbone.width, anatomy)
-        self.register_buffer("mean", torch.tensor(anatomy.pixel_mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(anatomy.pixel_std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(anatomy.pixel_mean).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(anatomy.pixel_std).view(1, 3, 1, 1), persistent=False
+        )
 
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b d"]]:
+    def forward(
+        self, pixels: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b d"]]:
         """The pooled vector, and the one that is compared; float32."""
         maps = self.backbone((pixels * self.scale - self.mean) / self.std).float()
         pooled = pool(maps, self.pooling, self.power)
@@ -104,7 +127,8 @@ class Foreign(nn.Module):
 
 
 class ResNetMaps(nn.Module):
-    """A ResNet of timm up to its last maps, gone through step by step, since the toolkits differ in its steps.
+    """A ResNet of timm up to its last maps, gone through step by step, since the toolkits differ in
+    its steps.
 
     Attributes:
         width: channels of the maps.
@@ -122,11 +146,18 @@ class ResNetMaps(nn.Module):
             channels=anatomy.channels,
         )
         if not isinstance(getattr(body, "conv1", None), nn.Conv2d) or not hasattr(body, "layer4"):
-            raise ValueError(f"backbone {anatomy.backbone!r}: only ResNets with the stem of the first ones have these layouts")
+            raise ValueError(
+                f"backbone {anatomy.backbone!r}: only ResNets with the stem of the first ones have "
+                f"these layouts"
+            )
         self.body, self.width = body, int(body.num_features)
         lasts = [stage[-1] for stage in self._stages()]
-        outputs = [int((last.bn3 if hasattr(last, "bn3") else last.bn2).num_features) for last in lasts]
-        for number, (count, channels) in enumerate(zip(anatomy.nonlocal_blocks, outputs, strict=True), start=1):
+        outputs = [
+            int((last.bn3 if hasattr(last, "bn3") else last.bn2).num_features) for last in lasts
+        ]
+        for number, (count, channels) in enumerate(
+            zip(anatomy.nonlocal_blocks, outputs, strict=True), start=1
+        ):
             blocks = nn.ModuleList(NonLocal(channels, anatomy.nonlocal_width) for _ in range(count))
             self.add_module(f"NL_{number}", blocks)  # the published checkpoints' names
 
@@ -153,7 +184,8 @@ class ResNetMaps(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Each place plus a map of all places' mean, weighed by products (Wang et al. 2018, dot-product form).
+    """Each place plus a map of all places' mean, weighed by products (Wang et al. 2018, dot-product
+    form).
 
     Args:
         channels: of the maps.
@@ -171,7 +203,8 @@ class NonLocal(nn.Module):
         """The same shape."""
         b, _, h, w = x.shape
         theta, phi, g = (part(x).flatten(2) for part in (self.theta, self.phi, self.g))
-        # theta_i . phi_j / N summed over j with g_j; the product of phi and g first, since it doesn't grow with N^2
+        # theta_i . phi_j / N summed over j with g_j; the product of phi and g first, since it
+        # doesn't grow with N^2
         mixed = (phi @ g.transpose(1, 2)).transpose(1, 2) @ theta / (h * w)
         return x + self.W(mixed.reshape(b, -1, h, w))
 
@@ -202,8 +235,12 @@ class Neck(nn.Sequential):
         self.num_features = inputs
 
 
-def pool(maps: Float[Tensor, "b c h w"], pooling: Pooling, power: int | float = 3.0) -> Float[Tensor, "b c"]:
-    """One vector of each image's maps; "gem" is (mean of x^power)^(1/power) (Radenovic et al. 2019, Eq. 3)."""
+def pool(
+    maps: Float[Tensor, "b c h w"], pooling: Pooling, power: int | float = 3.0
+) -> Float[Tensor, "b c"]:
+    """One vector of each image's maps; "gem" is (mean of x^power)^(1/power) (Radenovic et al. 2019,
+    Eq. 3).
+    """
     if pooling == "gem":
         return maps.clamp(min=_GEM_LEAST).pow(power).mean((2, 3)).pow(1 / power)
     if pooling == "max":

@@ -1,4 +1,6 @@
-"""From a published checkpoint's tensors to the network that they are of, with an account of every name."""
+"""From a published checkpoint's tensors to the network that they are of, with an account of every
+name.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -29,7 +31,9 @@ def read_layout(layout: str, state: State, changes: Mapping[str, Any] | None = N
     known = layout_of(bare)
     if known != layout:
         reason = f"but of {known}: choose --layout {known}" if known else f"({unread(bare)})"
-        raise ValueError(f"its names, such as {next(iter(bare))}, are not those of {layout} {reason}")
+        raise ValueError(
+            f"its names, such as {next(iter(bare))}, are not those of {layout} {reason}"
+        )
     if any(".se." in name for name in bare):
         raise ValueError(unread(bare))
     reading = LAYOUTS[layout](bare)
@@ -59,7 +63,8 @@ def fill(
         network: it.
         reading: of `state`.
         state: the file's tensors by name.
-        allow_partial: put in what matches although not all does; the rest of the network stays random.
+        allow_partial: put in what matches although not all does; the rest of the network stays
+            random.
         told: called with what matched before a partial match is refused.
 
     Returns:
@@ -79,8 +84,14 @@ def fill(
             found[target] = value.reshape(wanted.shape)
             loaded.append(name)
         elif name not in reading.settings and not name.startswith(reading.dropped):
-            unused.append(name if wanted is None else f"{name} of shape {_shape(value)} for {_shape(wanted)}")
-    missing = [reading.theirs(name) for name in own if name not in found and not name.endswith("num_batches_tracked")]
+            unused.append(
+                name if wanted is None else f"{name} of shape {_shape(value)} for {_shape(wanted)}"
+            )
+    missing = [
+        reading.theirs(name)
+        for name in own
+        if name not in found and not name.endswith("num_batches_tracked")
+    ]
     matched = Matched((*loaded, *reading.settings), tuple(missing), tuple(unused))
     if told:
         told(matched)
@@ -97,7 +108,9 @@ def _bare(state: State) -> dict[str, Tensor]:
 
 def _fits(value: Tensor, wanted: Tensor) -> bool:
     """The same shape; or a 1 x 1 convolution for a linear map, which is the same on pooled maps."""
-    return value.shape == wanted.shape or (value.shape[2:] == (1, 1) and value.shape[:2] == wanted.shape)
+    return value.shape == wanted.shape or (
+        value.shape[2:] == (1, 1) and value.shape[:2] == wanted.shape
+    )
 
 
 def _shape(value: Tensor) -> str:

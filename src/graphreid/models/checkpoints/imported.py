@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
-from graphreid.resources import Resources
 from graphreid.datasets.images import Images
-from graphreid.models.extraction import Extractor, blocks
 from graphreid.models.checkpoints.architectures import Anatomy, Foreign
+from graphreid.models.extraction import Extractor, blocks
+from graphreid.resources import Resources
 from graphreid.seeding import seeded
 from graphreid.types import Features
 
@@ -23,7 +23,8 @@ class Imported(Anatomy):
     """The network of an imported checkpoint; its hyper-parameters are its anatomy.
 
     Attributes:
-        flip_average: a vector is the mean of the image's and its mirror image's. Of the toolkits only layumi's does so.
+        flip_average: a vector is the mean of the image's and its mirror image's. Of the toolkits
+            only layumi's does so.
     """
 
     flip_average: bool = False
@@ -32,7 +33,11 @@ class Imported(Anatomy):
 
     def fields(self) -> dict[str, Any]:
         """The hyper-parameters by name."""
-        return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.init}
+        return {
+            entry.name: getattr(self, entry.name)
+            for entry in dataclasses.fields(self)
+            if entry.init
+        }
 
     def fit(self, *_: Any, **__: Any) -> NoReturn:
         """Refused.
@@ -41,7 +46,8 @@ class Imported(Anatomy):
             ValueError: always.
         """
         raise ValueError(
-            "an imported checkpoint is not trained further: use 'graphreid train --weights' on its backbone's weights"
+            "an imported checkpoint is not trained further: use 'graphreid train --weights' on its "
+            "backbone's weights"
         )
 
     def embed(self, images: Images, *, resources: Resources | None = None) -> Features:
@@ -54,7 +60,12 @@ class Imported(Anatomy):
         return Features(vectors, images.items, images.camera)  # type: ignore[arg-type]  # text is coded there
 
     def blocks(
-        self, images: Images, *, start: int = 0, batch: int | None = None, resources: Resources | None = None
+        self,
+        images: Images,
+        *,
+        start: int = 0,
+        batch: int | None = None,
+        resources: Resources | None = None,
     ) -> Iterator[Float32[np.ndarray, "b d"]]:
         """The vectors of images start .. n-1, a block at a time (see `extraction.blocks`).
 
@@ -72,7 +83,9 @@ class Imported(Anatomy):
             ValueError: there is none yet.
         """
         if self.network_ is None:
-            raise ValueError("no checkpoint is imported yet: use 'graphreid import-checkpoint', or load a run")
+            raise ValueError(
+                "no checkpoint is imported yet: use 'graphreid import-checkpoint', or load a run"
+            )
         return self.network_, (self.height, self.width)
 
     @property
@@ -106,5 +119,7 @@ class Imported(Anatomy):
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
-            raise ValueError(f"weights of another network than {self.backbone}: {str(error).splitlines()[1]}") from None
+            raise ValueError(
+                f"weights of another network than {self.backbone}: {str(error).splitlines()[1]}"
+            ) from None
         self.adopt(network)

@@ -1,4 +1,6 @@
-"""OSNet, for checkpoints of it: omni-scale networks (Zhou et al. 2019) and their forms with instance normalisation (2021)."""
+"""OSNet, for checkpoints of it: omni-scale networks (Zhou et al. 2019) and their forms with
+instance normalisation (2021).
+"""
 
 from typing import Literal, cast
 
@@ -13,10 +15,13 @@ STREAMS = 4
 _SQUEEZE, _GATE = 4, 16
 
 Norm = Literal["none", "after", "inside"]
-"""Where a block has instance normalisation: nowhere, after the sum, or before it in the residual."""
+"""Where a block has instance normalisation: nowhere, after the sum, or before it in the
+residual.
+"""
 _NORMS: dict[str, tuple[tuple[Norm, Norm], ...]] = {
     "osnet": (("none", "none"), ("none", "none"), ("none", "none")),
-    # Zhou et al., "Learning generalisable omni-scale representations" (2021): -IBN in the first stage
+    # Zhou et al., "Learning generalisable omni-scale representations" (2021): -IBN in the first
+    # stage
     "osnet_ibn": (("after", "after"), ("none", "none"), ("none", "none")),
     # and -AIN, as their search found it
     "osnet_ain": (("inside", "inside"), ("none", "inside"), ("inside", "none")),
@@ -41,7 +46,10 @@ class OSNet(nn.Module):
     def __init__(self, kind: str = "osnet", channels: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         if len(channels) != 4 or any(width < _SQUEEZE * _GATE for width in channels[1:]):
-            raise ValueError(f"channels are {channels}: OSNet takes four, and at least {_SQUEEZE * _GATE} in its stages")
+            raise ValueError(
+                f"channels are {channels}: OSNet takes four, and at least {_SQUEEZE * _GATE} in "
+                f"its stages"
+            )
         norms = _NORMS[kind]
         stem, one, two, three = channels
         self.width = three
@@ -63,7 +71,8 @@ class OSNet(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block of four streams that one gate weighs, channel by channel (Zhou et al. 2019, Eqs. 2-3).
+    """A residual block of four streams that one gate weighs, channel by channel (Zhou et al. 2019,
+    Eqs. 2-3).
 
     Args:
         inputs: channels that come in.
@@ -112,7 +121,11 @@ class _Conv(nn.Module):
         super().__init__()
         self.relu = relu
         self.conv = nn.Conv2d(inputs, width, size, stride=stride, padding=size // 2, bias=False)
-        self.bn = (nn.InstanceNorm2d(width, affine=True) if instance else nn.BatchNorm2d(width)) if batch else nn.Identity()
+        self.bn = (
+            (nn.InstanceNorm2d(width, affine=True) if instance else nn.BatchNorm2d(width))
+            if batch
+            else nn.Identity()
+        )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d p q"]:
         x = self.bn(self.conv(x))

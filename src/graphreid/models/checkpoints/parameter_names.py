@@ -1,7 +1,10 @@
-"""What the weights of published checkpoints are called, and what their code does that the names don't say.
+"""What the weights of published checkpoints are called, and what their code does that the names
+don't say.
 
-One function a layout: it sees names and shapes, and gives an `Anatomy` and how the names are spelled. The facts are those of
-the toolkits' code: reid-strong-baseline (BoT), torchreid 1.x, fast-reid 0.x to 1.3, layumi's Person_reID_baseline_pytorch.
+One function a layout: it sees names and shapes, and gives an `Anatomy` and how the names are
+spelled. The facts are those of
+the toolkits' code: reid-strong-baseline (BoT), torchreid 1.x, fast-reid 0.x to 1.3, layumi's
+Person_reID_baseline_pytorch.
 """
 
 import re
@@ -37,11 +40,13 @@ class Reading:
     Attributes:
         title: the layout, its generation where there are several, and the backbone.
         anatomy: of its network.
-        spelling: pairs of what a name begins with in the file and in the network; the first that fits counts.
+        spelling: pairs of what a name begins with in the file and in the network; the first that
+            fits counts.
         settings: names of the file whose values are in the anatomy.
         dropped: beginnings of names that no vector needs: the classifier's.
         assumed: by entry of the anatomy, what the file doesn't say, in words.
-        rename: from the file's name to the one that is spelled as the network's, but for its beginning.
+        rename: from the file's name to the one that is spelled as the network's, but for its
+            beginning.
     """
 
     title: str
@@ -75,7 +80,9 @@ def layout_of(names: State) -> str | None:
         return "fast-reid"
     if "base.conv1.weight" in names:
         return "bot"
-    if "model.conv1.weight" in names and any(name.startswith("classifier.add_block.") for name in names):
+    if "model.conv1.weight" in names and any(
+        name.startswith("classifier.add_block.") for name in names
+    ):
         return "layumi"
     if "layer1.0.conv1.weight" in names or "conv1.conv.weight" in names:
         return "torchreid"
@@ -86,9 +93,11 @@ def _bot(state: State) -> Reading:
     """BoT: base.*, bottleneck.* (BatchNorm1d), classifier.*."""
     resnet = _resnet(_under(state, "base."))
     ibn = resnet["backbone"].endswith(IBN)
-    # without a neck's weights it has none (NECK 'no') where it has a classifier; a file without either lacks them
+    # without a neck's weights it has none (NECK 'no') where it has a classifier; a file without
+    # either lacks them
     necked = _any(state, "bottleneck.") or not _any(state, "classifier.")
-    # the plain ResNet of this code forgot the stem's ReLU, and its weights learned without; its ResNet-IBN has one
+    # the plain ResNet of this code forgot the stem's ReLU, and its weights learned without; its
+    # ResNet-IBN has one
     anatomy = Anatomy(layout="bot", **resnet, stem_relu=ibn, head=("norm",) if necked else ())
     return Reading(
         title=f"bot, {resnet['backbone']}",
@@ -96,18 +105,24 @@ def _bot(state: State) -> Reading:
         spelling=(("base.", "backbone.body."), ("bottleneck.", "neck.0.")),
         dropped=("classifier.", "base.fc."),
         assumed={
-            "stem_relu": f"{'yes' if ibn else 'no'}, as in reid-strong-baseline; some forks have it in the plain ResNet too",
+            "stem_relu": f"{'yes' if ibn else 'no'}, as in reid-strong-baseline; some forks have "
+            f"it in the plain ResNet too",
             **_unsaid(stride=1),
         },
     )
 
 
 def _torchreid(state: State) -> Reading:
-    """torchreid: a ResNet's or OSNet's own names, fc.* after the pooling in some, classifier.*; the vector is before that."""
+    """torchreid: a ResNet's or OSNet's own names, fc.* after the pooling in some, classifier.*; the
+    vector is before that.
+    """
     if "conv1.conv.weight" in state:
         return _osnet(state)
     if "fc.weight" in state and not _any(state, "classifier."):
-        raise ValueError("it has fc.weight and no classifier: torchvision's, it seems; train on them with 'train --weights'")
+        raise ValueError(
+            "it has fc.weight and no classifier: torchvision's, it seems; train on them with "
+            "'train --weights'"
+        )
     resnet, reduced = _resnet(state), "fc.0.weight" in state
     # its resnet50_fc512 strides by 1, all its other ResNets by 2
     anatomy = Anatomy(layout="torchreid", **resnet, **_fc(state), last_stride=1 if reduced else 2)
@@ -130,7 +145,10 @@ def _osnet(state: State) -> Reading:
     return Reading(
         title=f"torchreid, {kind} of {channels[-1]} channels",
         anatomy=Anatomy(
-            layout="torchreid", backbone=kind, channels=None if channels == OSNET_WIDTHS else channels, **_fc(state)
+            layout="torchreid",
+            backbone=kind,
+            channels=None if channels == OSNET_WIDTHS else channels,
+            **_fc(state),
         ),
         spelling=(("fc.", "neck."), ("", "backbone.")),
         dropped=("classifier.",),
@@ -140,10 +158,14 @@ def _osnet(state: State) -> Reading:
 
 
 def _osnet_name(name: str) -> str:
-    """The first OSNets tell streams by letter, and keep a stage's pooling in it; the searched one and ours do not."""
+    """The first OSNets tell streams by letter, and keep a stage's pooling in it; the searched one
+    and ours do not.
+    """
     name = re.sub(r"^conv([23])\.2\.0\.", r"pool\1.0.", name)
     name = re.sub(r"\.conv2a\.", ".conv2.0.layers.0.", name)
-    return re.sub(r"\.conv2([bcd])\.", lambda found: f".conv2.{'abcd'.index(found[1])}.layers.", name)
+    return re.sub(
+        r"\.conv2([bcd])\.", lambda found: f".conv2.{'abcd'.index(found[1])}.layers.", name
+    )
 
 
 def _fc(state: State) -> dict[str, Any]:
@@ -154,7 +176,9 @@ def _fc(state: State) -> dict[str, Any]:
 
 
 def _fast_reid(state: State) -> Reading:
-    """fast-reid: backbone.*, then heads.* by generation; pixels on the 0-255 scale, a stem pooling of its own."""
+    """fast-reid: backbone.*, then heads.* by generation; pixels on the 0-255 scale, a stem pooling
+    of its own.
+    """
     if any(re.match(r"b\d+(_head)?\.", name) for name in state):
         raise ValueError("it has several branches (b1., b2., ...), as MGN does, which is not read")
     body = _under(state, "backbone.")
@@ -162,17 +186,28 @@ def _fast_reid(state: State) -> Reading:
     mixers = tuple(_count(body, rf"NL_{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
     old = _any(state, "heads.bnneck.")
     if old and _any(state, "heads.bottleneck."):
-        raise ValueError("it has heads.bottleneck and heads.bnneck: the reduction head of fast-reid 0.x, which is not read")
+        raise ValueError(
+            "it has heads.bottleneck and heads.bnneck: the reduction head of fast-reid 0.x, which "
+            "is not read"
+        )
     generation = "0.x" if old else "1.0" if _any(state, "heads.classifier.") else "1.2 or later"
     power = state.get("heads.pool_layer.p")
     if power is not None and power.numel() != 1:
-        raise ValueError(f"its heads.pool_layer.p is {power.numel()} numbers: pooling with a power a channel is not read")
+        raise ValueError(
+            f"its heads.pool_layer.p is {power.numel()} numbers: pooling with a power a channel is "
+            f"not read"
+        )
     assumed = _unsaid(stride=1, sizes="its SBS models take 384 x 128, those of vehicles 256 x 256")
     if old:
         assumed["stem_pool"] = "ceil; fast-reid before August 2020 padded"
     if power is None:
-        # bagtricks pools by average. AGW has non-local blocks, and in later versions a fixed power of 3, which leaves no weight
-        why = "AGW, since it has non-local blocks" if any(mixers) else "bagtricks; AGW and SBS take gem"
+        # bagtricks pools by average. AGW has non-local blocks, and in later versions a fixed power
+        # of 3, which leaves no weight
+        why = (
+            "AGW, since it has non-local blocks"
+            if any(mixers)
+            else "bagtricks; AGW and SBS take gem"
+        )
         assumed["pooling"] = f"{'gem' if any(mixers) else 'avg'}, as {why}"
     anatomy = Anatomy(
         layout="fast-reid",
@@ -180,7 +215,10 @@ def _fast_reid(state: State) -> Reading:
         stem_pool="ceil",
         resample="bicubic",
         nonlocal_blocks=mixers,
-        nonlocal_width=next((int(body[name].shape[0]) for name in body if re.match(r"NL_\d\.\d+\.g\.weight", name)), 1),
+        nonlocal_width=next(
+            (int(body[name].shape[0]) for name in body if re.match(r"NL_\d\.\d+\.g\.weight", name)),
+            1,
+        ),
         pooling="avg" if power is None and not any(mixers) else "gem",
         gem_power=3.0 if power is None else float(power),
         **_fast_reid_head(state, old=old),
@@ -195,7 +233,9 @@ def _fast_reid(state: State) -> Reading:
             ("backbone.", "backbone.body."),
             ("heads.bnneck.", "neck.0.") if old else ("heads.bottleneck.", "neck."),
         ),
-        settings=tuple(name for name in ("pixel_mean", "pixel_std", "heads.pool_layer.p") if name in state),
+        settings=tuple(
+            name for name in ("pixel_mean", "pixel_std", "heads.pool_layer.p") if name in state
+        ),
         dropped=("heads.classifier.", "heads.weight", "heads.cls_layer."),
         assumed=assumed,
     )
@@ -206,9 +246,16 @@ def _fast_reid_head(state: State, *, old: bool) -> dict[str, Any]:
     first = state.get("heads.bottleneck.0.weight")
     if first is not None and first.ndim == 4:
         normed = "heads.bottleneck.1.weight" in state
-        return {"head": ("projection", "norm") if normed else ("projection",), "head_width": int(first.shape[0])}
-    # without a neck's weights it has none (WITH_BNNECK False) where it has a head; a file without a head lacks them
-    return {"head": ("norm",) if old or first is not None or not _any(state, "heads.") else (), "head_width": None}
+        return {
+            "head": ("projection", "norm") if normed else ("projection",),
+            "head_width": int(first.shape[0]),
+        }
+    # without a neck's weights it has none (WITH_BNNECK False) where it has a head; a file without a
+    # head lacks them
+    return {
+        "head": ("norm",) if old or first is not None or not _any(state, "heads.") else (),
+        "head_width": None,
+    }
 
 
 def _fast_reid_pixels(state: State) -> dict[str, Any]:
@@ -220,7 +267,9 @@ def _fast_reid_pixels(state: State) -> dict[str, Any]:
 
 
 def _layumi(state: State) -> Reading:
-    """layumi: model.* (torchvision's names), classifier.add_block.{0,1}.*; the vector is what the last linear map sees."""
+    """layumi: model.* (torchvision's names), classifier.add_block.{0,1}.*; the vector is what the
+    last linear map sees.
+    """
     resnet = _resnet(_under(state, "model."))
     block = "classifier.add_block."
     linear = state.get(f"{block}0.weight")
@@ -230,12 +279,18 @@ def _layumi(state: State) -> Reading:
     return Reading(
         title=f"layumi, {resnet['backbone']}",
         anatomy=Anatomy(
-            layout="layumi", **resnet, last_stride=2, head=head, head_width=int(linear.shape[0]), resample="bicubic"
+            layout="layumi",
+            **resnet,
+            last_stride=2,
+            head=head,
+            head_width=int(linear.shape[0]),
+            resample="bicubic",
         ),
         spelling=(("model.", "backbone.body."), (block, "neck.")),
         dropped=("model.fc.", "classifier.classifier."),
         assumed={
-            "feature": "after classifier.add_block, as in its test.py of today; older ones took the pooled vector before",
+            "feature": "after classifier.add_block, as in its test.py of today; older ones took "
+            "the pooled vector before",
             **_unsaid(stride=2),
         },
     )
@@ -261,16 +316,28 @@ def _resnet(state: State) -> dict[str, Any]:
         raise ValueError(unread(state))
     third = state.get("layer1.0.conv3.weight")
     groups = int(second.shape[0]) // int(second.shape[1])
-    kind = "basic" if third is None else "bottleneck" if groups == 1 else f"{groups} x {second.shape[1]}"
+    kind = (
+        "basic"
+        if third is None
+        else "bottleneck"
+        if groups == 1
+        else f"{groups} x {second.shape[1]}"
+    )
     name = _RESNETS.get((kind, blocks))
     if name is None:
-        raise ValueError(f"its ResNet has {blocks} blocks of kind {kind}, which is none of {', '.join(_RESNETS.values())}")
+        raise ValueError(
+            f"its ResNet has {blocks} blocks of kind {kind}, which is none of "
+            f"{', '.join(_RESNETS.values())}"
+        )
     last, expansion = ("conv2", 1) if third is None else ("conv3", 4)
     ends = [f"layer{stage}.0.{last}.weight" for stage in (1, 2, 3, 4)]
     _need(state, *ends)
     widths = tuple(int(state[end].shape[0]) // expansion for end in ends)
     ibn = any(".bn1.IN." in key for key in state)
-    return {"backbone": f"{name}{IBN if ibn else ''}", "channels": None if widths == _RESNET_WIDTHS else widths}
+    return {
+        "backbone": f"{name}{IBN if ibn else ''}",
+        "channels": None if widths == _RESNET_WIDTHS else widths,
+    }
 
 
 def _need(state: State, *names: str) -> None:
@@ -284,12 +351,17 @@ def unread(names: State) -> str:
     if any("patch_embed" in name or "cls_token" in name for name in names):
         return "it is a transformer, and only ResNets and OSNets are read"
     if any(".se." in name or ".se_module." in name for name in names):
-        return "it has squeeze-and-excitation blocks, and only plain ResNets, ResNets with IBN-a and OSNets are read"
+        return (
+            "it has squeeze-and-excitation blocks, and only plain ResNets, ResNets with IBN-a "
+            "and OSNets are read"
+        )
     return "its names are of no ResNet and no OSNet, and only those are read"
 
 
 def _under(state: State, prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def _any(state: State, prefix: str) -> bool:
@@ -298,10 +370,14 @@ def _any(state: State, prefix: str) -> bool:
 
 def _count(state: State, pattern: str) -> int:
     """One more than the highest number that the pattern finds at a name's beginning."""
-    return max((int(found[1]) + 1 for name in state if (found := re.match(pattern, name))), default=0)
+    return max(
+        (int(found[1]) + 1 for name in state if (found := re.match(pattern, name))), default=0
+    )
 
 
-def _unsaid(*, stride: int | None, sizes: str = "give the size it was trained with") -> dict[str, str]:
+def _unsaid(
+    *, stride: int | None, sizes: str = "give the size it was trained with"
+) -> dict[str, str]:
     """What no file says."""
     unsaid = {} if stride is None else {"last_stride": f"{stride}, the toolkit's own"}
     return {**unsaid, "height": f"256, and width 128; {sizes}"}

@@ -1,4 +1,6 @@
-"""The tensors of a checkpoint and nothing else: what it asks for beside them is refused, and never run."""
+"""The tensors of a checkpoint and nothing else: what it asks for beside them is refused, and never
+run.
+"""
 
 import pickle
 import re
@@ -17,7 +19,9 @@ _NESTS = ("state_dict", "model")
 
 
 class _Beside:
-    """A value beside the weights, such as torchreid's rank-1 (a number of NumPy) or options: it is passed over, unread."""
+    """A value beside the weights, such as torchreid's rank-1 (a number of NumPy) or options: it is
+    passed over, unread.
+    """
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -32,7 +36,11 @@ _PASSED_OVER = [
     "pathlib.WindowsPath",
     "numpy.dtype",
     "numpy.ndarray",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *(
+        f"numpy.{core}.multiarray.{name}"
+        for core in ("core", "_core")
+        for name in ("scalar", "_reconstruct")
+    ),
 ]
 
 _OLD_NAMES = {"__builtin__", "commands", "copy_reg"}
@@ -43,7 +51,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """A file's tensors by name; nothing in it is run.
 
     Args:
-        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict" or "model").
+        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict"
+            or "model").
 
     Raises:
         ValueError: no such file, cut short, with pickled objects, or without a state dict.
@@ -59,7 +68,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     allowed: list[Any] = [(_Beside, name) for name in _PASSED_OVER]
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about protocols and archives: what it can't read is refused below
+            warnings.simplefilter(
+                "ignore"
+            )  # about protocols and archives: what it can't read is refused below
             content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(file, str(error))) from None
@@ -68,7 +79,11 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     for key in _NESTS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
         raise ValueError(f"{file}: no state dict (names to tensors) in it")
     return {str(name): value for name, value in content.items()}
 
@@ -80,10 +95,15 @@ def _refusal(file: Path, message: str) -> str:
     name = named[1].rstrip(".")
     # torch names built-in functions without a module
     if "." not in name or name.partition(".")[0] in sys.stdlib_module_names | _OLD_NAMES:
-        return f"{file}: asks to run {name}, which no weights need; nothing in it was run: do not load this file"
+        return (
+            f"{file}: asks to run {name}, which no weights need; nothing in it was run: do not "
+            f"load this file"
+        )
     return (
-        f"{file}: holds pickled objects ({name}), which would have to be run; nothing in it was. Where you trust it, load it"
-        " with the code that made it, and save its weights: torch.save(torch.load(FILE, map_location='cpu',"
+        f"{file}: holds pickled objects ({name}), which would have to be run; nothing in it was. "
+        f"Where you trust it, load it"
+        " with the code that made it, and save its weights: torch.save(torch.load(FILE, "
+        "map_location='cpu',"
         " weights_only=False).state_dict(), 'weights.pth')"
     )
 
@@ -91,5 +111,8 @@ def _refusal(file: Path, message: str) -> str:
 def _damage(message: str) -> str:
     """Torch's own words advise to load without weights_only, so they are not passed on."""
     if "TorchScript" in message:
-        return "a TorchScript archive, which is a program: save the state dict of the model that it was made of"
+        return (
+            "a TorchScript archive, which is a program: save the state dict of the model that "
+            "it was made of"
+        )
     return "not a file of torch, or one cut short (is the download complete?): get it again"

@@ -1,7 +1,9 @@
-"""ICG, parts without labels and a graph among them: from pixels to vectors of the whole, the figure, its structure and parts.
+"""ICG, parts without labels and a graph among them: from pixels to vectors of the whole, the
+figure, its structure and parts.
 
-"Instance-level consistent graph with unsupervised human parts for person re-identification". K counts the background, as
-Eqs. 8, 15 and 18 do; Section 2.2's "K+1 channels" is a slip. What differs from BoT is here and in nn/parts.py.
+"Instance-level consistent graph with unsupervised human parts for person re-identification". K
+counts the background, as Eqs. 8, 15 and 18 do; Section 2.2's "K+1 channels" is a slip. What differs
+from BoT is here and in models/icg/network.py.
 """
 
 import time
@@ -16,18 +18,18 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.training import processes
-from graphreid.resources import Resources
+from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import nearest_pixels
 from graphreid.datasets.loading import Pixels
 from graphreid.models.bot import PRESETS as BOT
 from graphreid.models.bot import BoT, Epoch
-from graphreid.atomic_files import whole_file
 from graphreid.models.extraction import to_tensor
 from graphreid.models.icg.kmeans import first_centers, kmeans, top_to_bottom
-from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
 from graphreid.models.icg.network import UNKNOWN, PartNetwork, Seen, activation, pixel_loss
+from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
+from graphreid.resources import Resources
 from graphreid.seeding import generator
+from graphreid.training import processes
 
 PRESETS: dict[str, Mapping[str, Any]] = {
     # section 3.1 of the paper: the fields' defaults
@@ -57,16 +59,19 @@ Facts = dict[str, int | float]
 @final
 @dataclass(eq=False)
 class ICG(BoT):
-    """BoT with a foreground, parts found by clustering, and a graph among them; each of the three can be left out.
+    """BoT with a foreground, parts found by clustering, and a graph among them; each of the three
+    can be left out.
 
-    A vector is blocks of unit length: whole | foreground | structure | part 1 | ... | part K-1, zeros where one is not seen.
+    A vector is blocks of unit length: whole | foreground | structure | part 1 | ... | part K-1,
+    zeros where one is not seen.
 
     Attributes:
         parts: K, the clusters with the background, 3 to 7 in the paper.
         attention: AFM, a spatial attention on the feature map, and a loss on its foreground.
         clustering: PPC, parts by clustering.
         structure: FSG, the graph among the parts; it needs `clustering`.
-        feature_map: "fpn", all stages of the ResNet at 1/4 of the image's size; or "first", the first one alone.
+        feature_map: "fpn", all stages of the ResNet at 1/4 of the image's size; or "first", the
+            first one alone.
         map_width: its channels.
         threshold: an activation above it is foreground (after Eq. 3).
         every: epochs between two clusterings.
@@ -103,8 +108,17 @@ class ICG(BoT):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.parts < 3:
-            raise ValueError(f"parts is {self.parts}: it must be at least 3, the background and two parts")
-        for name in ("map_width", "every", "steps", "least_pixels", "structure_width", "graph_widths"):
+            raise ValueError(
+                f"parts is {self.parts}: it must be at least 3, the background and two parts"
+            )
+        for name in (
+            "map_width",
+            "every",
+            "steps",
+            "least_pixels",
+            "structure_width",
+            "graph_widths",
+        ):
             value = getattr(self, name)
             if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
                 raise ValueError(f"{name} is {value}: it must be positive")
@@ -114,9 +128,13 @@ class ICG(BoT):
         if not 0 < self.threshold < 1:
             raise ValueError(f"threshold is {self.threshold}: it must be between 0 and 1")
         if self.structure and not self.clustering:
-            raise ValueError("structure is a graph among parts, and clustering is off: set structure=false")
+            raise ValueError(
+                "structure is a graph among parts, and clustering is off: set structure=false"
+            )
         if not (self.attention or self.clustering):
-            raise ValueError("attention and clustering are off, which leaves BoT: use the model bot")
+            raise ValueError(
+                "attention and clustering are off, which leaves BoT: use the model bot"
+            )
 
     @property
     def entries(self) -> int:
@@ -132,7 +150,9 @@ class ICG(BoT):
         return cast(PartNetwork, self.fitted()[0])
 
     def columns(self, vectors: Float32[np.ndarray, "n d"], /) -> dict[str, np.ndarray]:
-        """What stands beside vectors in a features file: "visibility" uint8 [n, K-1], l_k (Eq. 14), 1 where part k is seen."""
+        """What stands beside vectors in a features file: "visibility" uint8 [n, K-1], l_k (Eq. 14),
+        1 where part k is seen.
+        """
         if not self.clustering:
             return {}
         count, width = self.parts - 1, self.map_width
@@ -161,10 +181,17 @@ class ICG(BoT):
         return _Objective(self, network, bf16=bf16)
 
     def _epochs(
-        self, pixels: Pixels, target: Int64[np.ndarray, " n"], objective: Any, resources: Resources, run: Path | None
+        self,
+        pixels: Pixels,
+        target: Int64[np.ndarray, " n"],
+        objective: Any,
+        resources: Resources,
+        run: Path | None,
     ) -> Callable[[int], Epoch]:
         labels = _Labels(self, objective, pixels, target, resources, run)
-        return lambda epoch: _LabelledEpoch(self, pixels, target, epoch, resources.device, *labels.at(epoch))
+        return lambda epoch: _LabelledEpoch(
+            self, pixels, target, epoch, resources.device, *labels.at(epoch)
+        )
 
 
 class _Objective(nn.Module):
@@ -181,16 +208,29 @@ class _Objective(nn.Module):
         (pixels, target, labels), settings = batch, self.settings
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.bf16):
             seen = self.network.look(pixels)
-        parts = {name: settings.feature_weight * self._group(name, seen, target) for name in seen.features}  # Eq. 21
+        parts = {
+            name: settings.feature_weight * self._group(name, seen, target)
+            for name in seen.features
+        }  # Eq. 21
         if seen.separation is not None:
-            mask = (activation(seen.f.detach()) > settings.threshold).long().masked_fill(labels == UNKNOWN, UNKNOWN)
-            parts["separation"] = settings.separation_weight * pixel_loss(seen.separation, mask)  # Eq. 17
+            mask = (
+                (activation(seen.f.detach()) > settings.threshold)
+                .long()
+                .masked_fill(labels == UNKNOWN, UNKNOWN)
+            )
+            parts["separation"] = settings.separation_weight * pixel_loss(
+                seen.separation, mask
+            )  # Eq. 17
         if seen.confidence is not None:
-            parts["assignment"] = settings.part_weight * pixel_loss(seen.confidence, labels)  # Eq. 19
+            parts["assignment"] = settings.part_weight * pixel_loss(
+                seen.confidence, labels
+            )  # Eq. 19
         return parts
 
     def _group(self, name: str, seen: Seen, target: Tensor) -> Float[Tensor, ""]:
-        """L of Eq. 20: identity loss after the group's batch norm, triplet and center loss before."""
+        """L of Eq. 20: identity loss after the group's batch norm, triplet and center loss
+        before.
+        """
         settings, feature = self.settings, seen.features[name]
         logits = self.network.classified(name, self.network.normed(name, seen))
         loss = identity_loss(logits, target, settings.smoothing)
@@ -203,7 +243,9 @@ class _Objective(nn.Module):
 
 
 class _LabelledEpoch(Epoch):
-    """BoT's batches with the pixels' pseudo-labels, which are mirrored and moved with their image."""
+    """BoT's batches with the pixels' pseudo-labels, which are mirrored and moved with their
+    image.
+    """
 
     def __init__(
         self,
@@ -224,7 +266,9 @@ class _LabelledEpoch(Epoch):
             torch.from_numpy(nearest_pixels(side, n)).to(self.device)
             for side, n in zip((height, width), self.labels.shape[1:], strict=True)
         )
-        for step, ((pixels, target), images) in enumerate(zip(super().__iter__(), self.lists, strict=True)):
+        for step, ((pixels, target), images) in enumerate(
+            zip(super().__iter__(), self.lists, strict=True)
+        ):
             # 0 stands for UNKNOWN, which is what padding and erasing leave
             marks = torch.from_numpy(self.labels[images]).to(self.device).float()[:, None] - UNKNOWN
             marks = functional.interpolate(marks, (height, width))
@@ -233,7 +277,9 @@ class _LabelledEpoch(Epoch):
 
 
 class _Labels:
-    """Pseudo-labels of the training images, made anew before every `every`-th epoch and kept in the run's folder."""
+    """Pseudo-labels of the training images, made anew before every `every`-th epoch and kept in the
+    run's folder.
+    """
 
     def __init__(
         self,
@@ -244,7 +290,12 @@ class _Labels:
         resources: Resources,
         run: Path | None,
     ) -> None:
-        self.settings, self.objective, self.pixels, self.target = settings, objective, pixels, target
+        self.settings, self.objective, self.pixels, self.target = (
+            settings,
+            objective,
+            pixels,
+            target,
+        )
         self.resources, self.folder = resources, None if run is None else run / LABELS
         size = -(-pixels.height // _STEM), -(-pixels.width // _STEM)
         self.labels = np.zeros((len(pixels), *size), np.uint8)
@@ -260,7 +311,9 @@ class _Labels:
             file = None if self.folder is None else self.folder / f"{due:04d}.npz"
             with processes.first_goes_ahead():
                 if file is not None and (due < epoch or not processes.first()):
-                    self.labels = _read(file, due)  # made before an interruption, or by the first process
+                    self.labels = _read(
+                        file, due
+                    )  # made before an interruption, or by the first process
                 else:
                     facts = self._make(epoch)
                     if file is not None:
@@ -271,15 +324,24 @@ class _Labels:
     def _make(self, epoch: int) -> Facts:
         settings, network = self.settings, self.objective.network
         device, spent, unclustered = self.resources.device, 0.0, 0
-        identities = [np.flatnonzero(self.target == name) for name in range(int(self.target.max()) + 1)]
-        lists = [part for rows in identities for part in np.array_split(rows, -(-len(rows) // EXTRACTED))]
+        identities = [
+            np.flatnonzero(self.target == name) for name in range(int(self.target.max()) + 1)
+        ]
+        lists = [
+            part for rows in identities for part in np.array_split(rows, -(-len(rows) // EXTRACTED))
+        ]
         batches = self.pixels.batches(lists)
         network.eval()
-        for name, rows in enumerate(self.resources.track("finding parts", identities, len(identities))):
+        for name, rows in enumerate(
+            self.resources.track("finding parts", identities, len(identities))
+        ):
             points, row, masks = [], [], []
             for _ in range(-(-len(rows) // EXTRACTED)):
                 pixels = to_tensor(next(batches), device)
-                with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.objective.bf16):
+                with (
+                    torch.inference_mode(),
+                    torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.objective.bf16),
+                ):
                     f, _ = network.feature_map(pixels)
                 masks.append(activation(f) > settings.threshold)
                 points.append(functional.normalize(f.permute(0, 2, 3, 1)[masks[-1]]))  # Eq. 5
@@ -309,7 +371,10 @@ def _read(file: Path, epoch: int) -> UInt8[np.ndarray, "n h w"]:
         with np.load(file) as held:
             return held["labels"]
     except FileNotFoundError:
-        raise ValueError(f"{file}: the parts of epoch {epoch + 1} are gone: restore them, or train in a new folder") from None
+        raise ValueError(
+            f"{file}: the parts of epoch {epoch + 1} are gone: restore them, or train in a new "
+            f"folder"
+        ) from None
 
 
 def _clustered(

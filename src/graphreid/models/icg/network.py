@@ -1,6 +1,8 @@
-"""Parts of one image without labels: where its figure is, which pixels are a part, and a graph among the parts (ICG).
+"""Parts of one image without labels: where its figure is, which pixels are a part, and a graph
+among the parts (ICG).
 
-Equations are those of "Instance-level consistent graph with unsupervised human parts for person re-identification" (ICG).
+Equations are those of "Instance-level consistent graph with unsupervised human parts for person
+re-identification" (ICG).
 """
 
 from dataclasses import dataclass
@@ -24,13 +26,15 @@ Maps = Float[Tensor, "b c h w"]
 
 
 class FeatureMap(nn.Module):
-    """A ResNet's stages as one map at 1/4 of the image's size, ReLU(BN(sum of the stages' projections)).
+    """A ResNet's stages as one map at 1/4 of the image's size, ReLU(BN(sum of the stages'
+    projections)).
 
     Args:
         backbone: a ResNet of timm.
         width: channels of the map.
-        kind: "fpn" projects all four stages to `width` channels, upsamples them to the first one's size and adds them up;
-            "first" is the first stage alone. A ResNet-50 has 256 channels at that size after its first stage only.
+        kind: "fpn" projects all four stages to `width` channels, upsamples them to the first one's
+            size and adds them up; "first" is the first stage alone. A ResNet-50 has 256 channels at
+            that size after its first stage only.
 
     Raises:
         ValueError: the backbone has no four stages.
@@ -38,14 +42,19 @@ class FeatureMap(nn.Module):
 
     def __init__(self, backbone: Any, width: int, kind: Literal["fpn", "first"] = "fpn") -> None:
         super().__init__()
-        if not all(hasattr(backbone, name) for name in ("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4")):
+        if not all(
+            hasattr(backbone, name)
+            for name in ("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4")
+        ):
             raise ValueError("parts need a backbone with four stages: choose a ResNet")
         channels = [int(info["num_chs"]) for info in backbone.feature_info[-4:]]
         used = channels if kind == "fpn" else channels[:1]
         self.projections = nn.ModuleList(nn.Conv2d(each, width, 1, bias=False) for each in used)
         self.norm = nn.BatchNorm2d(width)
 
-    def forward(self, backbone: Any, pixels: Float[Tensor, "b 3 H W"]) -> tuple[Maps, Float[Tensor, "b d i j"]]:
+    def forward(
+        self, backbone: Any, pixels: Float[Tensor, "b 3 H W"]
+    ) -> tuple[Maps, Float[Tensor, "b d i j"]]:
         """(F, the last stage) of normalised pixels."""
         x = backbone.maxpool(backbone.act1(backbone.bn1(backbone.conv1(pixels))))
         stages: list[Tensor] = []
@@ -61,8 +70,9 @@ class FeatureMap(nn.Module):
 class SpatialAttention(nn.Module):
     """S_A in (0, 1): the sigmoid of a 7x7 convolution over the channels' mean and maximum (Fig. 4).
 
-    It begins as what the text says of it, more where the map responds more: equal weights, and a half where mean and maximum
-    are about those of a normal variable's positive part. From random weights it can as well learn to turn the map around.
+    It begins as what the text says of it, more where the map responds more: equal weights, and a
+    half where mean and maximum are about those of a normal variable's positive part. From random
+    weights it can as well learn to turn the map around.
     """
 
     def __init__(self) -> None:
@@ -73,11 +83,15 @@ class SpatialAttention(nn.Module):
 
     def forward(self, f: Maps) -> Float[Tensor, "b 1 h w"]:
         """A weight a pixel."""
-        return torch.sigmoid(self.conv(torch.cat([f.mean(1, keepdim=True), f.amax(1, keepdim=True)], 1)))
+        return torch.sigmoid(
+            self.conv(torch.cat([f.mean(1, keepdim=True), f.amax(1, keepdim=True)], 1))
+        )
 
 
 def activation(f: Maps) -> Map:
-    """Eq. 3, in [0, 1]: a pixel's L2 norm over the channels by the largest of its image (the paper's text calls it l1)."""
+    """Eq. 3, in [0, 1]: a pixel's L2 norm over the channels by the largest of its image (the
+    paper's text calls it l1).
+    """
     norm = torch.linalg.vector_norm(f, dim=1)
     return norm / norm.amax((1, 2), keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny)
 
@@ -89,7 +103,9 @@ def pooled(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 
 
 
 def visible(confidence: Float[Tensor, "b k h w"], least: int = 1) -> Bool[Tensor, "b parts"]:
-    """l_k (Eq. 14): part k >= 1 is the most probable one of at least `least` pixels; map 0 is the background."""
+    """l_k (Eq. 14): part k >= 1 is the most probable one of at least `least` pixels; map 0 is the
+    background.
+    """
     best = confidence.argmax(1).flatten(1)
     parts = torch.arange(1, confidence.shape[1], device=best.device)
     return (best[:, None] == parts[:, None]).sum(2) >= least
@@ -114,18 +130,26 @@ class PartGraph(nn.Module):
         super().__init__()
         self.bilinear = nn.Linear(width, width, bias=False)
         sizes = (width, *hidden)
-        self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(sizes))
+        self.layers = nn.ModuleList(
+            nn.Linear(before, after, bias=False) for before, after in pairwise(sizes)
+        )
         self.readout = nn.Linear(sizes[-1], out)
 
-    def matrix(self, parts: Float[Tensor, "b n c"], seen: Bool[Tensor, "b n"]) -> Float[Tensor, "b n n"]:
-        """M (Eq. 10) in [0, 1]: the sigmoid of a bilinear form of two parts; 0 in rows and columns of invisible ones."""
+    def matrix(
+        self, parts: Float[Tensor, "b n c"], seen: Bool[Tensor, "b n"]
+    ) -> Float[Tensor, "b n n"]:
+        """M (Eq. 10) in [0, 1]: the sigmoid of a bilinear form of two parts; 0 in rows and columns
+        of invisible ones.
+        """
         m = torch.sigmoid(self.bilinear(parts) @ parts.transpose(1, 2) / parts.shape[2] ** 0.5)
         return m * (seen[:, :, None] & seen[:, None])
 
     def forward(
         self, parts: Float[Tensor, "b n c"], seen: Bool[Tensor, "b n"]
     ) -> tuple[Float[Tensor, "b out"], Float[Tensor, "b n n"]]:
-        """(F_s, M); F_s is read out of the mean over the visible parts, or over all where none is visible."""
+        """(F_s, M); F_s is read out of the mean over the visible parts, or over all where none is
+        visible.
+        """
         m = self.matrix(parts, seen)
         hat, h = normalised(m), parts
         for layer in self.layers:
@@ -135,15 +159,21 @@ class PartGraph(nn.Module):
         return self.readout(mean), m
 
 
-def pixel_loss(logits: Float[Tensor, "b k h w"], labels: Int64[Tensor, "b h w"]) -> Float[Tensor, ""]:
-    """Eqs. 17 and 19: cross-entropy, the mean over the pixels that have a label; 0 where none has."""
+def pixel_loss(
+    logits: Float[Tensor, "b k h w"], labels: Int64[Tensor, "b h w"]
+) -> Float[Tensor, ""]:
+    """Eqs. 17 and 19: cross-entropy, the mean over the pixels that have a label; 0 where none
+    has.
+    """
     known = (labels != UNKNOWN).sum().clamp(min=1)
     return functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum") / known
 
 
 def unit_blocks(vectors: Float[Tensor, "b d"], widths: tuple[int, ...]) -> Float[Tensor, "b d"]:
     """Each block of so many entries scaled to unit length; blocks of zeros stay zero."""
-    return torch.cat([functional.normalize(block, dim=1) for block in vectors.split(list(widths), 1)], 1)
+    return torch.cat(
+        [functional.normalize(block, dim=1) for block in vectors.split(list(widths), 1)], 1
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +182,8 @@ class Seen:
 
     Attributes:
         f: F_g, the feature map after attention (Eq. 2).
-        features: by group ("global", "foreground", "parts" [b, (K-1) c] and "structure"), what triplet and center loss see.
+        features: by group ("global", "foreground", "parts" [b, (K-1) c] and "structure"), what
+            triplet and center loss see.
         separation: logits of background and foreground (Eq. 16), or None.
         confidence: logits of P_0 .. P_{K-1} (Eq. 7), or None.
         visible: l_k of parts 1 .. K-1 (Eq. 14); of none without clustering.
@@ -168,9 +199,11 @@ class Seen:
 
 
 class PartNetwork(BNNeck):
-    """From pixels to what is seen in them; a BNNeck and a classifier for each group of features, BNNeck's own for the whole.
+    """From pixels to what is seen in them; a BNNeck and a classifier for each group of features,
+    BNNeck's own for the whole.
 
-    In vectors the groups are blocks of unit length: whole | foreground | structure | part 1 | ... | part K-1.
+    In vectors the groups are blocks of unit length: whole | foreground | structure | part 1 | ... |
+    part K-1.
 
     Args:
         model: a ResNet.
@@ -201,7 +234,8 @@ class PartNetwork(BNNeck):
         self.least_pixels, self.count = least_pixels, max(parts - 1, 0)
         self.map = FeatureMap(model, width, feature_map)
         self.attention = SpatialAttention() if attention else None
-        # the scale of F_g is free, for all features made of it are normalised later: what reads its pixels needs an even one
+        # the scale of F_g is free, for all features made of it are normalised later: what reads its
+        # pixels needs an even one
         self.even = nn.BatchNorm2d(width)
         self.separate = nn.Conv2d(width, 2, 1) if attention else None
         self.assign = nn.Conv2d(width, parts, 1) if parts else None
@@ -218,7 +252,9 @@ class PartNetwork(BNNeck):
         self.neck, self.classifier = necks.pop("global"), classifiers.pop("global")
         self.necks, self.classifiers = nn.ModuleDict(necks), nn.ModuleDict(classifiers)
 
-    def feature_map(self, pixels: Float[Tensor, "b 3 H W"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b d i j"]]:
+    def feature_map(
+        self, pixels: Float[Tensor, "b 3 H W"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b d i j"]]:
         """(F_g, the last stage), float32, of RGB in [0, 1]."""
         normal = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         f, last = self.map(self.backbone, normal)
@@ -237,10 +273,14 @@ class PartNetwork(BNNeck):
             confidence = None if self.assign is None else self.assign(even)
             seen, matrix = torch.zeros(len(f), 0, dtype=torch.bool, device=f.device), None
             if confidence is None and separation is not None:
-                features["foreground"] = pooled(f, separation.softmax(1)[:, 1:]).flatten(1)  # Eqs. 4 and 16
+                features["foreground"] = pooled(f, separation.softmax(1)[:, 1:]).flatten(
+                    1
+                )  # Eqs. 4 and 16
             if confidence is not None:
                 p = confidence.softmax(1)  # Eq. 7
-                features["foreground"] = pooled(f, p[:, 1:].sum(1, keepdim=True)).flatten(1)  # Eqs. 8-9
+                features["foreground"] = pooled(f, p[:, 1:].sum(1, keepdim=True)).flatten(
+                    1
+                )  # Eqs. 8-9
                 seen = visible(confidence, self.least_pixels)
                 parts = pooled(f, p[:, 1:]) * seen[:, :, None]
                 if self.graph is not None:
@@ -253,18 +293,32 @@ class PartNetwork(BNNeck):
         feature = seen.features[name]
         if not (self.pooled and not self.training):
             feature = (self.neck if name == "global" else self.necks[name])(feature)
-        return feature * seen.visible.repeat_interleave(feature.shape[1] // self.count, 1) if name == "parts" else feature
+        return (
+            feature * seen.visible.repeat_interleave(feature.shape[1] // self.count, 1)
+            if name == "parts"
+            else feature
+        )
 
     def classified(self, name: str, normed: Float[Tensor, "b d"]) -> Float[Tensor, "b classes"]:
         """A group's logits."""
         return (self.classifier if name == "global" else self.classifiers[name])(normed)
 
-    def forward(self, pixels: Float[Tensor, "b 3 H W"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b e"]]:
-        """(The whole's features, vectors) of RGB in [0, 1]; the vectors are blocks of unit length, see above."""
+    def forward(
+        self, pixels: Float[Tensor, "b 3 H W"]
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b e"]]:
+        """(The whole's features, vectors) of RGB in [0, 1]; the vectors are blocks of unit length,
+        see above.
+        """
         seen = self.look(pixels)
-        groups = [name for name in ("global", "foreground", "structure", "parts") if name in seen.features]
-        return seen.features["global"], self.finish(torch.cat([self.normed(name, seen) for name in groups], 1))
+        groups = [
+            name for name in ("global", "foreground", "structure", "parts") if name in seen.features
+        ]
+        return seen.features["global"], self.finish(
+            torch.cat([self.normed(name, seen) for name in groups], 1)
+        )
 
     def finish(self, vectors: Float[Tensor, "b e"]) -> Float[Tensor, "b e"]:
-        """Blocks of unit length again, after a mean of several vectors; a part seen in either of two is seen."""
+        """Blocks of unit length again, after a mean of several vectors; a part seen in either of
+        two is seen.
+        """
         return unit_blocks(vectors, self.block_widths)

@@ -16,19 +16,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from graphreid.store import Snapshot
 from graphreid.seeding import generator
-from graphreid.server.service import Engine, Look, MissingError, QuerySource, row_of
 from graphreid.server.middleware import COOKIE, same
+from graphreid.server.service import Engine, Look, MissingError, QuerySource, row_of
 from graphreid.server.thumbnails import shrunk
-from graphreid.types import Features
 from graphreid.server.viewer import svg as draw
+from graphreid.store import Snapshot
+from graphreid.types import Features
 
 FOLDER = Path(__file__).parent
 _STATIC = {"theme.css": FOLDER.parent / "report", "style.css": FOLDER, "keys.js": FOLDER}
 """Files that any page may ask for, and the folder of each."""
 PAGE, NAMES, MAPPED, UPLOADS = 60, 300, 600, 64
-"""Images on a page of the gallery, names offered in a filter, images on the map, and uploaded queries that are remembered."""
+"""Images on a page of the gallery, names offered in a filter, images on the map, and uploaded
+queries that are remembered.
+"""
 TOPS = (10, 25, 50)
 
 
@@ -71,7 +73,9 @@ def _files(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
         made = made if sent is None else sent.picture
         if made is None:
             return Response(_NONE, media_type="image/svg+xml")
-        return Response(made, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
+        return Response(
+            made, media_type="image/webp", headers={"cache-control": "private, max-age=600"}
+        )
 
 
 def _gallery(app: FastAPI, engine: Engine) -> None:
@@ -79,7 +83,10 @@ def _gallery(app: FastAPI, engine: Engine) -> None:
 
     @app.get("/", include_in_schema=False)
     def index(  # pyright: ignore[reportUnusedFunction]
-        camera: str = "", identity: str = "", item: str = "", page: Annotated[int, Query(ge=1, le=10**6)] = 1
+        camera: str = "",
+        identity: str = "",
+        item: str = "",
+        page: Annotated[int, Query(ge=1, le=10**6)] = 1,
     ) -> Response:
         snapshot = engine.living.snapshot()
         rows = _filtered(snapshot, camera=camera, identity=identity, item=item)
@@ -107,7 +114,13 @@ def _gallery(app: FastAPI, engine: Engine) -> None:
                 drawing = _map(snapshot)
                 maps.clear()
                 maps[snapshot.version] = drawing
-            return _page("map.html", engine, snapshot, drawing=Markup(drawing), mapped=min(MAPPED, len(snapshot)))  # noqa: S704  # our own
+            return _page(
+                "map.html",
+                engine,
+                snapshot,
+                drawing=Markup(drawing),  # noqa: S704  # our own
+                mapped=min(MAPPED, len(snapshot)),
+            )
 
         return _told(engine, answer)
 
@@ -116,7 +129,9 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
     @app.post("/view", include_in_schema=False)
     def upload(image: Annotated[bytes, File()], camera: Annotated[str, Form()] = "") -> Response:  # pyright: ignore[reportUnusedFunction]
         def answer() -> Response:
-            features = engine.features(QuerySource(image=image, camera=camera.strip() or None), engine.living.snapshot())
+            features = engine.features(
+                QuerySource(image=image, camera=camera.strip() or None), engine.living.snapshot()
+            )
             name = secrets.token_urlsafe(12)
             uploads[name] = Uploaded(features, shrunk(image))
             if len(uploads) > UPLOADS:
@@ -127,7 +142,10 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
 
     @app.get("/view", include_in_schema=False)
     def view(  # pyright: ignore[reportUnusedFunction]
-        item: str = "", upload: str = "", why: str = "", top: Annotated[int, Query(ge=1, le=100)] = TOPS[0]
+        item: str = "",
+        upload: str = "",
+        why: str = "",
+        top: Annotated[int, Query(ge=1, le=100)] = TOPS[0],
     ) -> Response:
         def answer() -> Response:
             snapshot = engine.living.snapshot()
@@ -137,7 +155,12 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
                     raise MissingError("that image is not remembered any more: upload it again")
                 here = f"upload={quote(upload, safe='')}"
                 query, picture = sent.features, f"/picture?{here}"
-                one_query: dict[str, Any] = {"item": "uploaded image", "picture": picture, "identity": None, "camera": None}
+                one_query: dict[str, Any] = {
+                    "item": "uploaded image",
+                    "picture": picture,
+                    "identity": None,
+                    "camera": None,
+                }
             else:
                 query = engine.features(QuerySource(item=item), snapshot)
                 one_query = _tile(snapshot, row_of(snapshot, item))
@@ -171,7 +194,9 @@ def _login(app: FastAPI, token: str | None) -> None:
         if token is None or not same(given.encode(), token):
             return HTMLResponse(_templates().get_template("login.html").render(wrong=True), 401)
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        answer.set_cookie(
+            COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        )
         return answer
 
 
@@ -181,10 +206,14 @@ def _told(engine: Engine, answer: Callable[[], Response]) -> Response:
         return answer()
     except ValueError as error:
         status = 404 if isinstance(error, MissingError) else 422
-        return _page("wrong.html", engine, engine.living.snapshot(), status=status, reason=str(error))
+        return _page(
+            "wrong.html", engine, engine.living.snapshot(), status=status, reason=str(error)
+        )
 
 
-def _page(name: str, engine: Engine, snapshot: Snapshot, *, status: int = 200, **content: Any) -> Response:
+def _page(
+    name: str, engine: Engine, snapshot: Snapshot, *, status: int = 200, **content: Any
+) -> Response:
     text = (
         _templates()
         .get_template(name)
@@ -202,7 +231,11 @@ def _page(name: str, engine: Engine, snapshot: Snapshot, *, status: int = 200, *
 @cache
 def _templates() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters["part"] = _part
     return made
@@ -252,19 +285,27 @@ def _listing(snapshot: Snapshot, look: Look, base: Look) -> dict[str, Any]:
     return {"method": look.method, "answer": look.answer, "entries": entries, "first": look is base}
 
 
-def _why(engine: Engine, snapshot: Snapshot, query: Features, look: Look, picture: str) -> dict[str, Any]:
+def _why(
+    engine: Engine, snapshot: Snapshot, query: Features, look: Look, picture: str
+) -> dict[str, Any]:
     """The drawings of one method: its graph of the query, and the scores of all images."""
     gallery = snapshot.searchable()
     made = engine.graph(snapshot, query, look.method)
     if made is None:
         rows = gallery.rows_of(np.array([match.item for match in look.answer.matches], str))
         apart = np.array([match.distance for match in look.answer.matches], np.float32)
-        drawn = draw.of_lists(rows, apart, gallery.neighbors(draw.AROUND, resources=engine.resources))
+        drawn = draw.of_lists(
+            rows, apart, gallery.neighbors(draw.AROUND, resources=engine.resources)
+        )
     else:
         drawn = draw.of_method(made)
     threshold = engine.threshold(look.method)
     first = look.answer.matches[0].score if look.answer.matches else None
-    name = "1 - link probability" if look.answer.matches and look.answer.matches[0].probability is not None else "distance"
+    name = (
+        "1 - link probability"
+        if look.answer.matches and look.answer.matches[0].probability is not None
+        else "distance"
+    )
     limit = None if threshold is None else threshold.threshold
     return {
         "graph": Markup(draw.graph(drawn, gallery.features.items[drawn.nodes].tolist(), picture)),  # noqa: S704  # escaped there
@@ -283,10 +324,16 @@ def _map(snapshot: Snapshot) -> str:
     rows = np.sort(generator(0).permutation(len(gallery))[:MAPPED])
     vectors = gallery.vectors[rows]
     at = layout(vectors) if len(rows) > 4 else np.eye(len(rows), 2)
-    return draw.scatter(at, gallery.features.items[rows].tolist(), [snapshot.texts["identity"][row] for row in rows.tolist()])
+    return draw.scatter(
+        at,
+        gallery.features.items[rows].tolist(),
+        [snapshot.texts["identity"][row] for row in rows.tolist()],
+    )
 
 
 _NONE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 60"><rect width="60" height="60" fill="#8884"/>'
-    '<text x="30" y="33" font-size="9" font-family="sans-serif" text-anchor="middle" fill="#777">no picture</text></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 60"><rect width="60" height="60" '
+    'fill="#8884"/>'
+    '<text x="30" y="33" font-size="9" font-family="sans-serif" text-anchor="middle" '
+    'fill="#777">no picture</text></svg>'
 )
