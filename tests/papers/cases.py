@@ -174,3 +174,10 @@ def some_rows(name: str, *rows: str) -> Table:
     table = TABLES[name]
     claims = tuple(claim for claim in table.claims if {claim.better, claim.worse} <= set(rows))
     return replace(table, rows=tuple(row for row in table.rows if row.name in rows), claims=claims)
+
+
+def publish_rows(tmp_path: Path, table: Table, given: dict[str, Any]) -> Path:
+    """The page of a paper's table, made with methods of these options."""
+    on = setup(write_inputs(tmp_path / "in"), tmp_path / "work", given=given)
+    results = run_table(table, on, seeds=1, say=lambda line: None)
+    return publish(table, results, on, command="x")

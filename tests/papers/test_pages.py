@@ -3,45 +3,57 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from graphreid.papers.coverage import COVERAGE, Entry
 
 from graphreid.methods import METHODS
+from graphreid.papers.pages import write_all, write_indexes
+from graphreid.papers.paper import TABLES
+from graphreid.papers.store import Store
 from tests.papers.cases import LEARNED, TABLE, Sharpened, made
 
 
 @pytest.fixture(autouse=True)
-def sharpened(monkeypatch: pytest.MonkeyPatch) -> None:
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "sharpened", Sharpened)
+    for table in (TABLE, LEARNED):
+        monkeypatch.setitem(TABLES, table.id, table)
 
 
-def test_records_are_published_and_old_ones_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_of_an_earlier_version_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = tmp_path / "work" / "results"
+    made(tmp_path, LEARNED)
+    before = set(Store.read(results).runs)
+    monkeypatch.setattr(Sharpened, "version", 2)
+    made(tmp_path, LEARNED)
+    after = set(Store.read(results).runs)
+    assert len(before) == len(after) == 5
+    assert len(before & after) == 1, "the baseline's version is the same"
+
+
+def test_pages_are_made_of_the_store_alone(tmp_path: Path) -> None:
     page, _ = made(tmp_path, TABLE)
-    records = tmp_path / "out" / "records"
-    before = {file.name for file in records.iterdir()}
-    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-        assert (page.parent / target).is_file(), target
-    mine = records / "mine.json"
-    mine.write_text("{}")
-    for name, text in (("set/paper/notes.json", "[1]"), ("set/paper/broken.json", "{")):
-        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "out" / name).write_text(text)
-    monkeypatch.setattr("graphreid.papers.code.digest", lambda modules: "later")  # pyright: ignore[reportUnknownLambdaType]
-    made(tmp_path, TABLE)
-    after = {file.name for file in records.iterdir()}
-    assert mine.name in after, "what no table of ours named is left alone"
-    assert not after & before
+    made(tmp_path, LEARNED)
+    results = tmp_path / "work" / "results"
+    write_indexes(Store.read(results))
+    written = {
+        file: file.read_bytes() for file in results.rglob("*") if file.suffix in (".md", ".svg")
+    }
+    assert {file.name for file in written} >= {"table1.md", "fig1.md", "fig1.svg", "claims.md"}
+    for file in written:
+        file.unlink()
+    assert write_all(results) == 2
+    assert {file: file.read_bytes() for file in written} == written
+    for file in written:
+        for target in re.findall(r"\]\(([^)]+)\)", file.read_text()):
+            assert (file.parent / target).is_file(), target
+    assert str(tmp_path) not in page.read_text(), "no paths of this machine"
 
 
-def test_the_index_shows_every_table_and_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for recipe in (TABLE, LEARNED):
-        monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
+def test_the_index_shows_every_table_and_claim(tmp_path: Path) -> None:
     _, table = made(tmp_path, TABLE)
     made(tmp_path, LEARNED)
-    text = (tmp_path / "out" / "toys" / "README.md").read_text()
+    results = tmp_path / "work" / "results"
+    write_indexes(Store.read(results))
+    text = (results / "toys" / "README.md").read_text()
     assert "(toys/table1.md)" in text
     assert "(toys/fig1.md)" in text
     for claim in table["claims"]:
@@ -53,12 +65,13 @@ def test_claims_stand_beside_each_other_for_all_sets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = replace(TABLE, id="toys/table2")
-    for recipe in (TABLE, again):
-        monkeypatch.setitem(COVERAGE, recipe.id, Entry(recipe.title, "none", "embeddings", ()))
+    monkeypatch.setitem(TABLES, again.id, again)
     _, table = made(tmp_path, TABLE)
     made(tmp_path, TABLE, name="others")
     made(tmp_path, again)
-    lines = (tmp_path / "out" / "claims.md").read_text().splitlines()
+    results = tmp_path / "work" / "results"
+    write_indexes(Store.read(results))
+    lines = (results / "claims.md").read_text().splitlines()
     assert "| where | claim | others | toys |" in lines
     both = [line for line in lines if line.startswith("| toys/table1 |")]
     assert len(both) == len(table["claims"]) > 0

@@ -1,15 +1,15 @@
 import csv
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from graphreid.papers.run import run
 
 from graphreid.methods import METHODS
-from graphreid.papers import tables
-from tests.papers.cases import LEARNED, TABLE, Sharpened, bench, made, write_inputs
+from graphreid.papers.formats import FORMATS
+from tests.papers.cases import LEARNED, TABLE, Sharpened, made
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +19,15 @@ def sharpened(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """TABLE's page and JSON."""
+    """TABLE's page, and the table with its numbers."""
     return made(tmp_path_factory.mktemp("plain"), TABLE)
 
 
 def test_paper_and_ours_side_by_side(plain: tuple[Path, dict[str, Any]]) -> None:
     page, table = plain
-    assert page.parts[-4:] == ("out", "toys", "toys", "table1.md")
+    assert page.parts[-4:] == ("results", "toys", "toys", "table1.md")
     text = page.read_text()
-    assert "graphreid reproduce x" in text
+    assert "graphreid papers reproduce x" in text
     assert (
         "**The data differ**: the paper's numbers are on Market-1501, VeRi-776, ours on toys"
         in text
@@ -36,22 +36,20 @@ def test_paper_and_ours_side_by_side(plain: tuple[Path, dict[str, Any]]) -> None
     assert "paper, Market-1501: mAP / rank-1" in header
     assert "ours, toys: mAP" in header
     base, reranked, tuned, missing = table["rows"]
-    line = next(
-        line for line in text.splitlines() if line.startswith("| k-reciprocal | 91.6 / - |")
-    )
+    lines = text.splitlines()
+    line = next(line for line in lines if line.startswith("| k-reciprocal | 91.6 / - |"))
     low, high = reranked["ours"]["mAP_interval"]
     assert f"{100 * reranked['ours']['mAP']:.1f} [{100 * low:.1f}, {100 * high:.1f}]" in line
     assert base["ours"]["difference"] is None
     gain, low, high = reranked["ours"]["difference"]
     assert gain == pytest.approx(reranked["ours"]["mAP"] - base["ours"]["mAP"], abs=1e-6)
     assert f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" in line
-    assert reranked["ours"]["error_removed"][0] == pytest.approx(
-        gain / (1 - base["ours"]["mAP"]), abs=1e-5
-    )
+    share = gain / (1 - base["ours"]["mAP"])
+    assert reranked["ours"]["error_removed"][0] == pytest.approx(share, abs=1e-5)
     assert tuned["ours"]["chosen"]["tried"] == 4
     assert missing["ours"] is None
     assert "| nonesuch | - | 79.2 / - | not run |" in text
-    assert "nonesuch was not run: nonesuch is not in this version." in text
+    assert "nonesuch was not run: there is no method 'nonesuch' here." in text
     assert [claim["holds"] for claim in table["claims"]][2] == "not run"
     assert re.search(r"\| the missing one is best \| .* \| - \| \*\*not run\*\* \|", text)
     assert "the best of 4 on validation identities" in text
@@ -66,13 +64,10 @@ def test_the_same_data_set_is_said_to_be_so(tmp_path: Path) -> None:
 
 def test_better_and_worse_rows_are_both_named(plain: tuple[Path, dict[str, Any]]) -> None:
     page, table = plain
-    named = re.findall(
-        r"(Better|Worse) than baseline: ([^.]*)\.|(Undecided): ([^.]*)\.", page.read_text()
-    )
+    pattern = r"(Better|Worse) than baseline: ([^.]*)\.|(Undecided): ([^.]*)\."
     found = {
-        word: names.split("; ")
-        for one, two, three, four in named
-        for word, names in ((one or three, two or four),)
+        one or three: (two or four).split("; ")
+        for one, two, three, four in re.findall(pattern, page.read_text())
     }
     for row in table["rows"][1:3]:
         _, low, high = row["ours"]["difference"]
@@ -81,29 +76,26 @@ def test_better_and_worse_rows_are_both_named(plain: tuple[Path, dict[str, Any]]
 
 
 def test_what_does_not_beat_its_input_on_validation_is_said(tmp_path: Path) -> None:
-    on = bench(write_inputs(tmp_path / "in"), tmp_path / "work")
-    results = run(LEARNED, on, seeds=1, say=lambda line: None)
-    held = results[1].records[0]["validation"]
-    assert held["mAP"] == pytest.approx(held["cosine"]), "lam = 0 is the input's order"
-    table = tables.build(LEARNED, results, on.inputs, command="x")
-    assert any(
-        "lam = 0 does not beat the embeddings' own order on validation" in note
-        for note in table["notes"]
-    )
+    _, table = made(tmp_path, LEARNED)
+    held = table["rows"][1]["ours"]["validation"]
+    assert held["mAP"] == pytest.approx(held["input"]), "lam = 0 is the input's order"
+    said = "lam = 0 does not beat the embeddings' own order on validation"
+    assert any(said in note for note in table["notes"])
 
 
-def test_csv_and_latex_hold_the_same_numbers(plain: tuple[Path, dict[str, Any]]) -> None:
+def test_every_format_holds_the_same_numbers(plain: tuple[Path, dict[str, Any]]) -> None:
     page, table = plain
-    rows = list(csv.DictReader(io.StringIO(page.with_suffix(".csv").read_text())))
+    assert FORMATS["md"](table) == page.read_text()
+    assert json.loads(FORMATS["json"](table))["rows"][0]["name"] == "baseline"
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](table))))
     assert [row["row"] for row in rows] == [row["name"] for row in table["rows"]]
-    assert float(rows[1]["mAP"]) == pytest.approx(table["rows"][1]["ours"]["mAP"], abs=1e-6)
+    ours = table["rows"][1]["ours"]
+    assert float(rows[1]["mAP"]) == pytest.approx(ours["mAP"], abs=1e-6)
     assert rows[1]["paper_percent market1501 mAP"] == "91.6"
-    assert float(rows[1]["difference_low"]) == pytest.approx(
-        table["rows"][1]["ours"]["difference"][1], abs=1e-6
-    )
+    assert float(rows[1]["difference_low"]) == pytest.approx(ours["difference"][1], abs=1e-6)
     assert rows[0]["difference"] == ""
     assert rows[3]["mAP"] in ("", None)
-    latex = page.with_suffix(".tex").read_text()
+    latex = FORMATS["latex"](table)
     columns = re.search(r"\\begin\{tabular\}\{(l.*)\}", latex)
     assert columns
     lines = [line for line in latex.splitlines() if line.endswith(r"\\")]
@@ -118,4 +110,5 @@ def test_seeds_are_shown_and_their_mean_is_the_rows(tmp_path: Path) -> None:
     assert len(each) == 2
     assert headline["mAP"] == pytest.approx(sum(each) / 2)
     assert ", ".join(f"{100 * value:.1f}" for value in each) in page.read_text()
-    assert headline["method"] == "[sharpened:seed=…]"
+    assert (headline["method"], headline["fit"]) == ("sharpened", "sharpened")
+    assert table["rows"][2]["ours"]["method"] == "sharpened:lam=2.0"
