@@ -108,9 +108,10 @@ def test_k_reciprocal_is_shown_as_published_and_tuned_in_both_settings(name: str
 def test_rows_of_methods_that_are_not_installed_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(METHODS, "cagcn")
     assert Row("it", fit="cagcn:k=5").missing() == "there is no method 'cagcn' here"
-    assert TABLES["cagcn/table3"].state() == "there is no method 'cagcn' here"
+    assert TABLES["cagcn/table3"].state() == "runs here, without plain, HGS"
+    assert TABLES["cagcn/fig4"].state() == "there is no method 'cagcn' here"
     with pytest.raises(ValueError, match="no method 'cagcn'"):
-        select(("cagcn/table3",))
+        select(("cagcn/fig4",))
 
 
 def test_select(monkeypatch: pytest.MonkeyPatch) -> None:
