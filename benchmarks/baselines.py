@@ -1,4 +1,5 @@
-"""docs/results/baselines.md from the records beside it, which `graphreid evaluate --json` wrote.
+"""results/baselines.md from benchmarks/records/baselines.json, whose entries `graphreid evaluate
+--json` wrote.
 
 python -m benchmarks.baselines
 """
@@ -7,8 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[1] / "docs" / "results"
-RECORDS, PAGE = HERE / "baselines", HERE / "baselines.md"
+HERE = Path(__file__).parents[1] / "results"
+RECORDS = Path(__file__).parent / "records" / "baselines.json"
+PAGE = HERE / "baselines.md"
 README, START, END = (
     Path(__file__).parents[1] / "README.md",
     "<!-- results -->",
@@ -17,7 +19,7 @@ README, START, END = (
 
 HEAD = """# The baseline on real images
 
-Written by `python -m benchmarks.baselines` from the records in [baselines/](baselines). The network
+Written by `python -m benchmarks.baselines` from `benchmarks/records/baselines.json`. The network
 is BoT, preset `small` (random first weights), seed 0. Intervals: 95 %, bootstrap over identities.
 k-reciprocal has its published settings.
 """
