@@ -116,7 +116,7 @@ def thresholds(living: PersistentGallery) -> dict[str, Threshold]:
     """
     try:
         return {
-            key: Threshold(**{_RENAMED.get(name, name): each for name, each in value.items()})
+            key: Threshold(**{_RENAMED.get(name, str(name)): each for name, each in value.items()})
             for key, value in living.store.read_json(FILE).items()
         }
     except (TypeError, AttributeError) as error:
