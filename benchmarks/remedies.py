@@ -24,7 +24,7 @@ from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse as make
 from graphreid.metrics.evaluation import Report, evaluate
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.seeding import generator
 
@@ -113,7 +113,7 @@ def main(
         "queries": len(judged),
         "gallery": len(features),
         "rows": rows,
-        "code": code([f"graphreid.methods.{method}"]),
+        "code": code(),
         "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"remedies-{name}.json")

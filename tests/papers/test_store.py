@@ -179,6 +179,23 @@ def test_runs_that_no_table_shows_any_more_are_dropped(
     assert set(store.runs) == {second.key, third.key}, "the second is another table's too"
 
 
+def test_method_texts_are_rewritten_after_an_option_got_another_name(
+    made: tuple[Path, list[Run]], tmp_path: Path
+) -> None:
+    store, runs = copy_of(made, tmp_path), made[1]
+    rows = [{"name": run.key, "runs": [run.key], "missing": None} for run in runs]
+    store.put(Made("toys", "t/table1", "x", rows))
+    store.rewrite(lambda spec: spec.replace("k1=", "neighbors="))
+    store.write()
+    again = Store.read(tmp_path)
+    for run, row in zip(runs, again.made["toys", "t/table1"].rows, strict=True):
+        [key] = row["runs"]
+        assert again.runs[key].plan().key() == key == again.runs[key].key
+        assert again.runs[key]["method"] == run["method"].replace("k1=", "neighbors=")
+        assert (key == run.key) == ("k1=" not in run["method"])
+        np.testing.assert_array_equal(again.runs[key].ap, run.ap)
+
+
 def test_metrics_that_are_none(made: tuple[Path, list[Run]]) -> None:
     for metric in ("map", "rank-0", "rank", "rank-x"):
         with pytest.raises(ValueError, match="metric is"):

@@ -11,9 +11,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,28 @@ class Store:
         used = {key for each in self.made.values() for key in each.shown()}
         for key in (set() if former is None else former.shown()) - used:
             self.runs.pop(key, None)
+
+    def rewrite(self, written: Callable[[str], str]) -> None:
+        """Write the METHOD texts of all runs anew, after an option came or got another name.
+
+        Args:
+            written: from a METHOD text of the store to the one that means the same today.
+        """
+        today: dict[str, str] = {}
+        for run in list(self.runs.values()):
+            texts = {
+                name: None if run[name] is None else written(run[name])
+                for name in ("method", "fit")
+            }
+            changed = replace(run, columns={**run.columns, **texts})
+            today[run.key] = changed.plan().key()
+            del self.runs[run.key]
+            self.runs[today[run.key]] = replace(
+                changed, columns={**changed.columns, "key": today[run.key]}
+            )
+        for made in self.made.values():
+            for row in made.rows:
+                row["runs"] = [today[key] for key in row["runs"]]
 
     def write(self) -> None:
         """Write the four files, whole or not at all.

@@ -58,6 +58,19 @@ def fill(table: Table, made: Made, store: Store) -> Filled:
     }
 
 
+def fill_row(table: Table, made: Made, store: Store, name: str) -> Filled:
+    """One row of a table, as `fill` has it.
+
+    Raises:
+        ValueError: as `fill`, or there is no such row.
+    """
+    one = [row for row in table.rows if row.name == name]
+    if not one:
+        raise ValueError(f"{table.id} has no row {name!r}")
+    runs = _runs_of(made, store)
+    return _fill_row(table, one[0], runs[name], runs[table.rows[0].name])
+
+
 def check_claims(table: Table, made: Made, store: Store) -> list[dict[str, Any]]:
     """The paper's claims of a table, with the difference of the two rows and whether they hold."""
     runs = _runs_of(made, store)
