@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.metrics.open_set import RIGHT, PairCounts, Verdicts
+from graphreid.metrics.open_set import ScoreHistograms
+from graphreid.metrics.relevance import POSITIVE, Relevance
 from graphreid.report import tables
 from graphreid.report.examine import CameraTable
 from graphreid.resources import Resources
@@ -98,13 +99,17 @@ def test_no_threshold_where_distances_can_not_be_compared() -> None:
 def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> None:
     rng = np.random.default_rng(0)
     query, gallery = Labels(np.arange(60) % 30), Labels(np.arange(100) % 20)
-    verdicts = Verdicts(query, gallery, own=np.full(60, -1), rule=examined(0).reports[0].rule)
-    counts = PairCounts(verdicts, comparable=False)
-    probability = np.where(verdicts.block(0, 60) == RIGHT, 0.6, 0.1) + 0.3 * rng.random((60, 100))
+    relevance = Relevance(
+        query, gallery, own=np.full(60, -1), protocol=examined(0).reports[0].protocol
+    )
+    counts = ScoreHistograms(relevance, comparable=False)
+    probability = np.where(relevance.marks(0, 60) == POSITIVE, 0.6, 0.1) + 0.3 * rng.random(
+        (60, 100)
+    )
     counts.add(
         DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32))
     )
-    text = " ".join(tables.operating(counts.separation(), "m").notes)
+    text = " ".join(tables.operating(counts.result(), "m").notes)
     assert "20 queries whose identity is not in the gallery" in text
     assert "expected calibration error" in text
     assert "Brier score" in text
