@@ -8,6 +8,7 @@ from graphreid.cli import main
 from graphreid.features.features_file import save_features
 from graphreid.methods import CAGCN, SGGNN
 from graphreid.methods.persistence import load
+from graphreid.training.precision import trained_in
 from tests.support import labelled
 
 QUICK = ("--k1", "10", "--k2", "5", "--k", "20", "--layers", "2", "--width", "8", "--epochs", "2")
@@ -75,6 +76,8 @@ def test_fit_writes_a_method_and_shows_what_it_is_worth(
     assert seen[files["train"]] > 0
     assert seen[files["validation"]] > 0
     assert method.record_["validation"]["queries"] == 90
+    assert method.record_["precision"] == trained_in("auto", "cpu"), "what auto was is said"
+    assert f"epochs in {method.record_['precision']}" in shown.out
     assert (
         main(
             [

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.persistence import parse
+from graphreid.models import BoT, load_embedder
 from graphreid.training import loop as training
 from tests.models.test_bot import draw
 
@@ -76,7 +78,10 @@ def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         "checkpoint",
         "log.jsonl",
     }
-    assert "2 epochs in" in capsys.readouterr().out
+    assert re.search(r"2 epochs in \d+ s in fp32,", capsys.readouterr().out)
+    embedder = load_embedder(out / "model.safetensors")
+    assert isinstance(embedder, BoT)
+    assert embedder.trained_in_ == "fp32"
     config = json.loads((out / "config.json").read_text())
     assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == (
         "small",
@@ -293,6 +298,7 @@ def test_hrnet_is_trained_with_its_graphs(
     graphs = parse(str(out / "hrnet.safetensors"))
     assert isinstance(graphs, HRNet)
     assert graphs.record_["images"] == 30
+    assert graphs.record_["precision"] == "fp32"
     # interrupted after an epoch, it goes on to the same network and graphs
     with pytest.MonkeyPatch.context() as patch:
         closed = training._State.close  # pyright: ignore[reportPrivateUsage]

@@ -235,7 +235,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     options: dict[str, Any] = {
         **SMALL,
         "k1": 20,
-        "epochs": 4,
+        "epochs": 8,
         "lam": "auto",
         "batch": 8,
         "width": 16,
@@ -244,7 +244,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     }
     method = ECGCN(**options).fit(*train, validation=held)
     validation = method.record_["validation"]
-    assert validation["mAP"] > validation["input"] + 0.01
+    assert validation["mAP"] > validation["input"] + 0.01  # .021 to .037 over ten seeds
     assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
     assert method.record_["images"] == 150
     block = next(iter(method.distances(test[0], Gallery(test[0]))))

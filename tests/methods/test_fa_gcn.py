@@ -153,7 +153,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path, more: dict
     )
     method = FAGCN(k=10, epochs=30, batch=5, rate=3e-3, **more).fit(*train, validation=held)
     validation = method.record_["validation"]
-    assert validation["mAP"] > validation["input"] + 0.02
+    assert validation["mAP"] > validation["input"] + 0.02  # .047 to .148 over ten seeds
     assert validation["mAP_of_distance"].keys() == {"mahalanobis", "euclidean", "cosine"}
     assert validation["mAP_of_distance"]["mahalanobis"] == validation["mAP"]
     assert len(method.record_["mAP_of_epochs"]) == 30

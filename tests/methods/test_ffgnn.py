@@ -251,7 +251,7 @@ def test_a_fit_learns_and_says_what_it_did(tmp_path: Path):
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
     method = small(epochs=4, k=40, reciprocal=10, tau=10).fit(*train, validation=held)
     facts = method.record_["validation"]
-    assert facts["mAP"] > facts["input"] + 0.02
+    assert facts["mAP"] > facts["input"] + 0.02  # .103 to .104 over ten seeds
     assert method.record_["images"] == 200
     assert method.record_["identities"] == 10
     assert max(method.record_["mAP_of_epochs"]) == pytest.approx(facts["mAP"], abs=1e-5)

@@ -176,7 +176,7 @@ def test_a_fit_learns_and_says_what_it_did(tmp_path: Path):
     }
     images = small(**options, pairwise=False).fit(*train, validation=held)
     facts = images.record_["validation"]
-    assert facts["mAP"] > facts["input"] + 0.02
+    assert facts["mAP"] > facts["input"] + 0.02  # .081 to .090 over ten seeds
     assert images.record_["images"] == 150
     # ten identities are too few to learn a measure of pairs from, but not to learn which pairs are
     # likelier
@@ -185,7 +185,9 @@ def test_a_fit_learns_and_says_what_it_did(tmp_path: Path):
     right = test[1].identity[:, None] == test[1].identity
     given = block.probability
     assert given is not None
-    assert given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    assert (
+        given[right & (given > 0)].mean() > given[~right & (given > 0)].mean() + 0.02
+    )  # .052 to .177 over ten seeds
     assert method.calibration_ != [1.0, 0.0]
     save(method, tmp_path / "m.safetensors")
     again = load(tmp_path / "m.safetensors")

@@ -103,11 +103,11 @@ def test_similarity_in_training_is_that_of_the_batchs_own_statistics():
 def test_a_fit_learns_who_is_who():
     train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
-    method = SGGNN(k=25, width=16, batch=8, epochs=5, rate=3e-3, lam="auto", seed=1).fit(
+    method = SGGNN(k=25, width=16, batch=8, epochs=10, rate=3e-3, lam="auto", seed=1).fit(
         *train, validation=held
     )
     validation = method.record_["validation"]
-    assert validation["mAP"] >= validation["input"]
+    assert validation["mAP"] > validation["input"] + 0.005  # .018 to .046 over ten seeds
     assert method.tail == method.lam_ == validation["lam"]
     block = next(iter(method.distances(test[0], Gallery(test[0]))))
     right, given = test[1].identity[:, None] == test[1].identity, block.probability

@@ -75,7 +75,9 @@ def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(
     drawn: tuple[Images, Labels], tmp_path: Path
 ):
     method = tiny({"epochs": 12, "rate": 5e-3}).fit(*drawn)
-    assert method.history_[-1]["identity"] < 0.8 * method.history_[0]["identity"]
+    assert (
+        method.history_[-1]["identity"] < 0.8 * method.history_[0]["identity"]
+    )  # .63 to .72 over ten seeds
     assert {"identity", "triplet", "center", "rate", "batches", "seconds", "epoch"} == set(
         method.history_[0]
     )

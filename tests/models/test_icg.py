@@ -79,9 +79,11 @@ def test_the_log_names_the_losses_and_what_clustering_took(fitted: ICG):
 def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(
     drawn: tuple[Images, Labels], tmp_path: Path
 ):
-    method = tiny({"epochs": 12, "rate": 5e-3}).fit(*drawn)
+    method = tiny({"epochs": 24, "rate": 5e-3}).fit(*drawn)
     for name in ("global", "foreground", "structure", "parts"):
-        assert method.history_[-1][name] < 0.8 * method.history_[0][name], name
+        assert method.history_[-1][name] < 0.8 * method.history_[0][name], (
+            name
+        )  # .29 to .68 over ten seeds
     other, labels = draw(tmp_path)
     unit = method.embed(other).vectors
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)

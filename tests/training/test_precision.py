@@ -1,6 +1,6 @@
 import torch
 
-from graphreid.training.precision import bf16
+from graphreid.training.precision import bf16, trained_in
 
 
 def test_precision():
@@ -10,3 +10,5 @@ def test_precision():
     assert bf16("auto", "cpu") == bool(
         capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
     )
+    assert trained_in("auto", torch.device("cpu")) == ("bf16" if bf16("auto", "cpu") else "fp32")
+    assert [trained_in(each, "cpu") for each in ("bf16", "fp32")] == ["bf16", "fp32"]

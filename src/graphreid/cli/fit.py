@@ -96,8 +96,8 @@ def fit(
         shutil.rmtree(partial, ignore_errors=True)
         facts = chosen.record_
         print(
-            f"{out}: {facts['images']} images, {facts['identities']} identities, {facts['epochs']} "
-            f"epochs, {facts['seconds']} s"
+            f"{out}: {facts['images']} images, {facts['identities']} identities,"
+            f" {facts['epochs']} epochs in {facts['precision']}, {facts['seconds']} s"
         )
         return (
             0 if held is None or _compared(fitted, held, resources) or not require_gain else NO_GAIN

@@ -208,6 +208,7 @@ def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, fil
         "identities": len(identities.backbone),
         "epochs": len(history),
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
+        "precision": embedder.trained_in_,
         "with_the_embedder": True,
     }
     save(graphs, file)
@@ -252,6 +253,6 @@ def _closing(embedder: BoT, out: Path) -> str:
         * embedder.batch_images
     )
     return (
-        f"{out}: {len(history)} epochs in {seconds:.0f} s, {images / max(seconds, 1e-9):.0f} "
-        f"images/s; losses in {out / LOG}"
+        f"{out}: {len(history)} epochs in {seconds:.0f} s in {embedder.trained_in_},"
+        f" {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"
     )

@@ -161,7 +161,10 @@ class FAECGCN(Weighted):
             for key, value in part.state_.items()
         }
         self.lam_, self.calibration_, self._kept = ec.lam_, ec.calibration_, None
-        both = {key: ec.record_[key] for key in ("images", "identities", "epochs", "mAP_of_epochs")}
+        both = {
+            key: ec.record_[key]
+            for key in ("images", "identities", "precision", "epochs", "mAP_of_epochs")
+        }
         seconds = round(fa.record_["seconds"] + ec.record_["seconds"], 1)
         self.record_ = {**both, "seconds": seconds, "fa": fa.record_, "ec": ec.record_}
         if validation is not None:

@@ -1,7 +1,7 @@
 """The network of a fitted method, from what it has learned, and the facts of its fit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -46,11 +46,17 @@ def need_width(retrieval_set: RetrievalSet, wanted: int, method: str) -> None:
         )
 
 
-def record(labels: Labels, history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Facts of a fit: images, identities, epochs with their mAP on validation identities, seconds
-    without validation.
+def record(
+    labels: Labels, history: Sequence[Mapping[str, float]], precision: Literal["bf16", "fp32"]
+) -> dict[str, Any]:
+    """Facts of a fit: images, identities, precision of the training, epochs with their mAP on
+    validation identities, seconds without validation.
     """
-    facts: dict[str, Any] = {"images": len(labels), "identities": len(np.unique(labels.identity))}
+    facts: dict[str, Any] = {
+        "images": len(labels),
+        "identities": len(np.unique(labels.identity)),
+        "precision": precision,
+    }
     facts |= {
         "epochs": len(history),
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),

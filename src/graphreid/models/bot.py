@@ -35,7 +35,7 @@ from graphreid.seeding import generator, seeded
 from graphreid.training import processes
 from graphreid.training.augmentation import Padding, erase, flip, pad_crop
 from graphreid.training.loop import History, Schedule, cosine, optimise, steps
-from graphreid.training.precision import Precision, bf16
+from graphreid.training.precision import Precision, trained_in
 from graphreid.training.samplers import pk_batches
 from graphreid.types import NORMAL, Features, Labels
 
@@ -176,6 +176,7 @@ class BoT:
     history_: History = field(default_factory=list[dict[str, int | float]], init=False, repr=False)
     matched_: Matched | None = field(default=None, init=False, repr=False)
     skipped_: int = field(default=0, init=False, repr=False)
+    trained_in_: Literal["bf16", "fp32"] | None = field(default=None, init=False, repr=False)
     beside_: nn.Module | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -282,9 +283,8 @@ class BoT:
                 self.matched_ = load_weights(
                     network.backbone, self.weights, allow_partial=self.allow_partial
                 )
-            objective = self._objective(
-                network, bf16=(in_bf16 := bf16(self.precision, resources.device))
-            )
+            self.trained_in_ = trained_in(self.precision, resources.device)
+            objective = self._objective(network, bf16=(in_bf16 := self.trained_in_ == "bf16"))
         channels_last(objective.to(resources.device))
         learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
@@ -361,9 +361,8 @@ class BoT:
         facts.
         """
         network, size = self.fitted()
-        return {name: value.contiguous() for name, value in network.state_dict().items()}, {
-            "size": size
-        }
+        facts = {"size": size, "precision": self.trained_in_}
+        return {name: value.contiguous() for name, value in network.state_dict().items()}, facts
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take back what `state` gave.
@@ -372,6 +371,7 @@ class BoT:
             ValueError: tensors of another network.
         """
         self.size_ = (int(facts["size"][0]), int(facts["size"][1]))
+        self.trained_in_ = facts.get("precision")  # older files don't say it
         with seeded(self.seed):  # what is drawn here is replaced
             network = self._network(len(tensors.get("classifier.weight", ())))
         try:

@@ -18,3 +18,8 @@ def bf16(precision: Precision, device: str) -> bool:
         torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     )
     return any(capabilities.get(name) is True for name in ("amx_bf16", "avx512_bf16"))
+
+
+def trained_in(precision: Precision, device: torch.device | str) -> Literal["bf16", "fp32"]:
+    """What a training with this setting uses on this device and processor, for its record."""
+    return "bf16" if bf16(precision, str(device)) else "fp32"

@@ -55,6 +55,34 @@ def test_no_cluster_is_empty():
         kmeans(points[:4], points[:5])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [2, 5, 64, 257])
+def test_ties_go_to_the_first_center_and_the_first_point_in_whatever_order_a_processor_adds(
+    dtype: torch.dtype, d: int
+):
+    rng = np.random.default_rng(d)
+    # few different numbers, none of which a float holds exactly: many distances are equal, and sums
+    # in floats don't show it
+    whole = rng.integers(-1, 2, (150, d))
+    whole[100:] = whole[rng.integers(0, 100, 50)]
+    begin = whole[rng.integers(0, 20, 12)]
+    exact = ((whole[:, None] - begin) ** 2).sum(2)
+    label = exact.argmin(1)
+    for lost in range(len(begin)):
+        if not (label == lost).any():
+            gap = np.where(
+                np.bincount(label, minlength=12)[label] > 1, exact[np.arange(150), label], -1
+            )
+            label[gap.argmax()] = lost
+    assert (np.sort(exact, axis=1)[:, 0] == np.sort(exact, axis=1)[:, 1]).any()
+    for _ in range(20):
+        order = rng.permutation(d)
+        points, centers = (
+            torch.from_numpy(each[:, order] / 3).to(dtype) for each in (whole, begin)
+        )
+        np.testing.assert_array_equal(kmeans(points, centers, steps=1).label.numpy(), label)
+
+
 @pytest.mark.parametrize("kind", ["rows", "plusplus"])
 def test_first_centers(kind: Literal["rows", "plusplus"]):
     points, row = some(3), torch.arange(60) % 6

@@ -245,9 +245,8 @@ class FAGCN:
             resources=resources,
         )
         self.state_, self._kept = self._settled(network, lesson), None
-        self.record_ = record(lesson.labels, history) | {
-            "epochs": min(self.epochs, len(history) * graph.passes)
-        }
+        self.record_ = record(lesson.labels, history, "fp32")
+        self.record_["epochs"] = min(self.epochs, len(history) * graph.passes)
         if held is not None:
             scores = self._scores(network, lesson, held, DISTANCES)
             self.record_["validation"] = held.record(scores[self.distance]) | {

@@ -29,7 +29,7 @@ from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import seeded
 from graphreid.training.loop import optimise, stamp, steps
-from graphreid.training.precision import Precision, bf16
+from graphreid.training.precision import Precision, bf16, trained_in
 from graphreid.types import DistanceBlock, Features, Labels
 
 GRAPHS = 16
@@ -271,7 +271,7 @@ class FFGNN:
             {key: value.detach().cpu() for key, value in network.state_dict().items()},
             None,
         )
-        self.record_ = record(lesson.labels, history)
+        self.record_ = record(lesson.labels, history, trained_in(self.precision, resources.device))
         if held is not None:
             self.record_["validation"] = held.record(max(epoch["score"] for epoch in history))
         return self

@@ -36,7 +36,7 @@ from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator, seeded
 from graphreid.training.loop import cosine, optimise, stamp, steps
-from graphreid.training.precision import Precision, bf16
+from graphreid.training.precision import Precision, bf16, trained_in
 from graphreid.training.samplers import near_batches, pk_batches
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 
@@ -247,7 +247,7 @@ class HRNet:
             resources=resources,
         )
         self.learned(network)
-        self.record_ = record(lesson.labels, history)
+        self.record_ = record(lesson.labels, history, trained_in(self.precision, resources.device))
         if held is not None:
             judging = _Judging(self, network, held.retrieval_set)
             if self.pairwise and self.calibrate:

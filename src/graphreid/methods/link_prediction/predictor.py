@@ -14,6 +14,7 @@ from graphreid.methods.link_prediction.candidates import Judging, answers, expla
 from graphreid.methods.link_prediction.validation import UNCALIBRATED, Auto, Validation
 from graphreid.protocols import Explanation
 from graphreid.resources import Resources
+from graphreid.training.precision import Precision, trained_in
 from graphreid.types import DistanceBlock, Features, Labels
 
 
@@ -49,6 +50,7 @@ class Linked(Weighted, ABC):
     calibrate: bool
     state_: dict[str, Tensor]
     calibration_: list[float]
+    precision: Precision
     record_: dict[str, Any]
     _kept: Any
 
@@ -107,7 +109,8 @@ class Linked(Weighted, ABC):
             1.0 if self.lam == "auto" else self.lam,
             None,
         )
-        self.record_ = record(labels, history)
+        device = next(network.parameters()).device
+        self.record_ = record(labels, history, trained_in(self.precision, device))
         if held is not None:
             settled = held.settle(
                 self.judging(held.retrieval_set), self.lam, calibrate=self.calibrate

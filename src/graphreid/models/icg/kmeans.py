@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,8 +34,10 @@ def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) ->
     """Lloyd's iteration from given centers: assign each point to the nearest, move each center to
     its points' mean.
 
-    Equal distances go to the first center. A center that loses all its points takes the point that
-    is farthest from its own center, of a cluster that has others.
+    A center that loses all its points takes the point that is farthest from its own center, of a
+    cluster that has others; the first such center chooses first. Of equal distances the first
+    center and the first point count. Distances that differ by no more than rounding are equal, so
+    that every processor gives the same clusters.
 
     Args:
         points: at least as many as centers.
@@ -60,15 +62,27 @@ def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) ->
 
 def _assigned(points: Points, centers: Float[Tensor, "k d"]) -> Labels:
     # |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2)
-    nearness = torch.addmm(centers.square().sum(1) / -2, points, centers.T)
-    label = nearness.argmax(1)
+    squares, lengths = points.square().sum(1), centers.square().sum(1)
+    nearness = torch.addmm(lengths / -2, points, centers.T)
+    # a processor chooses the order of a sum of d terms: values so near to each other may be equal
+    # (Higham 2002, 3.5: each is at most d u |x||c| off)
+    slack = points.shape[1] * torch.finfo(points.dtype).eps / 2 * (squares[:, None] + lengths)
+    label = _first(nearness >= nearness.max(1, keepdim=True).values - slack)
     count = torch.bincount(label, minlength=len(centers))
     for lost in torch.nonzero(count == 0).flatten().tolist():
-        gap = points.square().sum(1) - 2 * nearness.gather(1, label[:, None])[:, 0]
-        farthest = int(gap.masked_fill(count[label] < 2, -torch.inf).argmax())
+        own = label[:, None]
+        gap = (squares - 2 * nearness.gather(1, own)[:, 0]).masked_fill(
+            count[label] < 2, -torch.inf
+        )
+        farthest = int(_first(gap >= gap.max() - 2 * slack.gather(1, own)[:, 0]))
         count[label[farthest]] -= 1
         label[farthest], count[lost] = lost, 1
     return label
+
+
+def _first(true: Bool[Tensor, "*n k"]) -> Int64[Tensor, "*n"]:
+    """Where the first true value is, along the last dimension."""
+    return true.int().argmax(-1)
 
 
 def first_centers(
