@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphreid.metrics import parse_metric
 from graphreid.metrics.open_set import ScoreHistograms
 from graphreid.metrics.relevance import POSITIVE, Relevance
 from graphreid.report import tables
@@ -46,8 +47,9 @@ def two(before: list[tuple[float, int]], after: list[tuple[float, int]]) -> list
             base,
             method=name,
             identity=rows,
-            ap=np.array([ap for ap, _ in given]),
-            inp=np.array([ap for ap, _ in given]),
+            values={
+                parse_metric(name): np.array([ap for ap, _ in given]) for name in ("mAP", "mINP")
+            },
             first_rank=np.array([rank for _, rank in given]),
             positives=np.full(len(given), 3),
             order=None,
@@ -159,7 +161,7 @@ def test_the_card_states_counts_settings_and_versions() -> None:
     )
     assert "same identity and camera removed" in card["Rule"]
     assert card["Settings"] == "cosine:online: online; k-reciprocal:transductive: transductive"
-    assert "40 of 10 identities; 40 judged, 0 skipped" in card["Queries"]
+    assert "40 of 10 identities; 40 evaluated, 0 skipped" in card["Queries"]
     assert card["Gallery"] == "150 images of 10 identities, 5 distractors, 2 junk"
     assert card["Threads"] == "3, device cpu"
     assert "graphreid 0." in card["Versions"]

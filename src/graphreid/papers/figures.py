@@ -187,7 +187,7 @@ def draw_maps(
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
-        for mark, size, some in (("o", 10, ~chosen.query), ("*", 40, chosen.query)):
+        for mark, size, some in (("o", 10, ~chosen.is_query), ("*", 40, chosen.is_query)):
             colours = chosen.identity[some] / tsne.IDENTITIES
             axes.scatter(
                 *start[some].T,
