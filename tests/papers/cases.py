@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.metrics.evaluation import Rule
+from graphreid.metrics.protocol import Protocol
 from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import load_inputs
 from graphreid.papers.pages import publish
@@ -110,7 +110,7 @@ def setup(folder: Path, work: Path, **given: Any) -> Setup:
         load_inputs(folder, given.pop("name", "toys")),
         work,
         work / "results",
-        Rule(),
+        Protocol(),
         Resources(),
         given.pop("given", {}),
         given.pop("preset", None),

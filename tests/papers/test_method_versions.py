@@ -10,7 +10,7 @@ import pytest
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS
 from graphreid.methods.persistence import options, parse
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.papers.inputs import Inputs, load_inputs
 from graphreid.protocols import Learned
 from graphreid.resources import Resources

@@ -3,7 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import Report, Rule
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.report import Report
 from graphreid.papers.paper import Claim
 from graphreid.papers.runs import check_claim, error_removed
 from graphreid.papers.store import Run
@@ -11,10 +13,14 @@ from graphreid.papers.store import Run
 
 def report(ap: np.ndarray) -> Report:
     q = len(ap)
-    count = (~np.isnan(ap)).astype(np.int64)
-    identity = np.arange(q) % 5
     return Report(
-        "m", "online", Rule(), identity, ap, np.full(q, np.nan), np.ones(q, np.int64), count
+        method="m",
+        setting="online",
+        protocol=MARKET,
+        identity=np.arange(q) % 5,
+        positives=(~np.isnan(ap)).astype(np.int64),
+        first_rank=np.ones(q, np.int64),
+        values={AveragePrecision(): ap},
     )
 
 

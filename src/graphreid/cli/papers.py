@@ -173,8 +173,7 @@ def _compared(first: Run, second: Run) -> list[str]:
     if not same_queries(first, second):
         return [*lines, "Their queries or protocols differ: no paired difference."]
     for metric in ("mAP", "rank-1", "rank-5", "rank-10"):
-        before, after = report_of(first, metric), report_of(second, metric)
-        apart, (low, high) = after.difference(before)
+        apart, (low, high) = report_of(second).difference(report_of(first), metric)
         lines.append(f"{metric}: {apart:+.4f} [{low:+.4f}, {high:+.4f}]")
     share, (low, high) = error_removed(report_of(second), report_of(first))
     return [*lines, f"mAP error removed: {share:+.3f} [{low:+.3f}, {high:+.3f}]"]

@@ -18,7 +18,7 @@ from graphreid.datasets.published import SETS
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
-from graphreid.metrics.evaluation import RULES
+from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.papers import figures
 from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import is_embeddings, load_inputs
@@ -118,7 +118,9 @@ def reproduce(
                     f"{where}: the features files name no images (column path): leave --pictures "
                     f"out"
                 )
-            return Setup(inputs, work, results, RULES[rule], resources, given, preset, base, seed)
+            return Setup(
+                inputs, work, results, PROTOCOLS[rule], resources, given, preset, base, seed
+            )
 
         shared = None if folder is None else setup(folder)
         for table in tables:

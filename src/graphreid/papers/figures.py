@@ -16,7 +16,7 @@ from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.relevance import Relevance
 from graphreid.papers import fits
 from graphreid.papers.fits import Setup
 from graphreid.papers.paper import SETS, Table
@@ -168,7 +168,7 @@ def draw_maps(
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
-        for mark, size, some in (("o", 10, ~chosen.query), ("*", 40, chosen.query)):
+        for mark, size, some in (("o", 10, ~chosen.is_query), ("*", 40, chosen.is_query)):
             colors = chosen.identity[some] / tsne.IDENTITIES
             style = {"cmap": "tab20", "vmin": 0, "vmax": 1, "linewidths": 0, "clip_on": False}
             axes.scatter(*start[some].T, s=size, marker=mark, c=colors, **style)
@@ -184,7 +184,7 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
     """
     query, gallery = setup.inputs.part("query"), setup.inputs.part("gallery")
     own = Gallery(gallery.features).rows_of(query.features.items)
-    verdicts = Verdicts(query.labels, gallery.labels, own=own, rule=setup.rule)
+    relevance = Relevance(query.labels, gallery.labels, own=own, protocol=setup.protocol)
     before, after = (
         replace(
             report_of(result.runs[0]), method=result.row.name, order=orders(setup, result.runs[0])
@@ -207,7 +207,7 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
         ]
         return {"kind": kind, "query": queries[each.query], "shown": shown}
 
-    made = [group for group in groups(before, after, verdicts) if group.kind in KINDS]
+    made = [group for group in groups(before, after, relevance) if group.kind in KINDS]
     return [case(group.kind, each) for group in made for each in group.cases[:CASES]]
 
 

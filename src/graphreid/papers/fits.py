@@ -16,7 +16,8 @@ from graphreid import peak_memory as memory
 from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import options, parse, save
-from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import Protocol
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.paper import Grid, Value, with_options
 from graphreid.papers.specs import method_name, versions
@@ -38,7 +39,7 @@ class Setup:
         inputs: the embeddings.
         work: the folder for what is kept between runs.
         results: the folder of the store.
-        rule: which gallery images count as right.
+        protocol: which gallery images count.
         resources: where and with how much.
         given: options of every method that is fitted, such as fewer epochs, where a row has none of
             its own.
@@ -53,7 +54,7 @@ class Setup:
     inputs: Inputs
     work: Path
     results: Path
-    rule: Rule
+    protocol: Protocol
     resources: Resources
     given: Mapping[str, Value]
     preset: str | None
@@ -88,7 +89,7 @@ class Setup:
             Gallery(part.features),
             part.labels,
             part.labels,
-            rule=self.rule,
+            protocol=self.protocol,
             resources=self.resources,
         )
         return report.mean_ap()
@@ -210,7 +211,7 @@ def choose(setup: Setup, text: str, grid: Grid, *, spec: str, fit: str | None) -
     """
     used = ("validation",) if fit is None else ("fit", "validation")
     plan = {"method": spec, "versions": versions(spec), "fit": fit, "grid": grid}
-    key = key_of({**plan, "rule": str(setup.rule), "data": setup.digests(*used)})
+    key = key_of({**plan, "protocol": str(setup.protocol), "data": setup.digests(*used)})
     file = setup.work / CHOSEN_FOLDER / f"{key}.json"
     if not file.is_file():
         tried = [dict(zip(grid, each, strict=True)) for each in itertools.product(*grid.values())]

@@ -16,7 +16,7 @@ from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods import Parts
 from graphreid.methods.persistence import load, parse
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.papers import fits, provenance
 from graphreid.papers.fits import ORDERS_FOLDER, Choice, Fitted, Setup
 from graphreid.papers.measures import MEASURES, Trained
@@ -198,7 +198,7 @@ def _tasks(
             fit=fit,
             grid=None if row.grid is None else json.dumps(row.grid),
             digests=setup.digests(*used),
-            protocol=protocol_of(setup.rule),
+            protocol=protocol_of(setup.protocol),
             setting=parse(method).setting,
             seed=seed,
         )
@@ -239,7 +239,7 @@ def _perform(task: _Task) -> Run:
         Gallery(gallery.features),
         query.labels,
         gallery.labels,
-        rule=setup.rule,
+        protocol=setup.protocol,
         top=LONGEST if task.lists else 0,
         name=row.name,
         resources=setup.resources,

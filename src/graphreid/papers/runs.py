@@ -1,32 +1,33 @@
 """A run as an evaluation report, and what may be said of runs beside each other."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from graphreid.metrics.evaluation import RESAMPLES, Report, Rule
+from graphreid.metrics import parse_metric
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.bootstrap import Interval, ratio_interval
+from graphreid.metrics.protocol import Protocol
+from graphreid.metrics.report import SHOWN_RANKS, Report
 from graphreid.papers.paper import Claim
 from graphreid.papers.store import Run
-from graphreid.seeding import generator
 
-Interval = tuple[float, float]
 _OF_RUNS = ("camera", "ap", "denominator", "distractor")
-"""Fields of a rule that a run has: its rankings are whole, and of images."""
+"""Fields of a protocol that a run has: its rankings are whole, and of images."""
 
 
 def results_of(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a run keeps of a report.
 
     Returns:
-        Columns of `store.RUNS`; and the queries' "identity", "ap" and "first_rank", as `Run` has
+        Columns of `schema.RUNS`; and the queries' "identity", "ap" and "first_rank", as `Run` has
         them.
     """
     low, high = report.interval()
     columns = {
-        "protocol": protocol_of(report.rule),
+        "protocol": protocol_of(report.protocol),
         "setting": report.setting,
         "queries": report.queries,
         "skipped": report.skipped,
@@ -35,7 +36,7 @@ def results_of(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
             "mAP low": low,
             "mAP high": high,
             "mINP": report.mean_inp(),
-            **{f"rank-{k}": report.cmc(k) for k in (1, 5, 10)},
+            **{f"rank-{k}": report.cmc(k) for k in SHOWN_RANKS},
         },
     }
     _, identity = np.unique(report.identity, return_inverse=True)
@@ -47,51 +48,41 @@ def results_of(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
     return columns, queries
 
 
-def protocol_of(rule: Rule) -> dict[str, Any]:
-    """What a run keeps of a rule."""
-    return {name: getattr(rule, name) for name in _OF_RUNS}
+def protocol_of(protocol: Protocol) -> dict[str, Any]:
+    """What a run keeps of a protocol."""
+    return {name: getattr(protocol, name) for name in _OF_RUNS}
 
 
-def rule_of(run: Run) -> Rule:
-    """The rule of a run."""
-    return Rule(**run["protocol"])
+def protocol_from(run: Run) -> Protocol:
+    """The protocol of a run."""
+    return Protocol(**run["protocol"])
 
 
-def report_of(run: Run, metric: str = "mAP") -> Report:
-    """The report of a run, without the galleries' order: its AP, interval and differences.
-
-    Args:
-        run: the run.
-        metric: "mAP"; or "rank-k": then each query's AP is replaced by whether its first positive
-            is among the first k, so that `mean_ap`, `interval` and `difference` speak of rank-k.
-
-    Raises:
-        ValueError: another metric.
+def report_of(run: Run) -> Report:
+    """The report of a run: AP and CMC of each query, means, intervals and differences; without the
+    galleries' order.
     """
-    ap = run.ap
-    if metric != "mAP":
-        name, _, k = metric.partition("-")
-        if name != "rank" or not k.isdecimal() or int(k) < 1:
-            raise ValueError(f"metric is {metric!r}: choose mAP or rank-k")
-        hit = (run.first_rank <= int(k)).astype(np.float64)
-        ap = np.where(np.isnan(ap), math.nan, hit)
     return Report(
         method=run["method"],
         setting=run["setting"],
-        rule=rule_of(run),
+        protocol=protocol_from(run),
         identity=run.identity,
-        ap=ap,
-        inp=np.full(len(ap), math.nan),
+        positives=(~np.isnan(run.ap)).astype(np.int64),
         first_rank=run.first_rank,
-        positives=(~np.isnan(ap)).astype(np.int64),
+        values={AveragePrecision(): run.ap},
         seconds=float(run["cost"]["rank_seconds"]),
     )
 
 
 def averaged(runs: Sequence[Run], metric: str = "mAP") -> Report:
-    """The mean over seeds of each query's result, as a report (see `report_of`)."""
-    reports = [report_of(run, metric) for run in runs]
-    return replace(reports[0], ap=np.mean([report.ap for report in reports], axis=0))
+    """A report whose values of a metric, "mAP" or "rank-k", are each query's mean over seeds.
+
+    Raises:
+        ValueError: another metric.
+    """
+    reports = [report_of(run) for run in runs]
+    values = np.mean([report.per_query(metric) for report in reports], axis=0)
+    return replace(reports[0], values={parse_metric(metric): values})
 
 
 def same_queries(one: Run, other: Run) -> bool:
@@ -117,16 +108,13 @@ def error_removed(
         The share, at most 1, negative where the other is worse; and the interval. NaN where the
         first has no error.
     """
-    _, group = np.unique(report.identity[first.valid], return_inverse=True)
-    gain = np.bincount(group, (report.ap - first.ap)[first.valid])
-    error = np.bincount(group, (1 - first.ap)[first.valid])
+    evaluated = first.evaluated
+    gain = (report.ap - first.ap)[evaluated]
+    error = (1 - first.ap)[evaluated]
     if not error.sum():
         return float("nan"), (float("nan"), float("nan"))
-    even = np.full(len(error), 1 / len(error))
-    draws = generator(seed).multinomial(len(error), even, RESAMPLES).astype(np.float64)
-    shares = (draws @ gain) / np.maximum(draws @ error, np.finfo(np.float64).tiny)
-    low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
-    return float(gain.sum() / error.sum()), (float(low), float(high))
+    interval = ratio_interval(gain, error, report.identity[evaluated], level=level, seed=seed)
+    return float(gain.sum() / error.sum()), interval
 
 
 @dataclass(frozen=True)
@@ -158,7 +146,9 @@ def check_claim(claim: Claim, runs: Mapping[str, Sequence[Run]]) -> Finding:
     better, worse = runs[claim.better], runs[claim.worse]
     if not better or not worse:
         return Finding(claim, "not run", None)
-    difference = averaged(better, claim.metric).difference(averaged(worse, claim.metric))
+    difference = averaged(better, claim.metric).difference(
+        averaged(worse, claim.metric), claim.metric
+    )
     low, high = difference[1]
     if claim.strict:
         holds = "holds" if low > 0 else "fails" if high <= 0 else "undecided"

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphreid.papers.measures import MEASURES
 from graphreid.papers.paper import Row, Table, with_options
-from graphreid.papers.runs import averaged, check_claim, error_removed, rule_of
+from graphreid.papers.runs import averaged, check_claim, error_removed, protocol_from
 from graphreid.papers.specs import canonical, short
 from graphreid.papers.store import Made, Run, Store
 
@@ -151,7 +151,7 @@ def _flat(value: tuple[float, tuple[float, float]]) -> list[float | None]:
 
 def _protocol(run: Run) -> Filled:
     return {
-        "rule": str(rule_of(run)),
+        "rule": str(protocol_from(run)),
         "setting": run["setting"],
         "queries": run["queries"],
         "skipped": run["skipped"],
