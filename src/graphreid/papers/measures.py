@@ -97,11 +97,11 @@ def overlaps(_: Reranker, __: Inputs, trained: Trained | None) -> dict[str, floa
     Raises:
         ValueError: the data folder has no part masks, or the embedder no parts.
     """
-    from graphreid.papers import part_figures  # noqa: PLC0415  # needs the extra of reports
+    from graphreid.papers import part_overlaps  # noqa: PLC0415  # needs the extra of reports
 
     if trained is None:
         raise ValueError("overlaps are measured of an embedder: the row must have 'train'")
-    return part_figures.overlaps(trained.run, trained.data)
+    return part_overlaps.overlaps(trained.run, trained.data)
 
 
 _PARTS = ("foreground", "head", "upper body", "carried object", "lower body", "shoes")

@@ -1,48 +1,20 @@
-"""The pictures of ICG's figures, and how far its parts overlap with a rendered set's."""
+"""The pictures of ICG's figures."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.features.features_file import load_features
-from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.papers import figures
 from graphreid.papers.measures import Trained
 from graphreid.papers.paper import Table
+from graphreid.papers.part_overlaps import icg_of
 from graphreid.report import part_pictures as pictures
-from graphreid.synthetic.ground_truth import overlap, read_truth
-from graphreid.training.run_folder import MODEL
 
 SHOWN, IDENTITIES, EACH = 12, 4, 3
 """Images of a figure, one an identity; or so many identities with so many images each."""
-
-
-def overlaps(run: Path, data: Path) -> dict[str, float]:
-    """Intersection over union with the part masks: of the last clusters in the training images, and
-    of the parts in the queries.
-
-    Raises:
-        ValueError: the data folder has no part masks, or the run no parts.
-    """
-    embedder, found, manifest = _icg(run), pictures.development(run), read_manifest(data)
-    labels, items = found[max(found)]
-    train = overlap(labels, read_truth(data, items).mask)
-    rows = manifest.rows("query")
-    views = [
-        pictures.look(embedder, manifest.images(part)).labels
-        for part in np.array_split(rows, max(1, len(rows) // 256))
-    ]
-    test = overlap(np.concatenate(views), read_truth(data, manifest.item[rows]).mask)
-    named = {
-        f"clusters, {name}": float(value) for name, value in zip(pictures.NAMES, train, strict=True)
-    }
-    return named | {
-        f"parts, {name}": float(value) for name, value in zip(pictures.NAMES, test, strict=True)
-    }
 
 
 def draw(table: Table, trained: Mapping[str, Trained], file: Path) -> str | None:
@@ -62,16 +34,9 @@ def draw(table: Table, trained: Mapping[str, Trained], file: Path) -> str | None
     return None
 
 
-def _icg(run: Path) -> ICG:
-    embedder = load_embedder(run / MODEL)
-    if not isinstance(embedder, ICG):
-        raise ValueError(f"{run}: not a run of 'graphreid train --model icg'")
-    return embedder
-
-
 def _last(trained: Mapping[str, Trained]) -> tuple[ICG, Manifest, Trained]:
     made = list(trained.values())[-1]
-    return _icg(made.run), read_manifest(made.data), made
+    return icg_of(made.run), read_manifest(made.data), made
 
 
 def _queries(trained: Mapping[str, Trained]) -> pictures.Views:
