@@ -107,8 +107,9 @@ def write_page(filled: Filled, store: Store) -> None:
     base.parent.mkdir(parents=True, exist_ok=True)
     if table.kind == "curve" and made.figure:
         figures.curve(filled, base.parent / made.figure)
-    if made.lists and made.figure == f"{base.name}.svg":
-        figures.draw_lists(made.lists, base.parent / made.figure)
+    drawn = base.with_suffix(".svg")
+    if made.lists and made.figure == drawn.name:
+        figures.draw_lists(made.lists, drawn)
     _write(base.with_suffix(".md"), markdown(filled))
 
 

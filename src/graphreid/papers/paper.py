@@ -191,13 +191,12 @@ def _table(
             else _rows(given, shown)
         )
     ]
-    return Table(
-        id=f"{paper}/{content.pop('id')}",
-        rows=tuple(rows),
-        columns=shown,
-        claims=tuple(Claim(**claim) for claim in content.pop("claims", ())),
-        **{key: tuple(v) if isinstance(v, list) else v for key, v in content.items()},
-    )
+    claims = tuple(Claim(**claim) for claim in content.pop("claims", ()))
+    number = content.pop("id")
+    rest: dict[str, Any] = {
+        key: tuple(given) if isinstance(given, list) else given for key, given in content.items()
+    }
+    return Table(id=f"{paper}/{number}", rows=tuple(rows), columns=shown, claims=claims, **rest)
 
 
 def _rows(content: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[Row]:

@@ -1,12 +1,14 @@
 """The columns of a store of results: four Parquet files in a folder."""
 
+from typing import Any
+
 import pyarrow as pa
 
 FORMAT = 1
 _META = {"graphreid": str(FORMAT)}
 
 
-def _struct(**fields: pa.DataType) -> pa.DataType:
+def _struct(**fields: Any) -> Any:
     return pa.struct(list(fields.items()))
 
 

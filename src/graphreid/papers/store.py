@@ -216,7 +216,7 @@ class Store:
                     temporary,
                     compression="zstd",
                     compression_level=19,
-                    use_dictionary=indexed,
+                    use_dictionary=indexed,  # pyright: ignore[reportArgumentType]  # names of columns will do
                     row_group_size=2**23,
                     data_page_size=2**23,
                 )
@@ -253,7 +253,7 @@ def updated(folder: Path) -> Generator[Store]:
         os.close(handle)
 
 
-def _read(file: Path, schema: pa.Schema) -> pa.Table:
+def _read(file: Path, schema: Any) -> Any:  # Arrow's types: pyarrow ships none
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
@@ -269,7 +269,7 @@ def _read(file: Path, schema: pa.Schema) -> pa.Table:
         raise ValueError(f"{file}: not results of this package ({error})") from None
 
 
-def _by(table: pa.Table, name: str) -> dict[str, dict[str, np.ndarray]]:
+def _by(table: Any, name: str) -> dict[str, dict[str, np.ndarray]]:
     """The other columns of the rows of each value of a column, in the order of column "query"."""
     codes = table[name].combine_chunks().dictionary_encode()
     place = codes.indices.to_numpy()
@@ -287,7 +287,7 @@ def _by(table: pa.Table, name: str) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def _rows(rows: Iterable[Mapping[str, Any]], schema: Any) -> Any:
     maps = {field.name for field in schema if pa.types.is_map(field.type)}
     listed: list[dict[str, Any]] = []
     for row in rows:
@@ -304,7 +304,7 @@ def _rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
         raise ValueError(f"not as the schema: {error}") from None
 
 
-def _queries(runs: list[Run]) -> pa.Table:
+def _queries(runs: list[Run]) -> Any:
     """The queries' results, ordered by query: the runs' results of one query are much alike."""
     if not runs:
         return QUERIES.empty_table()
@@ -327,7 +327,7 @@ def _queries(runs: list[Run]) -> pa.Table:
     )
 
 
-def _sets(runs: list[Run]) -> pa.Table:
+def _sets(runs: list[Run]) -> Any:
     identities = {run.query_digest: run.identity for run in runs}
     rows = [
         pa.Table.from_arrays(
