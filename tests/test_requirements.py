@@ -22,7 +22,7 @@ from tests.bare import hide
 small, hidden = map(json.loads, sys.argv[1:])
 hide(hidden)
 
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS
 from tests.support import labelled
