@@ -7,11 +7,13 @@ from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
 from graphreid.metrics.metric import Metric
+from graphreid.metrics.recall import Recall
 
 METRICS: tuple[type[Metric], ...] = (
     AveragePrecision,
     CMC,
     InverseNegativePenalty,
+    Recall,
 )
 """All metrics. To add one, write its file and its line here."""
 
