@@ -7,6 +7,7 @@ from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
 from graphreid.metrics.metric import Metric
+from graphreid.metrics.r_precision import RPrecision
 from graphreid.metrics.recall import Recall
 
 METRICS: tuple[type[Metric], ...] = (
@@ -14,6 +15,7 @@ METRICS: tuple[type[Metric], ...] = (
     CMC,
     InverseNegativePenalty,
     Recall,
+    RPrecision,
 )
 """All metrics. To add one, write its file and its line here."""
 
