@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
 from graphreid.metrics.r_precision import RPrecision
 from graphreid.metrics.recall import Recall
@@ -16,6 +17,7 @@ METRICS: tuple[type[Metric], ...] = (
     InverseNegativePenalty,
     Recall,
     RPrecision,
+    MAPAtR,
 )
 """All metrics. To add one, write its file and its line here."""
 
