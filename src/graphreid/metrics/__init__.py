@@ -10,6 +10,7 @@ from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
 from graphreid.metrics.r_precision import RPrecision
 from graphreid.metrics.recall import Recall
+from graphreid.metrics.reciprocal_rank import ReciprocalRank
 
 METRICS: tuple[type[Metric], ...] = (
     AveragePrecision,
@@ -18,6 +19,7 @@ METRICS: tuple[type[Metric], ...] = (
     Recall,
     RPrecision,
     MAPAtR,
+    ReciprocalRank,
 )
 """All metrics. To add one, write its file and its line here."""
 
