@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.macro_average_precision import MacroAveragePrecision
 from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
 from graphreid.metrics.r_precision import RPrecision
@@ -20,6 +21,7 @@ METRICS: tuple[type[Metric], ...] = (
     RPrecision,
     MAPAtR,
     ReciprocalRank,
+    MacroAveragePrecision,
 )
 """All metrics. To add one, write its file and its line here."""
 
