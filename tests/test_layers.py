@@ -8,7 +8,8 @@ import pytest
 from tests.conftest import PACKAGE
 
 LAYERS = (
-    ("types", "seeding", "resources", "atomic_files", "peak_memory", "kernels", "extras", "options"),
+    ("types", "seeding", "resources", "atomic_files", "peak_memory", "kernels"),
+    ("extras", "options", "plugins"),
     ("knn", "ranking", "features", "datasets"),
     ("gallery",),
     ("protocols",),
