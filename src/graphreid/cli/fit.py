@@ -19,8 +19,11 @@ from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine, KReciprocal
 from graphreid.methods.persistence import save
 from graphreid.methods.spec import MethodSpec
-from graphreid.metrics.evaluation import Report, Rule, evaluate
-from graphreid.metrics.open_set import Calibration, PairCounts, Verdicts
+from graphreid.metrics.evaluate import accumulate, evaluate
+from graphreid.metrics.open_set import Calibration, ScoreHistograms
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report
 from graphreid.options import flat_options, option_from_text
 from graphreid.protocols import Learned, Reranker
 from graphreid.resources import Resources
@@ -254,8 +257,7 @@ def _facts(method: Reranker) -> dict[str, Any]:
 def _calibration(method: Reranker, held: Images, resources: Resources) -> Calibration | None:
     features, labels = held
     gallery = Gallery(features)
-    verdicts = Verdicts(labels, labels, own=gallery.rows_of(features.items), rule=Rule())
-    counts = PairCounts(verdicts, comparable=True)
-    for block in method.distances(features, gallery, resources=resources):
-        counts.add(block)
-    return counts.separation().calibration
+    relevance = Relevance(labels, labels, own=gallery.rows_of(features.items), protocol=MARKET)
+    counts = ScoreHistograms(relevance, comparable=True)
+    accumulate(method, features, gallery, [counts], resources=resources)
+    return counts.result().calibration

@@ -17,7 +17,8 @@ from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import save
 from graphreid.methods.spec import parse
-from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import Protocol
 from graphreid.options import flat_options
 from graphreid.papers import code
 from graphreid.papers.inputs import Inputs
@@ -51,7 +52,7 @@ class Bench:
 
     inputs: Inputs
     work: Path
-    rule: Rule
+    rule: Protocol
     resources: Resources
     given: Mapping[str, Value]
     preset: str | None
@@ -86,7 +87,7 @@ class Bench:
             Gallery(part.features),
             part.labels,
             part.labels,
-            rule=self.rule,
+            protocol=self.rule,
             resources=self.resources,
         )
         return report.mean_ap()
@@ -171,7 +172,7 @@ def modules(text: str) -> list[str]:
     names = {type(method).__module__ for method in parts(text)}
     return sorted(
         {
-            "graphreid.metrics.evaluation",
+            "graphreid.metrics.evaluate",
             *chain,
             *(name for name in names if name.startswith("graphreid.")),
         }
