@@ -12,10 +12,9 @@ from graphreid.gallery import Gallery
 from graphreid.methods.chain import gives_vectors
 from graphreid.metrics.evaluation import Report
 from graphreid.metrics.open_set import Verdicts
-from graphreid.protocols import Hears, Reranker, Transforms
-from graphreid.report import contributions as messages
+from graphreid.protocols import HasGraphWeights, Reranker, Transforms
+from graphreid.report import contributions, figures, tables
 from graphreid.report import embedding_map as maps
-from graphreid.report import figures, tables
 from graphreid.report import heatmaps as heat
 from graphreid.report import ranked_lists as lists
 from graphreid.report.examine import MOST_CAMERAS, Details
@@ -91,8 +90,10 @@ def write_report(
     sections = _lists(subject, seed)
     own = gallery.rows_of(query.items)
     verdicts = Verdicts(query_labels, gallery_labels, own=own, rule=reports[0].rule)
-    told = messages.messages(sections, methods or {}, query, gallery, verdicts, resources=resources)
-    pictures = _pictures(sections, told, shown, thumbnails)
+    graphs = contributions.query_graphs(
+        sections, methods or {}, query, gallery, verdicts, resources=resources
+    )
+    pictures = _pictures(sections, graphs, shown, thumbnails)
     card = tables.protocol(
         reports,
         query,
@@ -111,7 +112,8 @@ def write_report(
         "series": [figures.series(number) for number in range(len(reports))],
         "cmc": figures.cmc(reports),
         "sections": sections,
-        "messages": told,
+        "graphs": graphs,
+        "sources": contributions.SOURCES,
         "names": shown,
         "pictures": pictures,
         "shown": lists.SHOWN,
@@ -199,7 +201,7 @@ def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[li
 
 def _pictures(
     sections: Sequence[tuple[str, str | None, tuple[lists.Group, ...]]],
-    told: Sequence[messages.Message],
+    graphs: Sequence[contributions.QueryGraph],
     names: _Names,
     find: Find | None,
 ) -> Thumbnails:
@@ -210,7 +212,7 @@ def _pictures(
             items.extend(
                 names.image(entry.row) for listing in case.listings for entry in listing.entries
             )
-    items.extend(map(names.image, messages.rows(told)))
+    items.extend(item for graph in graphs for item in graph.items())
     return thumbnails(items, find)
 
 
@@ -313,10 +315,10 @@ def _heat(
     rows = heat.batch(subject.gallery_labels)
     drawn: list[tuple[str, str, float]] = []
     for name, method in methods.items():
-        if rows is None or not isinstance(method, Hears):
+        if rows is None or not isinstance(method, HasGraphWeights):
             continue
         identity = subject.gallery_labels.identity[rows]
-        for graph, weights in method.heard(
+        for graph, weights in method.graph_weights(
             subject.gallery.features.take(rows), resources=resources
         ).items():
             what = f"{name}: {graph}"
