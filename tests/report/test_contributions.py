@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.relevance import Relevance
 from graphreid.report import contributions, write_report
 from graphreid.report import ranked_lists as lists
 from graphreid.resources import Resources
@@ -18,13 +18,15 @@ METHODS = {
 
 def graphs_of(case: Examined) -> list[contributions.QueryGraph]:
     own = case.gallery.rows_of(case.query.items)
-    verdicts = Verdicts(case.query_labels, case.gallery_labels, own=own, rule=case.reports[0].rule)
+    relevance = Relevance(
+        case.query_labels, case.gallery_labels, own=own, protocol=case.reports[0].protocol
+    )
     sections = [
-        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, verdicts))
+        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, relevance))
         for report in case.reports[1:]
     ]
     return contributions.query_graphs(
-        sections, METHODS, case.query, case.gallery, verdicts, resources=Resources()
+        sections, METHODS, case.query, case.gallery, relevance, resources=Resources()
     )
 
 

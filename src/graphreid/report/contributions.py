@@ -7,7 +7,7 @@ import numpy as np
 
 from graphreid.explanation_json import ExplanationGraph, explanation_graph
 from graphreid.gallery import Gallery
-from graphreid.metrics.open_set import IGNORED, RIGHT, Verdicts
+from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.report.ranked_lists import Group
 from graphreid.resources import Resources
@@ -50,7 +50,7 @@ def query_graphs(
     methods: Mapping[str, Reranker],
     query: Features,
     gallery: Gallery,
-    verdicts: Verdicts,
+    relevance: Relevance,
     *,
     resources: Resources,
 ) -> list[QueryGraph]:
@@ -63,7 +63,7 @@ def query_graphs(
         sections: a method's name, the name of the one it is compared with, and groups of queries.
         methods: by name.
         query, gallery: what was evaluated.
-        verdicts: which pairs count, and which are right.
+        relevance: which pairs count, and which are right.
         resources: where and with how much.
     """
     chosen = [
@@ -73,7 +73,7 @@ def query_graphs(
         for group in groups[:2]
         for case in group.cases[:1]
     ]
-    marks = {RIGHT: "right", IGNORED: "ignored"}
+    words = {POSITIVE: "right", IGNORED: "ignored"}
     made: list[QueryGraph] = []
     for name, method, kind, row in chosen[:GRAPHS]:
         single = query.take(np.array([row]))
@@ -82,7 +82,7 @@ def query_graphs(
             explanation, gallery.features.items, method=name, query=str(single.items[0])
         )
         nodes = tuple(graph.first(NODES))
-        verdict = verdicts.block(row, row + 1)[0, explanation.nodes[list(nodes)]]
-        shown = tuple(marks.get(each, "wrong") for each in verdict.tolist())
+        marks = relevance.marks(row, row + 1)[0, explanation.nodes[list(nodes)]]
+        shown = tuple(words.get(mark, "wrong") for mark in marks.tolist())
         made.append(QueryGraph(row, kind, graph, nodes, shown))
     return made
