@@ -18,6 +18,7 @@ LAYERS = (
         "kernels",
         "extras",
         "options",
+        "plugins",
     ),
     ("knn", "ranking", "features", "datasets"),
     ("gallery",),

@@ -19,7 +19,7 @@ from graphreid.datasets.images import Images
 from graphreid.explanation_json import ExplanationGraph
 from graphreid.extras import require
 from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
 from graphreid.store import (
     Answer,

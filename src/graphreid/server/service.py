@@ -16,7 +16,7 @@ from PIL import Image
 
 from graphreid.datasets.images import Images
 from graphreid.explanation_json import ExplanationGraph
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
 from graphreid.protocols import Explains, Reranker
 from graphreid.ranking import rank
