@@ -10,8 +10,8 @@ from PIL import Image
 from graphreid.cli import embedding, main
 from graphreid.methods import METHODS
 from graphreid.papers.paper import TABLES
-from graphreid.papers.specs import short
 from graphreid.papers.store import Run, Store
+from graphreid.papers.table import applied
 from tests.cli.test_main import refused
 from tests.cli.test_train import data, train
 from tests.papers.cases import LEARNED, TABLE, Sharpened, write_inputs
@@ -304,7 +304,7 @@ def test_runs_are_listed_and_compared(
 ) -> None:
     assert main(["papers", "runs", "--results", made]) == 0
     printed = capsys.readouterr().out
-    runs = {short(run["method"]): run for run in runs_of(tmp_path) if run["chosen"] is None}
+    runs = {applied(run): run for run in runs_of(tmp_path) if run["chosen"] is None}
     for run in runs.values():
         assert run.key in printed
         assert f"{run['metrics']['mAP']:.3f}" in printed

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.papers.runner import run_table
 from tests.papers.cases import LEARNED, TABLE, Sharpened, setup, write_inputs
 

@@ -88,7 +88,7 @@ def test_the_table_of_overlaps(made: Path) -> None:
     assert ours["method"].startswith("parts:")
     assert [each["seed"] for each in ours["seeds"]] == [0]
     run = Store.read(made / "results").runs[ours["seeds"][0]["run"]]
-    assert run["method"].startswith("parts:parts=5,width=8,fixed=3")
+    assert run["method"].startswith("parts:fixed=3,parts=5,width=8")
     assert run["measured"] == ours["measured"]
     assert json.loads(run["embeddings"])["embedder"] == "icg"
     page = (made / "results" / "data" / "icg" / "table5.md").read_text()

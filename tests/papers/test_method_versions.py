@@ -9,8 +9,9 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import options, parse
+from graphreid.methods.spec import parse
 from graphreid.metrics.evaluate import evaluate
+from graphreid.options import flat_options
 from graphreid.papers.inputs import Inputs, load_inputs
 from graphreid.protocols import Learned
 from graphreid.resources import Resources
@@ -49,7 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 def mean_ap(name: str, inputs: Inputs) -> float:
     """The mAP of a method, by default and after one epoch if it learns."""
     resources = Resources(threads=1)
-    learns = {"epochs", "precision"} <= set(options(METHODS[name]))
+    learns = {"epochs", "precision"} <= set(flat_options(METHODS[name]()))
     method = parse(f"{name}:epochs=1,precision=fp32" if learns else TEXTS.get(name, name))
     if isinstance(method, Learned):
         fit, validation = inputs.part("fit"), inputs.part("validation")
@@ -72,7 +73,7 @@ def test_numbers_change_only_with_the_version(name: str, inputs: Inputs) -> None
     version, golden = GOLDEN[name]
     assert METHODS[name].version == version
     # a training's rounding differs from processor to processor
-    tolerance = 0.01 if "epochs" in options(METHODS[name]) else 1e-4
+    tolerance = 0.01 if "epochs" in flat_options(METHODS[name]()) else 1e-4
     assert mean_ap(name, inputs) == pytest.approx(golden, abs=tolerance), "raise its version"
 
 

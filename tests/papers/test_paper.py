@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import FITTED, parse
 from graphreid.papers.measures import MEASURES
 from graphreid.papers.paper import (
-    FITTED,
     METRICS,
     PAPERS,
     SETS,

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphreid.methods.spec import MethodSpec
+from graphreid.papers.fits import versions
 from graphreid.papers.paper import TABLES
 from graphreid.papers.runs import averaged
-from graphreid.papers.specs import canonical, versions
 from graphreid.papers.store import Store, updated
 from graphreid.papers.table import fill_row
 from tests.conftest import ROOT
@@ -16,6 +17,11 @@ from tests.conftest import ROOT
 RESULTS = ROOT / "results"
 with (Path(__file__).parent / "published.csv").open() as opened:
     PUBLISHED = list(csv.DictReader(opened))
+
+
+def canonical(text: str) -> str:
+    """A METHOD text with all options."""
+    return MethodSpec.parse(text).canonical()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 from graphreid.methods import METHODS
 from graphreid.papers import runner
 from graphreid.papers.runner import orders, run_table
-from graphreid.papers.specs import short
 from graphreid.papers.store import Run, Store
 from graphreid.papers.table import applied
 from tests.papers.cases import LEARNED, LISTS, TABLE, Sharpened, setup, some_rows, write_inputs
@@ -93,7 +92,7 @@ def test_a_fit_is_shared_and_seeds_are_for_headlines(tmp_path: Path) -> None:
     assert headline["fit"] == "sharpened:keep=0.9,lam=1.0,seed=0"
     assert (two["fit"], two["method"]) == (headline["fit"], "sharpened:keep=0.9,lam=2.0,seed=0")
     assert two["learned"] == '{"sharpened": {"record": {"images": 60}}}'
-    assert short(applied(two)) == "sharpened:lam=2.0"
+    assert applied(two) == "sharpened:lam=2.0"
     assert two["cost"]["fit_seconds"] >= 0
     assert base["cost"]["fit_seconds"] is None
     assert len({run["metrics"]["mAP"] for run in results[3].runs}) > 1

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.papers.runner import run_table
 from graphreid.papers.runs import averaged, report_of, same_queries

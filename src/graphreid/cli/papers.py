@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from graphreid.methods.spec import MethodSpec
 from graphreid.papers.formats import FORMATS, claim_cells
 from graphreid.papers.pages import write_all
 from graphreid.papers.paper import SETS, TABLES
 from graphreid.papers.runs import error_removed, report_of, same_queries
-from graphreid.papers.specs import short
 from graphreid.papers.store import Run, Store
 from graphreid.papers.table import applied, check_claims, fill
 
@@ -121,7 +121,7 @@ def _table(found: list[Run]) -> Table:
     table.add_column("code", no_wrap=True)
     for run in found:
         metrics, cost, code = run["metrics"], run["cost"], run["code"]
-        fit = "-" if run["fit"] is None else short(run["fit"])
+        fit = "-" if run["fit"] is None else MethodSpec.parse(run["fit"]).short()
         changed = "+" if code["dirty"] else ""
         numbers = (
             f"{metrics['mAP']:.3f} [{metrics['mAP low']:.3f}, {metrics['mAP high']:.3f}]",
@@ -130,7 +130,7 @@ def _table(found: list[Run]) -> Table:
             f"{cost['rank_seconds']:.2f}",
             code["version"] if code["commit"] is None else code["commit"][:8] + changed,
         )
-        about = (run.key, short(applied(run)), fit, run["data"], run["setting"])
+        about = (run.key, applied(run), fit, run["data"], run["setting"])
         table.add_row(*map(escape, (*about, *numbers)))
     return table
 
@@ -167,8 +167,7 @@ def _flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def _compared(first: Run, second: Run) -> list[str]:
     lines = [
-        f"{run.key}: {short(applied(run))}, mAP {run['metrics']['mAP']:.3f}"
-        for run in (first, second)
+        f"{run.key}: {applied(run)}, mAP {run['metrics']['mAP']:.3f}" for run in (first, second)
     ]
     if not same_queries(first, second):
         return [*lines, "Their queries or protocols differ: no paired difference."]

@@ -26,7 +26,7 @@ from graphreid.papers.pages import Draw, publish, write_indexes
 from graphreid.papers.paper import MASKS, Table, Value, select
 from graphreid.papers.runner import Result, run_table, run_trained_table
 from graphreid.papers.store import Store
-from graphreid.synthetic.ground_truth import FOLDER as TRUTH
+from graphreid.synthetic.annotations import FOLDER as ANNOTATIONS
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -146,7 +146,7 @@ def _possible(tables: Sequence[Table], data: Path) -> list[Table]:
                 f"these rows train their own networks, from images, and {data} is no data "
                 f"folder ({NAME})"
             )
-        elif table.needs == MASKS and not (data / TRUTH).is_dir():
+        elif table.needs == MASKS and not (data / ANNOTATIONS).is_dir():
             lacking = (
                 f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
             )

@@ -6,12 +6,22 @@ from collections.abc import Iterable
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.macro_average_precision import MacroAveragePrecision
+from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
+from graphreid.metrics.r_precision import RPrecision
+from graphreid.metrics.recall import Recall
+from graphreid.metrics.reciprocal_rank import ReciprocalRank
 
 METRICS: tuple[type[Metric], ...] = (
     AveragePrecision,
     CMC,
     InverseNegativePenalty,
+    Recall,
+    RPrecision,
+    MAPAtR,
+    ReciprocalRank,
+    MacroAveragePrecision,
 )
 """All metrics. To add one, write its file and its line here."""
 
@@ -33,12 +43,14 @@ def parse_metric(text: str) -> Metric:
     raise ValueError(f"metric {text!r} is not known: choose from {known}")
 
 
-def metrics_of(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
-    """Metrics given as values or as texts, each once.
+def metrics_of(given: str | Iterable[Metric | str]) -> tuple[Metric, ...]:
+    """Metrics given as values or as texts ("mAP,rank-5", or one each), each once.
 
     Raises:
         ValueError: none is given, or one that is not known.
     """
+    if isinstance(given, str):
+        given = given.split(",")
     metrics = dict.fromkeys(parse_metric(each) if isinstance(each, str) else each for each in given)
     if not metrics:
         raise ValueError("no metric is asked for: name at least one")

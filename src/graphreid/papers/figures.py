@@ -15,7 +15,7 @@ from PIL import Image
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.persistence import load
 from graphreid.metrics.relevance import Relevance
 from graphreid.papers import fits
 from graphreid.papers.fits import Setup
@@ -23,7 +23,7 @@ from graphreid.papers.paper import SETS, Table
 from graphreid.papers.runner import Result, orders
 from graphreid.papers.runs import report_of
 from graphreid.papers.table import Filled
-from graphreid.protocols import Hears, Transforms
+from graphreid.protocols import HasGraphWeights, Transforms
 from graphreid.report import embedding_map as tsne
 from graphreid.report import heatmaps as heat
 from graphreid.report.ranked_lists import Case, groups
@@ -107,9 +107,13 @@ def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, f
         raise ValueError(
             f"{name}: the gallery has fewer than two identities, too few for heat maps"
         )
-    method = parse(str(fits.fitted(setup, results[-1].runs[0]["fit"]).file))
+    method = load(fits.fitted(setup, results[-1].runs[0]["fit"]).file)
     images = gallery.features.take(rows)
-    graphs = method.heard(images, resources=setup.resources) if isinstance(method, Hears) else {}
+    graphs = (
+        method.graph_weights(images, resources=setup.resources)
+        if isinstance(method, HasGraphWeights)
+        else {}
+    )
     count = max(len(graphs), 1)
     size = (4 * count, 4)
     figure, panels = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
@@ -129,7 +133,7 @@ def maps(results: Sequence[Result], setup: Setup, file: Path) -> str | None:
     """
     query, gallery = (setup.inputs.part(part) for part in ("query", "gallery"))
     images = Gallery(gallery.features)
-    method = parse(str(fits.fitted(setup, results[-1].runs[0]["fit"]).file))
+    method = load(fits.fitted(setup, results[-1].runs[0]["fit"]).file)
     spaces = {results[0].row.name: (query.features, gallery.features)}
     if isinstance(method, Transforms):
         spaces[results[-1].row.name] = method.transform(

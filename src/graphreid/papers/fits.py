@@ -15,12 +15,13 @@ from typing import Any
 from graphreid import peak_memory as memory
 from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import options, parse, save
+from graphreid.methods import METHODS
+from graphreid.methods.persistence import save
+from graphreid.methods.spec import MethodSpec, parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.protocol import Protocol
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.paper import Grid, Value, with_options
-from graphreid.papers.specs import method_name, versions
 from graphreid.papers.store import key_of
 from graphreid.protocols import Learned, Reranker
 from graphreid.resources import Resources
@@ -99,24 +100,23 @@ class Setup:
         """The mAP of the embeddings' own order there."""
         return self.validate(parse("cosine"))
 
-    def fit_text(self, text: str) -> str:
-        """The METHOD text of a fit, with the options and the preset that all fits have.
+    def fit_spec(self, text: str) -> MethodSpec:
+        """What is fitted for a METHOD text, with the options and the preset that all fits have.
 
         Raises:
             ValueError: the method has no such preset.
         """
-        text = with_options(text, self.given)
+        spec = MethodSpec.parse(with_options(text, self.given))
         if self.preset is None:
-            return text
-        method = parse(text)
+            return spec
+        method = spec.build()
         presets = method.presets if isinstance(method, Learned) else {}
         if self.preset not in presets:
             name = text.partition(":")[0]
             raise ValueError(
                 f"{name} has no preset {self.preset!r}: it has {', '.join(presets) or 'none'}"
             )
-        preset = presets[self.preset]
-        return with_options(text, {k: "none" if v is None else v for k, v in preset.items()})
+        return spec.with_defaults(**presets[self.preset])
 
 
 @dataclass(frozen=True)
@@ -142,23 +142,28 @@ class Choice:
         return ",".join(f"{name}={value}" for name, value in self.options.items())
 
 
-def seeded(text: str, seed: int) -> str | None:
-    """The METHOD text with that seed, or None where the method has none."""
-    return with_options(text, {"seed": seed}) if "seed" in options(type(parse(text))) else None
+def seeded(spec: MethodSpec, seed: int) -> MethodSpec | None:
+    """The method with that seed, or None where it has none."""
+    has_seed = "seed" in spec.steps[-1].all_options
+    return spec.with_defaults(seed=seed) if has_seed else None
+
+
+def versions(spec: str) -> list[int]:
+    """The version of each method of a METHOD text, raised when the method's numbers change."""
+    return [kind.version for kind in MethodSpec.parse(spec).kinds]
 
 
 def learned(text: str) -> dict[str, Any]:
     """What the methods of a METHOD text have learned beside tensors, by method."""
     found: dict[str, Any] = {}
-    for part in text.split("+"):
-        method = parse(part)
+    for step in MethodSpec.parse(text).steps:
         kept = {
             key.removesuffix("_"): value
-            for key, value in vars(method).items()
+            for key, value in vars(step.build()).items()
             if key.endswith("_") and key != "state_" and not key.startswith("_")
         }
         if kept:
-            found[method_name(method)] = kept
+            found[next(name for name, kind in METHODS.items() if kind is step.kind)] = kept
     return found
 
 

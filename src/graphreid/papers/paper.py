@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphreid.methods import METHODS
+from graphreid.methods.spec import FITTED
 
 Numbers = Mapping[str, Mapping[str, float]]
 """From a data set (a key of SETS) and a metric (one of METRICS) to the number as printed, in
@@ -19,7 +20,6 @@ Grid = Mapping[str, tuple[Value, ...]]
 Kind = Literal["table", "curve", "lists", "heatmaps", "map", "pictures"]
 Needs = Literal["embeddings", "images", "images with part masks"]
 
-FITTED = "{fitted}"
 MASKS: Needs = "images with part masks"
 METRICS = ("mAP", "rank-1", "rank-5", "rank-10", "mINP")
 SETS = {

@@ -15,14 +15,14 @@ from jaxtyping import Int32
 from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods import Parts
-from graphreid.methods.persistence import load, parse
+from graphreid.methods.persistence import load
+from graphreid.methods.spec import FITTED, MethodSpec, parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.papers import fits, provenance
 from graphreid.papers.fits import ORDERS_FOLDER, Choice, Fitted, Setup
 from graphreid.papers.measures import MEASURES, Trained
-from graphreid.papers.paper import FITTED, Row, Table, with_options
+from graphreid.papers.paper import Row, Table, with_options
 from graphreid.papers.runs import protocol_of, results_of
-from graphreid.papers.specs import canonical, versions
 from graphreid.papers.store import Plan, Run, Store, updated
 from graphreid.report.ranked_lists import LONGEST
 from graphreid.training.run_folder import PARTS
@@ -178,24 +178,23 @@ def _results(table: Table, tasks: Mapping[str, list[_Task]], say: Say) -> list[R
 def _tasks(
     row: Row, setup: Setup, seeds: int, *, lists: bool, trained: Trained | None = None
 ) -> Iterator[_Task]:
-    found: list[tuple[int | None, str | None]] = [(setup.seed, None)]
+    found: list[tuple[int | None, MethodSpec | None]] = [(setup.seed, None)]
     if row.fit is not None:
-        text = setup.fit_text(row.fit)
+        spec = setup.fit_spec(row.fit)
         wanted = range(seeds if row.headline else 1)
-        numbered = [(seed, fits.seeded(text, seed)) for seed in wanted]
-        found = [(seed, each) for seed, each in numbered if each is not None] or [(None, text)]
-    for seed, text in found:
-        fit = None if text is None else canonical(text)
+        numbered = [(seed, fits.seeded(spec, seed)) for seed in wanted]
+        found = [(seed, each) for seed, each in numbered if each is not None] or [(None, spec)]
+    for seed, fit in found:
         used = ["query", "gallery"]
         if fit is not None:
             used += ["fit", "validation"]
         elif row.grid:
             used += ["validation"]
-        method = canonical(row.method, fit)
+        method = MethodSpec.parse(row.method, fitted=fit).canonical()
         plan = Plan(
             method=method,
-            versions=versions(method),
-            fit=fit,
+            versions=fits.versions(method),
+            fit=None if fit is None else fit.canonical(),
             grid=None if row.grid is None else json.dumps(row.grid),
             digests=setup.digests(*used),
             protocol=protocol_of(setup.protocol),

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from graphreid.methods.spec import MethodSpec
 from graphreid.papers.measures import MEASURES
-from graphreid.papers.paper import Row, Table, with_options
+from graphreid.papers.paper import Row, Table
 from graphreid.papers.runs import averaged, check_claim, error_removed, protocol_from
-from graphreid.papers.specs import canonical, short
 from graphreid.papers.store import Made, Run, Store
 
 Filled = dict[str, Any]
@@ -107,8 +107,8 @@ def _fill_row(table: Table, row: Row, runs: Sequence[Run], first: Sequence[Run])
     low, high = mean.interval()
     compared = runs is not first
     filled["ours"] = {
-        "method": short(applied(run)),
-        "fit": None if run["fit"] is None else short(run["fit"]),
+        "method": applied(run),
+        "fit": None if run["fit"] is None else MethodSpec.parse(run["fit"]).short(),
         "setting": run["setting"],
         **{column: _mean(runs, "metrics", column) for column in table.columns},
         "mAP_interval": [low, high],
@@ -126,15 +126,15 @@ def _fill_row(table: Table, row: Row, runs: Sequence[Run], first: Sequence[Run])
 
 
 def applied(run: Run) -> str:
-    """The METHOD text of a run with the options that were chosen on validation identities."""
-    chosen = run["chosen"]
-    if chosen is None:
-        return run["method"]
-    before, plus, last = run["method"].rpartition("+")
-    name, _, given = last.partition(":")
-    options = dict(pair.split("=", 1) for pair in given.split(","))
-    options |= dict(pair.split("=", 1) for pair in chosen["options"].split(","))
-    return canonical(f"{before}{plus}{with_options(name, options)}")
+    """The METHOD text of a run with the options that were chosen on validation identities, without
+    those that have their default.
+    """
+    spec = MethodSpec.parse(run["method"])
+    if run["chosen"] is not None:
+        last = spec.steps[-1].source
+        [chosen] = MethodSpec.parse(f"{last}:{run['chosen']['options']}").steps
+        spec = spec.with_options(**dict(chosen.options))
+    return spec.short()
 
 
 def _measured(row: Row) -> tuple[str, ...]:
