@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet, Side
 from graphreid.graphs.csr import CHUNKS, Matrix, stacked, taken, transposed
-from graphreid.graphs.explanation import alone, explanation, of_entries
+from graphreid.graphs.explanation import build_explanation, edges_of_entries, single_query
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, Explanation
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
@@ -105,7 +105,7 @@ class KReciprocal:
         Raises:
             ValueError: not one query.
         """
-        retrieval_set = alone(_retrieval_set(query, gallery, resources))
+        retrieval_set = single_query(_retrieval_set(query, gallery, resources))
         encoded, rows, by_column, farthest = self._encoded(retrieval_set)
         block = next(self._blend(retrieval_set, encoded, rows, by_column, farthest))
         _, column, heard = taken(encoded, rows)
@@ -113,8 +113,8 @@ class KReciprocal:
         nodes, heard = column[kept], heard[kept]
         start, others, value = taken(transposed(by_column, retrieval_set.gallery_count), nodes)
         row = np.repeat(np.arange(len(nodes)), np.diff(start))
-        return explanation(
-            retrieval_set, block, nodes, of_entries(nodes, row, others, value), heard
+        return build_explanation(
+            retrieval_set, block, nodes, edges_of_entries(nodes, row, others, value), heard
         )
 
     def _encoded(self, source: DistanceSource) -> Encoded:
