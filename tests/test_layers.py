@@ -10,6 +10,7 @@ from tests.conftest import PACKAGE
 LAYERS = (
     (
         "types",
+        "explanation_json",
         "seeding",
         "resources",
         "atomic_files",
@@ -17,6 +18,7 @@ LAYERS = (
         "kernels",
         "extras",
         "options",
+        "plugins",
     ),
     ("knn", "ranking", "features", "datasets"),
     ("gallery",),

@@ -23,7 +23,7 @@ from graphreid.gallery import Gallery
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics import DEFAULT, metrics_of
 from graphreid.metrics import evaluate as evaluation
 from graphreid.metrics.metric import Metric, name_of
