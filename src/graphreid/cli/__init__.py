@@ -48,8 +48,8 @@ COMMANDS = {
     "gallery search": ("gallery:search", "Search a gallery, each query by itself."),
     "gallery explain": (
         "gallery:explain",
-        "Show a method's graph of one query: which images were looked at, who hears whom, ranks "
-        "before and after.",
+        "Show a method's graph of one query: its images, the strongest edge to each, and their "
+        "ranks before and after.",
     ),
     "gallery info": ("gallery:info", "Say what a gallery holds."),
     "gallery calibrate": (

@@ -43,11 +43,15 @@ def sampler_recall(method: Reranker, inputs: Inputs, _: Trained | None) -> dict[
     retrieval_set = RetrievalSet(query.features, Gallery(gallery.features))
     k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
-        nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
+        nodes = sampling.plain(retrieval_set.neighbors(k, side="query").index, k)
     else:
-        near = retrieval_set.query_neighbors(k1).index
+        near = retrieval_set.neighbors(k1, side="query").index
         nodes = sampling.hard(
-            near, retrieval_set.gallery_neighbors(k2 + 1).index, retrieval_set.own, k2=k2, k=k
+            near,
+            retrieval_set.neighbors(k2 + 1, side="gallery").index,
+            retrieval_set.own,
+            k2=k2,
+            k=k,
         )
     recall = sampling.recall(
         nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own
