@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
-from graphreid.graphs.sparse_adjacency import receptive
+from graphreid.graphs.sparse_adjacency import receptive_fields
 from graphreid.protocols import DistanceSource, Explanation
 from graphreid.types import DistanceBlock, places
 
@@ -80,7 +80,7 @@ def around(
         near: whom the query hears; said: how much.
         hops: from these on.
     """
-    nodes = np.unique(receptive(lists, near.astype(np.int64), hops)[0][1])
+    nodes = np.unique(receptive_fields(lists, near.astype(np.int64), hops)[0][1])
     nodes = nodes[nodes != retrieval_set.nodes[0]]
     heard = np.zeros(len(nodes), np.float32)
     heard[np.searchsorted(nodes, near)] = said
