@@ -6,10 +6,12 @@ import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.explanation import alone, of_entries, of_matrix
-from graphreid.methods.fa_gcn.method import FAGCN, affinity
+from graphreid.methods.fa_gcn.graph import affinity_weights
+from graphreid.methods.fa_gcn.method import FAGCN
 from graphreid.methods.ffgnn.method import FFGNN
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.k_reciprocal import KReciprocal
+from graphreid.options import build
 from tests.support import blobs, labelled
 
 
@@ -59,11 +61,13 @@ def test_k_reciprocal_distances_follow_from_the_explanation() -> None:
 def test_fa_gcn_tells_its_affinity(setting: str, layers: int) -> None:
     query, features = blobs(2)
     _, train = labelled(1, images=60)
-    method = FAGCN(k=3, layers=layers, epochs=1, batch=8, setting=setting).fit(*train)
+    method = build(
+        FAGCN, k=3, layers=layers, epochs=1, batch=8, setting=setting
+    ).fit(*train)
     gallery, one_query = Gallery(features), query.take(np.array([5]))
     told, retrieval_set = method.explain(one_query, gallery), RetrievalSet(one_query, gallery)
     near, mine = retrieval_set.neighbors(3), retrieval_set.query_neighbors(3)
-    every = affinity(near if setting == "transductive" else retrieval_set.gallery_neighbors(3))
+    every = affinity_weights(near if setting == "transductive" else retrieval_set.gallery_neighbors(3))
     lists = near.index if setting == "transductive" else retrieval_set.gallery_neighbors(3).index
     place = {row: at for at, row in enumerate(told.nodes.tolist())}
     want: dict[tuple[int, int], float] = {}
@@ -75,7 +79,7 @@ def test_fa_gcn_tells_its_affinity(setting: str, layers: int) -> None:
     want = {edge: weight for edge, weight in want.items() if weight > 0}
     assert dict(zip(map(tuple, told.edges.tolist()), told.weights.tolist(), strict=True)) == want
     assert told.heard is not None
-    said = dict(zip(mine.index[0].tolist(), affinity(mine)[0, 1:].tolist(), strict=True))
+    said = dict(zip(mine.index[0].tolist(), affinity_weights(mine)[0, 1:].tolist(), strict=True))
     np.testing.assert_allclose(
         told.heard, [said.get(row, 0) for row in told.nodes.tolist()], atol=1e-6
     )

@@ -29,7 +29,7 @@ def node_features(unit: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"
     return unit * np.float32(unit.shape[1] ** 0.5)
 
 
-def affinity_weights(neighbors: Neighbors) -> Float32[np.ndarray, "n k+1"]:
+def affinity_weights(neighbors: Neighbors) -> Float32[np.ndarray, "n e"]:
     """A~ = D^-1 (A + I), a row an image: its own weight, then those of its k nearest (Eqs. 1-2).
 
     A_ij is the cosine of i and j; a negative one counts as 0, so that D is positive (the paper
@@ -56,8 +56,8 @@ class AffinityGraph:
         weights: float32 [n, k+1], their weights; each row sums to 1.
     """
 
-    sources: Int32[np.ndarray, "n k+1"]
-    weights: Float32[np.ndarray, "n k+1"]
+    sources: Int32[np.ndarray, "n e"]
+    weights: Float32[np.ndarray, "n e"]
 
     @classmethod
     def of(cls, neighbors: Neighbors) -> "AffinityGraph":

@@ -310,7 +310,9 @@ class FAGCN:
             self.network.layers,
         )
 
-    def _new_vectors(self, retrieval_set: RetrievalSet) -> tuple[Vectors, Vectors]:
+    def _new_vectors(
+        self, retrieval_set: RetrievalSet
+    ) -> tuple[Float32[np.ndarray, "q d"], Float32[np.ndarray, "g d"]]:
         """The new vectors of queries and gallery, in the space of the distance."""
         network, key = self._fitted_network(retrieval_set)
         device, k = retrieval_set.resources.device, self.graph.k
