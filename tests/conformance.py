@@ -14,6 +14,7 @@ import torch
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine
 from graphreid.methods.persistence import load, parse, save
+from graphreid.options import build
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
@@ -58,7 +59,7 @@ def fresh(name: str, setting: str) -> Reranker:
     options = dict(SMALL.get(name, {}))
     if len(METHODS[name].settings) > 1:
         options["setting"] = setting
-    return METHODS[name](**options)
+    return build(METHODS[name], **options)
 
 
 _FITTED: dict[tuple[str, str], Reranker] = {}

@@ -8,6 +8,7 @@ from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.explanation import alone, of_entries, of_matrix
 from graphreid.methods.fa_gcn.graph import affinity_weights
 from graphreid.methods.fa_gcn.method import FAGCN
+from graphreid.methods.ffgnn.graph import adjacency
 from graphreid.methods.ffgnn.method import FFGNN
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.k_reciprocal import KReciprocal
@@ -61,13 +62,13 @@ def test_k_reciprocal_distances_follow_from_the_explanation() -> None:
 def test_fa_gcn_tells_its_affinity(setting: str, layers: int) -> None:
     query, features = blobs(2)
     _, train = labelled(1, images=60)
-    method = build(
-        FAGCN, k=3, layers=layers, epochs=1, batch=8, setting=setting
-    ).fit(*train)
+    method = build(FAGCN, k=3, layers=layers, epochs=1, batch=8, setting=setting).fit(*train)
     gallery, one_query = Gallery(features), query.take(np.array([5]))
     told, retrieval_set = method.explain(one_query, gallery), RetrievalSet(one_query, gallery)
     near, mine = retrieval_set.neighbors(3), retrieval_set.query_neighbors(3)
-    every = affinity_weights(near if setting == "transductive" else retrieval_set.gallery_neighbors(3))
+    every = affinity_weights(
+        near if setting == "transductive" else retrieval_set.gallery_neighbors(3)
+    )
     lists = near.index if setting == "transductive" else retrieval_set.gallery_neighbors(3).index
     place = {row: at for at, row in enumerate(told.nodes.tolist())}
     want: dict[tuple[int, int], float] = {}
@@ -96,15 +97,15 @@ def test_ffgnn_tells_s_and_hrnet_its_weights() -> None:
     _, train = labelled(1, images=60)
     gallery, one_query = Gallery(features), query.take(np.array([5]))
     retrieval_set = RetrievalSet(one_query, gallery)
-    ffgnn = FFGNN(k=12, reciprocal=4, tau=5, epochs=1, scope="graph").fit(*train)
+    ffgnn = build(FFGNN, k=12, reciprocal=4, tau=5, epochs=1, scope="graph").fit(*train)
     told = ffgnn.explain(one_query, gallery)
     unit = torch.from_numpy(np.concatenate([retrieval_set.vectors, gallery.vectors[told.nodes]]))
     np.testing.assert_array_equal(told.nodes, retrieval_set.query_neighbors(12).index[0])
-    s = ffgnn.graphs(unit[None])[0].numpy()
-    hrnet = HRNet(nodes=12, k=4, layers=1, identities=4, images=3, epochs=1).fit(*train)
+    s = adjacency(unit[None], ffgnn.graph)[0].numpy()
+    hrnet = build(HRNet, nodes=12, k=4, layers=1, identities=4, images=3, epochs=1).fit(*train)
     other = hrnet.explain(one_query, gallery)
     with torch.inference_mode():
-        network = hrnet.judging(retrieval_set).network
+        network = hrnet.scorer(retrieval_set).network
         related = network(unit[None] * unit.shape[1] ** 0.5, 1)
     assert related.weights is not None
     for made, weights in ((told, s), (other, related.weights[0].numpy())):
@@ -113,6 +114,6 @@ def test_ffgnn_tells_s_and_hrnet_its_weights() -> None:
         np.testing.assert_allclose(square, weights[1:, 1:], rtol=0, atol=1e-6)
         assert made.heard is not None
         np.testing.assert_allclose(made.heard, weights[0, 1:], rtol=0, atol=1e-6)
-    pairs = HRNet(nodes=12, individual=False, identities=4, images=3, epochs=1).fit(*train)
+    pairs = build(HRNet, nodes=12, individual=False, identities=4, images=3, epochs=1).fit(*train)
     made = pairs.explain(one_query, gallery)
     assert len(made.edges) == 144, "every pair hears every pair"

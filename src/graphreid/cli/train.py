@@ -1,25 +1,27 @@
 """`graphreid train`."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
 
 from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.manifest import Manifest, read_manifest
-from graphreid.methods.hrnet.method import HRNet
-from graphreid.methods.hrnet.relations import RelationObjective
 from graphreid.methods.parts import Parts
-from graphreid.methods.persistence import options as options_of
-from graphreid.methods.persistence import parse, save
+from graphreid.methods.persistence import save
 from graphreid.models import build, save_embedder
 from graphreid.models.bot import PRESETS, BoT
-from graphreid.models.hrnet import FILE, GRAPHS, OWN, SETTINGS
+from graphreid.models.hrnet import (
+    FILE,
+    SETTINGS,
+    graph_options,
+    split_settings,
+    take_trained,
+)
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
 from graphreid.training import processes
@@ -27,7 +29,6 @@ from graphreid.training.run_folder import (
     LOG,
     MODEL,
     PARTS,
-    Identities,
     begin,
     complete,
     split_identities,
@@ -98,7 +99,7 @@ def train(
     """
     changes = _preset(model, preset)
     graphs, given = (
-        _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
+        split_settings(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
     )
     changes |= (
         given
@@ -121,7 +122,7 @@ def train(
         "holdout_identities": holdout_identities,
         "on_error": on_error,
         "fields": embedder.fields(),
-        **({} if graphs is None else {"graphs": {key: getattr(graphs, key) for key in _known()}}),
+        **({} if graphs is None else {"graphs": graph_options(graphs)}),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
     with processes.first_goes_ahead():
@@ -148,7 +149,9 @@ def train(
         )
     if processes.first():
         if graphs is not None:
-            _save(graphs, embedder, len(rows), identities, out / FILE)
+            known = len(identities.backbone)
+            take_trained(graphs, embedder, images=len(rows), identities=known)
+            save(graphs, out / FILE)
         elif isinstance(embedder, ICG):
             save(parts_of(embedder), out / PARTS)
         save_embedder(embedder, out / MODEL)
@@ -170,48 +173,6 @@ def parts_of(embedder: ICG) -> Parts:
     """The distance that goes with its vectors."""
     parts = embedder.parts - 1 if embedder.clustering else 0
     return Parts(parts=parts, width=embedder.map_width, fixed=embedder.blocks_before)
-
-
-def _known() -> list[str]:
-    """The re-ranker's options that a run can have."""
-    return [key for key in options_of(HRNet) if key not in OWN]
-
-
-def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
-    """The re-ranker that is trained along, and what is left of the settings; of a name that both
-    have it is the network's.
-    """
-    both = {entry.name for entry in dataclasses.fields(BoT)}
-    own = {key: value for key, value in given.items() if key in _known() and key not in both}
-    name = GRAPHS[preset]
-    changes = (
-        {}
-        if name is None
-        else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
-    )
-    text = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in (changes | own).items()
-    )
-    return cast(HRNet, parse(f"hrnet:{text}")), {
-        key: value for key, value in given.items() if key not in own
-    }
-
-
-def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:
-    """Write the re-ranker that was trained along."""
-    objective = cast(RelationObjective, embedder.beside_)
-    graphs.learned(objective.relations)
-    history = embedder.history_
-    graphs.record_ = {
-        "images": images,
-        "identities": len(identities.backbone),
-        "epochs": len(history),
-        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
-        "precision": embedder.trained_in_,
-        "with_the_embedder": True,
-    }
-    save(graphs, file)
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -54,9 +54,7 @@ class EgoGraphs:
         nearest = retrieval_set.gallery_neighbors(k)
         return cls(retrieval_set, gallery.vectors, nearest, np.arange(len(gallery)))
 
-    def features(
-        self, part: slice, images: Float32[Tensor, "g d"]
-    ) -> Float32[Tensor, "b n d"]:
+    def features(self, part: slice, images: Float32[Tensor, "g d"]) -> Float32[Tensor, "b n d"]:
         """The nodes' vectors of some graphs.
 
         Args:

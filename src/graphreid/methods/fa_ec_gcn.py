@@ -110,9 +110,7 @@ class FAECGCN(Weighted):
         """
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         names = flat_options(FAGCN())
-        fa = build(
-            FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names}
-        )
+        fa = build(FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
         second = {
             each.name: own[each.name]
             for each in fields(ECGCN)

@@ -46,7 +46,9 @@ def training_graph(
 
 
 def doubles(method: FAGCN) -> list[NDArray[np.float64]]:
-    return [method.state_[f"{layer}.weight"].double().numpy() for layer in range(method.network.layers)]
+    return [
+        method.state_[f"{layer}.weight"].double().numpy() for layer in range(method.network.layers)
+    ]
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -442,7 +442,9 @@ class _Judging:
                 network.table(self.retrieval_set.vectors[part], self.device)
             ).to(self.device)
             # layer l is made for those nodes alone that the last layer hears of
-            (nodes, heard), *further = receptive_fields(graphs.lists, graphs.judged, len(network.maps))
+            (nodes, heard), *further = receptive_fields(
+                graphs.lists, graphs.judged, len(network.maps)
+            )
             images = np.where(heard >= 0, graphs.rows[heard], -1).astype(np.int32)
             first = SparseAdjacency(images, None, self.device) @ self.table
             first -= mine[torch.from_numpy(graphs.graph[nodes]).to(self.device)]

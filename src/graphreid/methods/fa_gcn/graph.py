@@ -79,9 +79,7 @@ class AffinityGraph:
         graph: list[LayerGraph] = []
         for nodes, sources in receptive_fields(self.sources, rows, layers):
             itself = torch.from_numpy(sources[:, 0].astype(np.int64)).to(device)
-            graph.append(
-                LayerGraph(itself, SparseAdjacency(sources, self.weights[nodes], device))
-            )
+            graph.append(LayerGraph(itself, SparseAdjacency(sources, self.weights[nodes], device)))
         return graph
 
 
@@ -144,6 +142,8 @@ class TrainingGraph:
             return [whole] * min(self.epochs_a_round, left)
         mixed = generator(self.seed, number, 0, 4).permutation(self.classes)
         return [
-            np.concatenate([self._rows_of_class[each] for each in mixed[start : start + self.batch]])
+            np.concatenate(
+                [self._rows_of_class[each] for each in mixed[start : start + self.batch]]
+            )
             for start in range(0, self.classes, self.batch)
         ]

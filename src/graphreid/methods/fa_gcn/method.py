@@ -127,9 +127,9 @@ class FAGCN:
         ValueError: a value out of its range.
     """
 
-    graph: Graph = Graph()
-    network: Network = Network()
-    training: Training = Training()
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
     distance: Distance = "mahalanobis"
     setting: Setting = ONLINE
 
@@ -397,9 +397,7 @@ class FAGCN:
             scores[distance] = round(held.score(blocks), 5)
         return scores
 
-    def _fitted_network(
-        self, retrieval_set: RetrievalSet
-    ) -> tuple[FeatureAggregation, Hashable]:
+    def _fitted_network(self, retrieval_set: RetrievalSet) -> tuple[FeatureAggregation, Hashable]:
         """The network, and what the gallery's states are kept under."""
         need_cosine(retrieval_set, self.name)
         need_fitted(self)

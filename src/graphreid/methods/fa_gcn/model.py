@@ -17,8 +17,8 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.methods.fa_gcn.contrastive_loss import supervised_contrastive
 from graphreid.graphs.sparse_adjacency import SparseAdjacency
+from graphreid.methods.fa_gcn.contrastive_loss import supervised_contrastive
 from graphreid.methods.fa_gcn.graph import AffinityGraph, LayerGraph, node_features
 
 ROWS = 4096
@@ -39,9 +39,7 @@ class FeatureAggregation(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for _ in range(layers))
         self.classifier = nn.Linear(width, classes) if classes else None
 
-    def forward(
-        self, z: Float[Tensor, "n d"], graph: Sequence[LayerGraph]
-    ) -> Float[Tensor, "m d"]:
+    def forward(self, z: Float[Tensor, "n d"], graph: Sequence[LayerGraph]) -> Float[Tensor, "m d"]:
         """Z^L of some nodes, from Z^0 of all nodes.
 
         Args:

@@ -59,9 +59,9 @@ class FFGNN:
         ValueError: a value out of its range.
     """
 
-    graph: Graph = Graph()
-    network: Network = Network()
-    training: Training = Training()
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
@@ -252,9 +252,7 @@ class FeatureFuser:
         retrieval_set: queries and gallery.
     """
 
-    def __init__(
-        self, method: FFGNN, network: FeatureFusion, retrieval_set: RetrievalSet
-    ) -> None:
+    def __init__(self, method: FFGNN, network: FeatureFusion, retrieval_set: RetrievalSet) -> None:
         self.options = method.graph
         self.offset = method.tail
         self.network = network.eval()

@@ -1,9 +1,9 @@
 """FFGNN, the feature-fusing graph neural network: Eqs. 11-15 from top to bottom.
 
-    X^0      = sqrt(d) x                                    x: unit vectors of K + 1 images [b, n, d]
-    Delta    = ReLU(BN(S X^t W_t))                          Eq. 11; S is in `graph`
-    X^{t+1}  = (1 - alpha) X^t + alpha Delta                Eq. 12, three times in the paper
-    L        = L_sft + L_tri + L_verif                      Eqs. 13-15 on the last X
+    X^0      = sqrt(d) x                          x: unit vectors of K + 1 images [b, n, d]
+    Delta    = ReLU(BN(S X^t W_t))                Eq. 11; S is in `graph`
+    X^{t+1}  = (1 - alpha) X^t + alpha Delta      Eq. 12, three times in the paper
+    L        = L_sft + L_tri + L_verif            Eqs. 13-15 on the last X
 
 The factor sqrt(d) is ours: Eq. 12 then mixes entries of one scale. Each iteration has its own W and
 batch norm. ReLU and batch norm are not in Eq. 11 as printed. Eq. 11 sums over R(i), which must be

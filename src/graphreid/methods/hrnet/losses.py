@@ -1,4 +1,4 @@
-"""The losses on HRNet's two graphs: L_in, L_pa and the consistent node constraint (Eqs. 4-5, 13-14).
+"""The losses on HRNet's graphs: L_in, L_pa and the consistent node constraint (Eqs. 4-5, 13-14).
 
 L_cl and L_tr of Eq. 14 are those of the embedder (`models.bot`): on given embeddings they have
 nothing to train. All losses are means.

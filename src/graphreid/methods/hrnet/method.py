@@ -60,10 +60,10 @@ class HRNet:
         ValueError: a value out of its range.
     """
 
-    graphs: Graphs = Graphs()
-    network: Network = Network()
-    losses: Losses = Losses()
-    training: Training = Training()
+    graphs: Graphs = field(default_factory=Graphs)
+    network: Network = field(default_factory=Network)
+    losses: Losses = field(default_factory=Losses)
+    training: Training = field(default_factory=Training)
     lam: NonNegative = 0.2
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
