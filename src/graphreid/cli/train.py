@@ -11,7 +11,6 @@ from cyclopts import Parameter
 
 from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.manifest import Manifest, read_manifest
-from graphreid.methods.parts import Parts
 from graphreid.methods.persistence import save
 from graphreid.models import build, save_embedder
 from graphreid.models.bot import PRESETS, BoT
@@ -22,6 +21,7 @@ from graphreid.models.hrnet import (
     split_settings,
     take_trained,
 )
+from graphreid.models.icg.distance import part_distance
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
 from graphreid.training import processes
@@ -109,7 +109,7 @@ def train(
     )
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
-    embedder = build("icg" if model == "icg" else "bot", changes)
+    embedder = build("icg", changes) if model == "icg" else build("bot", changes)
     manifest = read_manifest(data)
     rows = manifest.rows("train")
     rows = rows[manifest.role[rows] == "normal"]
@@ -139,21 +139,25 @@ def train(
         taken_back(out, new=processes.first() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
-        embedder.fit(
-            manifest.images(rows),
-            manifest.labels(rows),
-            resources=resources,
-            run=out,
-            on_error=on_error,
-            beside=graphs and graphs.objective,
-        )
+        images, labels = manifest.images(rows), manifest.labels(rows)
+        if isinstance(embedder, BoT):
+            embedder.fit(
+                images,
+                labels,
+                resources=resources,
+                run=out,
+                on_error=on_error,
+                beside=graphs and graphs.objective,
+            )
+        else:
+            embedder.fit(images, labels, resources=resources, run=out, on_error=on_error)
     if processes.first():
-        if graphs is not None:
+        if isinstance(embedder, BoT) and graphs is not None:
             known = len(identities.backbone)
             take_trained(graphs, embedder, images=len(rows), identities=known)
             save(graphs, out / FILE)
         elif isinstance(embedder, ICG):
-            save(parts_of(embedder), out / PARTS)
+            save(part_distance(embedder), out / PARTS)
         save_embedder(embedder, out / MODEL)
     _say(_closing(embedder, out))
 
@@ -167,12 +171,6 @@ def _preset(model: str, preset: str) -> dict[str, Any]:
     if preset not in presets:
         raise ValueError(f"{model} has no preset {preset}: it has {', '.join(presets)}")
     return dict(presets[preset])
-
-
-def parts_of(embedder: ICG) -> Parts:
-    """The distance that goes with its vectors."""
-    parts = embedder.parts - 1 if embedder.clustering else 0
-    return Parts(parts=parts, width=embedder.map_width, fixed=embedder.blocks_before)
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -201,19 +199,16 @@ def _say(line: str) -> None:
         print(line)
 
 
-def _closing(embedder: BoT, out: Path) -> str:
-    history = embedder.history_
-    if embedder.matched_ is not None:
-        _say(f"{embedder.weights}: {embedder.matched_}")
-    if embedder.skipped_:
-        _say(f"{embedder.skipped_} images could not be read and were left out")
-    seconds = sum(record["seconds"] for record in history)
-    images = (
-        sum(record["batches"] for record in history)
-        * embedder.batch_identities
-        * embedder.batch_images
-    )
+def _closing(embedder: BoT | ICG, out: Path) -> str:
+    trained, training = embedder.trained, embedder.training
+    if trained.matched is not None:
+        _say(f"{embedder.network.weights}: {trained.matched}")
+    if trained.skipped:
+        _say(f"{trained.skipped} images could not be read and were left out")
+    seconds = sum(record["seconds"] for record in trained.history)
+    batches = sum(record["batches"] for record in trained.history)
+    images = batches * training.batch_identities * training.batch_images
     return (
-        f"{out}: {len(history)} epochs in {seconds:.0f} s in {embedder.trained_in_},"
+        f"{out}: {len(trained.history)} epochs in {seconds:.0f} s in {trained.precision},"
         f" {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"
     )

@@ -6,7 +6,6 @@ batch norm that the graphs get too; L_in, L_pa and L_c are those of the graphs
 (`methods.hrnet.losses`), and their gradients flow into the network.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -54,7 +53,7 @@ def split_settings(preset: str, given: Mapping[str, Any]) -> tuple[HRNet, dict[s
         ValueError: a value that an option of the graphs can't have.
     """
     known = graph_options(HRNet())
-    of_network = {entry.name for entry in dataclasses.fields(BoT)}
+    of_network = flat_options(BoT())
     own = {name: value for name, value in given.items() if name in known and name not in of_network}
     preset_options = {name: value for name, value in GRAPHS[preset].items() if name in known}
     graphs = build(HRNet, **(preset_options | own))
@@ -70,14 +69,14 @@ def take_trained(graphs: HRNet, embedder: BoT, *, images: int, identities: int) 
         images: that it was trained on.
         identities: that these show.
     """
-    objective = cast(RelationObjective, embedder.beside_)
+    objective = cast(RelationObjective, embedder.trained.beside)
     graphs.learned(objective.relations)
-    history = embedder.history_
+    history = embedder.trained.history
     graphs.record_ = {
         "images": images,
         "identities": identities,
         "epochs": len(history),
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
-        "precision": embedder.trained_in_,
+        "precision": embedder.trained.precision,
         "with_the_embedder": True,
     }
