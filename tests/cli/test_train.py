@@ -81,7 +81,7 @@ def test_train_and_embed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert re.search(r"2 epochs in \d+ s in fp32,", capsys.readouterr().out)
     embedder = load_embedder(out / "model.safetensors")
     assert isinstance(embedder, BoT)
-    assert embedder.trained_in_ == "fp32"
+    assert embedder.trained.precision == "fp32"
     config = json.loads((out / "config.json").read_text())
     assert (config["preset"], config["holdout_identities"], config["fields"]["flip"]) == (
         "small",
