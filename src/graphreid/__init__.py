@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from graphreid.features.features_file import load_features, load_vectors
     from graphreid.gallery import Gallery
     from graphreid.methods import METHODS, Cosine, KReciprocal
-    from graphreid.methods.persistence import load, parse, save
-    from graphreid.metrics.evaluation import Report, Rule, evaluate
+    from graphreid.methods.persistence import load, save
+    from graphreid.methods.spec import parse
+    from graphreid.metrics.evaluate import evaluate
+    from graphreid.metrics.protocol import Protocol, Rule
+    from graphreid.metrics.report import Report
     from graphreid.ranking import rank
     from graphreid.resources import Resources
     from graphreid.types import DistanceBlock, Features, Labels, Ranking, drop_junk
@@ -26,14 +29,15 @@ _HOME = {
     "KReciprocal": "methods",
     "Labels": "types",
     "Ranking": "types",
-    "Report": "metrics.evaluation",
-    "Rule": "metrics.evaluation",
+    "Protocol": "metrics.protocol",
+    "Report": "metrics.report",
+    "Rule": "metrics.protocol",
     "drop_junk": "types",
-    "evaluate": "metrics.evaluation",
+    "evaluate": "metrics.evaluate",
     "load": "methods.persistence",
     "load_features": "features.features_file",
     "load_vectors": "features.features_file",
-    "parse": "methods.persistence",
+    "parse": "methods.spec",
     "rank": "ranking",
     "save": "methods.persistence",
 }
@@ -46,6 +50,7 @@ __all__ = [
     "Gallery",
     "KReciprocal",
     "Labels",
+    "Protocol",
     "Ranking",
     "Report",
     "Resources",

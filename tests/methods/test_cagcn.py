@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.cagcn.method import CAGCN
 from graphreid.methods.link_prediction.candidates import Lesson
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels

@@ -11,7 +11,8 @@ from graphreid.graphs import sparse_adjacency as sparse
 from graphreid.graphs.sparse_adjacency import SparseAdjacency
 from graphreid.methods.ec_gcn.method import ECGCN, Connectivity
 from graphreid.methods.link_prediction.candidates import Lesson
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels

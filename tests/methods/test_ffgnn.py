@@ -12,7 +12,8 @@ from graphreid.methods.ffgnn.method import FFGNN
 from graphreid.methods.ffgnn.model import FeatureFusion
 from graphreid.methods.ffgnn.options import Graph, Network
 from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
 from graphreid.protocols import Learned, Rescores, Transforms
 from graphreid.resources import Resources

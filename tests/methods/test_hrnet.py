@@ -12,7 +12,8 @@ from graphreid.methods.hrnet.losses import consistent_node_constraint, relation_
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.hrnet.model import HybridRelations
 from graphreid.methods.hrnet.options import Losses
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
 from graphreid.protocols import Learned, Rescores
 from graphreid.resources import Resources

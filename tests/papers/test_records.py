@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
-from graphreid.metrics.evaluation import evaluate
+from graphreid.methods.spec import parse
+from graphreid.metrics.evaluate import evaluate
 from graphreid.papers import records
 from graphreid.papers.records import (
     averaged,

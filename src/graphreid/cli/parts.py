@@ -12,7 +12,7 @@ from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.pseudo_labels import LABELS
 from graphreid.report import part_pictures as pictures
-from graphreid.synthetic.ground_truth import FOLDER, overlap, read_truth
+from graphreid.synthetic.annotations import FOLDER, overlap, read_annotations
 from graphreid.training.run_folder import MODEL, complete, read_config
 
 
@@ -79,7 +79,7 @@ def parts(
         )
     elif (data / FOLDER).is_dir():
         labels, items = found[max(found)]
-        mask = read_truth(data, items).mask
+        mask = read_annotations(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
         drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
         values = overlap(labels, mask)

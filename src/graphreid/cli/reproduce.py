@@ -23,7 +23,7 @@ from graphreid.datasets.published import SETS
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
-from graphreid.metrics.evaluation import RULES
+from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.papers import figures
 from graphreid.papers.coverage import COVERAGE, MASKS, select, state
 from graphreid.papers.inputs import is_embeddings, load_inputs
@@ -32,7 +32,7 @@ from graphreid.papers.publish import publish
 from graphreid.papers.recipe import Recipe, Value
 from graphreid.papers.run import Result, run
 from graphreid.papers.selection import Bench
-from graphreid.synthetic.ground_truth import FOLDER as TRUTH
+from graphreid.synthetic.annotations import FOLDER as TRUTH
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -131,7 +131,7 @@ def reproduce(
                     f"{where}: the features files name no images (column path): leave --pictures "
                     f"out"
                 )
-            return Bench(inputs, work, RULES[rule], resources, given, preset, base, seed)
+            return Bench(inputs, work, PROTOCOLS[rule], resources, given, preset, base, seed)
 
         shared = None if folder is None else bench(folder)
         for recipe in recipes:

@@ -31,8 +31,8 @@ from graphreid.training.run_folder import (
     PARTS,
     begin,
     complete,
+    discarded_when_refused,
     split_identities,
-    taken_back,
 )
 
 
@@ -136,7 +136,7 @@ def train(
         f"{len(identities.backbone)} identities"
     )
     with (
-        taken_back(out, new=processes.first() and not resumed),
+        discarded_when_refused(out, new=processes.first() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
         images, labels = manifest.images(rows), manifest.labels(rows)

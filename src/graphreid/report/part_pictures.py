@@ -22,7 +22,7 @@ from graphreid.models.extraction import to_tensor
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.model import activation
 from graphreid.models.icg.pseudo_labels import LABELS
-from graphreid.synthetic.ground_truth import overlap
+from graphreid.synthetic.annotations import overlap
 from graphreid.types import places
 
 COLOURS = np.array(

@@ -11,7 +11,8 @@ from graphreid.methods.fa_gcn.graph import TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.method import FAGCN
 from graphreid.methods.fa_gcn.model import FeatureAggregation
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build
 from graphreid.protocols import Learned, Transforms
 from graphreid.resources import Resources

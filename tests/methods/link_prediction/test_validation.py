@@ -6,7 +6,7 @@ from graphreid.methods import Cosine
 from graphreid.methods.link_prediction import validation
 from graphreid.methods.link_prediction.candidates import Judged
 from graphreid.methods.link_prediction.validation import LAMS, Validation, platt
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.support import labelled

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
 from graphreid.methods.link_prediction.candidates import GRAPHS, Judging, answers
-from graphreid.metrics.evaluation import RankCounter, Rule
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.metric import mean
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.ranks import RankCounter
+from graphreid.metrics.relevance import Relevance
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
@@ -122,18 +126,17 @@ class Validation:
             ValueError: no query has a positive.
         """
         query = self.labels.take(self.queries)
-        judges = [
-            RankCounter(query, self.labels, own=self.retrieval_set.own, rule=Rule()) for _ in lams
-        ]
+        relevance = Relevance(query, self.labels, own=self.retrieval_set.own, protocol=MARKET)
+        counters = [RankCounter(relevance) for _ in lams]
         for block in blocks:
             probability = np.float32(0) if block.probability is None else block.probability
-            for judge, each in zip(judges, lams, strict=True):
-                judge.add(
+            for counter, each in zip(counters, lams, strict=True):
+                counter.add(
                     DistanceBlock(
                         block.start, block.distance + np.float32(each) * (1 - probability)
                     )
                 )
-        return [judge.report("", "online", 0.0).mean_ap() for judge in judges]
+        return [mean(AveragePrecision(), counter.result()) for counter in counters]
 
     def score(self, blocks: Iterable[DistanceBlock]) -> float:
         """The mAP of distances as they are.
@@ -141,12 +144,13 @@ class Validation:
         Raises:
             ValueError: no query has a positive.
         """
-        judge = RankCounter(
-            self.labels.take(self.queries), self.labels, own=self.retrieval_set.own, rule=Rule()
+        query = self.labels.take(self.queries)
+        counter = RankCounter(
+            Relevance(query, self.labels, own=self.retrieval_set.own, protocol=MARKET)
         )
         for block in blocks:
-            judge.add(block)
-        return judge.report("", "online", 0.0).mean_ap()
+            counter.add(block)
+        return mean(AveragePrecision(), counter.result())
 
     def record(self, score: float) -> dict[str, Any]:
         """A method's mAP beside its input's, for what is kept of a fit."""
