@@ -13,9 +13,8 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from graphreid.gallery import RetrievalSet, normalise
-from graphreid.graphs.explanation import explanation, of_matrix
-from graphreid.protocols import Explanation
-from graphreid.types import DistanceBlock, Features, Neighbors
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix
+from graphreid.types import DistanceBlock, Explanation, Features, Neighbors
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +105,9 @@ def explain_graph(
         adjacency: entry (i, j): the weight with which node i aggregates from node j; node 0 is the
             query.
     """
-    edges = of_matrix(adjacency[1:, 1:])
+    edges = edges_of_matrix(adjacency[1:, 1:])
     nodes = graphs.nearest.index[0]
-    return explanation(graphs.retrieval_set, block, nodes, edges, adjacency[0, 1:])
+    return build_explanation(graphs.retrieval_set, block, nodes, edges, adjacency[0, 1:])
 
 
 def with_noise(

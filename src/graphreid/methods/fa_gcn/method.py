@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.graphs.explanation import alone, around
+from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.validation import Validation
 from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint, need_cosine
 from graphreid.resources import Resources
 from graphreid.seeding import seeded
 from graphreid.training.loop import cosine, optimise, stamp, steps
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]
 DISTANCES: tuple[Distance, ...] = ("mahalanobis", "euclidean", "cosine")
@@ -290,7 +290,7 @@ class FAGCN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        retrieval_set = alone(RetrievalSet(query, gallery, resources=resources))
+        retrieval_set = single_query(RetrievalSet(query, gallery, resources=resources))
         block = next(self.distances(query, gallery, resources=resources))
         if self.setting == TRANSDUCTIVE:
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k))
@@ -300,7 +300,7 @@ class FAGCN:
             graph = AffinityGraph.of(retrieval_set.gallery_neighbors(self.graph.k))
             of_query = AffinityGraph.of(retrieval_set.query_neighbors(self.graph.k))
             own_sources, own_weights = of_query.sources[0], of_query.weights[0]
-        return around(
+        return explain_receptive_field(
             retrieval_set,
             block,
             graph.sources,

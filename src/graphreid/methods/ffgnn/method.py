@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import alone
+from graphreid.graphs.explanation import single_query
 from graphreid.methods.ffgnn.graph import Nodes, Square, adjacency, reciprocal_in_gallery
 from graphreid.methods.ffgnn.model import FeatureFusion, losses, node_features
 from graphreid.methods.ffgnn.options import Graph, Network, Training
@@ -27,12 +27,12 @@ from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.validation import Validation
 from graphreid.options import check_options
-from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
+from graphreid.protocols import ONLINE, fingerprint, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import seeded
 from graphreid.training.loop import optimise, stamp, steps
 from graphreid.training.precision import bf16, trained_in
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 GRAPHS = 16
 """Graphs that go through the network together."""
@@ -210,7 +210,7 @@ class FFGNN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self.fuser(alone(RetrievalSet(query, gallery, resources=resources))).explain()
+        return self.fuser(single_query(RetrievalSet(query, gallery, resources=resources))).explain()
 
     def fuser(self, retrieval_set: RetrievalSet) -> "FeatureFuser":
         """The fitted network for some queries and a gallery.

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import alone
+from graphreid.graphs.explanation import single_query
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.hrnet.losses import RelationObjective
 from graphreid.methods.hrnet.model import HybridRelations, Related
@@ -28,12 +28,12 @@ from graphreid.methods.hrnet.training_set import RelationTrainingSet
 from graphreid.methods.link_prediction.candidates import Judged, linked
 from graphreid.methods.link_prediction.validation import UNCALIBRATED, Validation
 from graphreid.options import NonNegative, check_options
-from graphreid.protocols import ONLINE, Explanation, need_cosine
+from graphreid.protocols import ONLINE, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import seeded
 from graphreid.training.loop import cosine, optimise, stamp, steps
 from graphreid.training.precision import bf16, trained_in
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 GRAPHS = 16
 """Graphs that go through the network together."""
@@ -220,10 +220,10 @@ class HRNet:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        scorer = self.scorer(alone(RetrievalSet(query, gallery, resources=resources)))
+        scorer = self.scorer(single_query(RetrievalSet(query, gallery, resources=resources)))
         return scorer.explain(self.calibration_)
 
-    def heard(
+    def graph_weights(
         self, features: Features, *, resources: Resources | None = None
     ) -> dict[str, Float32[np.ndarray, "n n"]]:
         """A o C of some images, and the sum of their graphs of pairs, G: what the paper's Fig. 5
