@@ -15,7 +15,7 @@ from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
-from graphreid.protocols import Learned, Rescores, Transforms
+from graphreid.protocols import GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
 from tests.references import ffgnn as slow
@@ -275,7 +275,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, more:
 def test_what_it_says_of_itself():
     assert isinstance(FFGNN(), Learned)
     assert isinstance(FFGNN(), Transforms)
-    assert isinstance(FFGNN(), Rescores)
+    assert isinstance(FFGNN(), GivesScores)
     paper = build(FFGNN, **FFGNN.PAPER)
     assert FFGNN.presets["paper"] == FFGNN.PAPER
     assert paper.graph == Graph(k=150, reciprocal=20, tau=20, lam=0.7, scope="graph")

@@ -15,7 +15,7 @@ from graphreid.methods.hrnet.options import Losses
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
-from graphreid.protocols import Learned, Rescores
+from graphreid.protocols import GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import hrnet as slow
@@ -233,7 +233,7 @@ def test_it_can_stand_before_another_method(tmp_path: Path):
 
 def test_what_it_says_of_itself():
     assert isinstance(HRNet(), Learned)
-    assert isinstance(HRNet(), Rescores)
+    assert isinstance(HRNet(), GivesScores)
     paper = build(HRNet, **HRNet.PAPER)
     assert HRNet.presets["paper"] == HRNet.PAPER
     assert (paper.graphs.nodes, paper.graphs.k) == (120, 10)

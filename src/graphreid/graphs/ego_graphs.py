@@ -40,17 +40,17 @@ class EgoGraphs:
         own = retrieval_set.own
         if (own >= 0).all():
             # every query is in the gallery, so its list is among the gallery's
-            lists = retrieval_set.gallery_neighbors(k)
+            lists = retrieval_set.neighbors(k, side="gallery")
             nearest = Neighbors(lists.index[own], lists.distance[own], lists.farthest[own])
         else:
-            nearest = retrieval_set.query_neighbors(k)
-        return cls(retrieval_set, retrieval_set.vectors, nearest, own)
+            nearest = retrieval_set.neighbors(k, side="query")
+        return cls(retrieval_set, retrieval_set.query_vectors, nearest, own)
 
     @classmethod
     def of_gallery(cls, retrieval_set: RetrievalSet, k: int) -> "EgoGraphs":
         """The graphs of the gallery's images, with at most k others."""
         gallery = retrieval_set.gallery
-        nearest = retrieval_set.gallery_neighbors(k)
+        nearest = retrieval_set.neighbors(k, side="gallery")
         return cls(retrieval_set, gallery.vectors, nearest, np.arange(len(gallery)))
 
     def features(self, part: slice, images: Float32[Tensor, "g d"]) -> Float32[Tensor, "b n d"]:
@@ -84,14 +84,14 @@ def rescored_block(
     """
     retrieval_set, stop = graphs.retrieval_set, start + len(distance)
     index = graphs.nearest.index[start:stop]
-    of_gallery = retrieval_set.distances(start, stop)  # [b, g]
+    of_gallery = retrieval_set.block(start, stop)  # [b, g]
     of_gallery += np.float32(offset)
     np.put_along_axis(of_gallery, index, distance, axis=1)
     if probability is None:
-        return retrieval_set.answer(start, of_gallery)
+        return retrieval_set.distance_block(start, of_gallery)
     linked = np.zeros_like(of_gallery)
     np.put_along_axis(linked, index, probability, axis=1)
-    return retrieval_set.answer(start, of_gallery, linked)
+    return retrieval_set.distance_block(start, of_gallery, linked)
 
 
 def explain_graph(

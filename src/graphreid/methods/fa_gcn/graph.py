@@ -124,7 +124,7 @@ class TrainingGraph:
         self.target, self.classes = self.labels.classes()
         self.batch, self.epochs, self.seed = batch, epochs, seed
         self.retrieval_set = RetrievalSet(train, Gallery(train), resources=resources)
-        self.graph = AffinityGraph.of(self.retrieval_set.gallery_neighbors(k))
+        self.graph = AffinityGraph.of(self.retrieval_set.neighbors(k, side="gallery"))
         features = node_features(self.retrieval_set.gallery.vectors)
         self.inputs = torch.from_numpy(features).to(resources.device)
         rows = np.flatnonzero(self.target >= 0)

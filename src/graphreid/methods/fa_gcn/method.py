@@ -139,7 +139,7 @@ class FAGCN:
 
     name: ClassVar[str] = "fa-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
     PAPER: ClassVar[dict[str, Any]] = {
@@ -293,12 +293,12 @@ class FAGCN:
         retrieval_set = single_query(RetrievalSet(query, gallery, resources=resources))
         block = next(self.distances(query, gallery, resources=resources))
         if self.setting == TRANSDUCTIVE:
-            graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k))
+            graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="union"))
             row = int(retrieval_set.nodes[0])
             own_sources, own_weights = graph.sources[row], graph.weights[row]
         else:
-            graph = AffinityGraph.of(retrieval_set.gallery_neighbors(self.graph.k))
-            of_query = AffinityGraph.of(retrieval_set.query_neighbors(self.graph.k))
+            graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
+            of_query = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="query"))
             own_sources, own_weights = of_query.sources[0], of_query.weights[0]
         return explain_receptive_field(
             retrieval_set,
@@ -318,21 +318,21 @@ class FAGCN:
         device, k = retrieval_set.resources.device, self.graph.k
         with retrieval_set.resources.limits():
             if self.setting == TRANSDUCTIVE:
-                graph = AffinityGraph.of(retrieval_set.neighbors(k))
-                z = network.aggregate(retrieval_set.union, graph, device)[-1]
+                graph = AffinityGraph.of(retrieval_set.neighbors(k, side="union"))
+                z = network.aggregate(retrieval_set.union_vectors, graph, device)[-1]
                 union = _in_space(z, self.state_, self.distance)
-                return union[retrieval_set.nodes], union[: retrieval_set.images]
+                return union[retrieval_set.nodes], union[: retrieval_set.gallery_count]
 
             def states_of_gallery() -> list[Vectors]:
-                graph = AffinityGraph.of(retrieval_set.gallery_neighbors(k))
+                graph = AffinityGraph.of(retrieval_set.neighbors(k, side="gallery"))
                 return network.aggregate(retrieval_set.gallery.vectors, graph, device)
 
             states = retrieval_set.derived((key, "states"), states_of_gallery)
             images = retrieval_set.derived(
                 (key, self.distance), lambda: _in_space(states[-1], self.state_, self.distance)
             )
-            graph = AffinityGraph.of(retrieval_set.query_neighbors(k))
-            z = network.aggregate_query(retrieval_set.vectors, states, graph, device)
+            graph = AffinityGraph.of(retrieval_set.neighbors(k, side="query"))
+            z = network.aggregate_query(retrieval_set.query_vectors, states, graph, device)
         queries = _in_space(z, self.state_, self.distance)
         # a query that is in the gallery has its vector there
         inside = retrieval_set.own >= 0
@@ -386,7 +386,7 @@ class FAGCN:
         state, retrieval_set = self._learned_state(network, images), held.retrieval_set
         resources, old = retrieval_set.resources, retrieval_set.gallery
         with resources.limits():
-            graph = AffinityGraph.of(retrieval_set.gallery_neighbors(self.graph.k))
+            graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
             z = network.aggregate(old.vectors, graph, resources.device)[-1]
         scores: dict[str, float] = {}
         for distance in distances:
@@ -420,7 +420,7 @@ def _compared(retrieval_set: RetrievalSet) -> Iterator[DistanceBlock]:
     """Distances of new vectors, in blocks."""
     held = retrieval_set.gallery.vectors.nbytes
     for start, stop in retrieval_set.blocks(fixed_bytes=held, what="fa-gcn distances"):
-        yield retrieval_set.answer(start, retrieval_set.distances(start, stop))
+        yield retrieval_set.distance_block(start, retrieval_set.block(start, stop))
 
 
 def _in_space(z: Vectors, state: State, distance: Distance) -> Vectors:

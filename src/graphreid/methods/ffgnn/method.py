@@ -69,7 +69,7 @@ class FFGNN:
 
     name: ClassVar[str] = "ffgnn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     PAPER: ClassVar[dict[str, Any]] = {
@@ -93,12 +93,12 @@ class FFGNN:
         return ONLINE
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """2, more than any distance of an image in the graph."""
         return 2.0
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: a distance is 1 - cosine."""
         return 0.0
 
@@ -254,7 +254,7 @@ class FeatureFuser:
 
     def __init__(self, method: FFGNN, network: FeatureFusion, retrieval_set: RetrievalSet) -> None:
         self.options = method.graph
-        self.offset = method.tail
+        self.offset = method.unscored_offset
         self.network = network.eval()
         self.retrieval_set = retrieval_set
         device = retrieval_set.resources.device

@@ -73,7 +73,7 @@ class HRNet:
 
     name: ClassVar[str] = "hrnet"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     PAPER: ClassVar[dict[str, Any]] = {
@@ -108,12 +108,12 @@ class HRNet:
         return ONLINE
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """2 + lam, more than any distance of an image in the graph."""
         return 2 + self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither part of a distance is below it."""
         return 0.0
 
@@ -355,5 +355,5 @@ class RelationScorer:
         probability = None
         if self.method.network.pairwise:
             probability = linked(scores.logits, calibration)
-        offset = self.method.tail
+        offset = self.method.unscored_offset
         return rescored_block(self.graphs, start, scores.distance, offset, probability)
