@@ -37,7 +37,7 @@ def test_edges_of_a_matrix_and_of_entries() -> None:
 
 def test_one_query_at_a_time() -> None:
     query, gallery = blobs(0)
-    assert single_query(RetrievalSet(query.take(np.array([1])), Gallery(gallery))).queries == 1
+    assert single_query(RetrievalSet(query.take(np.array([1])), Gallery(gallery))).query_count == 1
     with pytest.raises(ValueError, match="12 queries: explain one at a time"):
         single_query(RetrievalSet(query, Gallery(gallery)))
 
