@@ -12,13 +12,13 @@ from pathlib import Path
 
 import cyclopts
 import numpy as np
-from graphreid.synthetic.ground_truth import read_truth
 from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.features.features_file import load_features
 from graphreid.report.part_pictures import COLOURS
-from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.annotations import read_annotations
+from graphreid.synthetic.difficulty import DIFFICULTIES
 from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
 from graphreid.types import JUNK, Labels
 
@@ -57,10 +57,10 @@ def views(*, data: Path, query: Path, gallery: Path) -> None:
     (queries, wanted), (images, found) = load_features(query), load_features(gallery)
     q, g = (x.vectors / np.linalg.norm(x.vectors, axis=1, keepdims=True) for x in (queries, images))
     cosine = q @ g.T
-    truth = [read_truth(data, features.items) for features in (queries, images)]
+    truth = [read_annotations(data, features.items) for features in (queries, images)]
     side = [_side(part.azimuth) for part in truth]
     same, known = _pairs(wanted, found)
-    family = LEVELS["default"].family
+    family = DIFFICULTIES["default"].family
     kin = (wanted.identity[:, None] // family == found.identity // family) & ~same & known
     print("pair   same identity       other identity             of its family")
     for one, other in ("FF", "BB", "SS", "FS", "BS", "FB"):
@@ -96,7 +96,7 @@ def sheet(*, out: Path, columns: int = 14, scale: int = 1) -> None:
     """
     studio, hidden = Studio(Settings()), Studio(Settings(level="occluded"))
     rows: list[NDArray[np.uint8]] = []
-    family = LEVELS["default"].family
+    family = DIFFICULTIES["default"].family
     chosen = np.arange(columns)
     for identity in range(4 * family, 5 * family):
         mine = np.flatnonzero((studio.views.identity == identity) & (studio.views.role != JUNK))

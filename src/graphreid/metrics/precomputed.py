@@ -50,6 +50,7 @@ class Precomputed:
     listed: int | None = None
     setting: str = UNKNOWN
 
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE, UNKNOWN})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
