@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
-from graphreid.methods.link_prediction.candidates import GRAPHS, Judging, answers
+from graphreid.methods.link_prediction.scoring import (
+    GRAPHS,
+    UNCALIBRATED,
+    Scorer,
+    distance_blocks,
+)
 from graphreid.metrics.evaluation import RankCounter, Rule
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
@@ -20,8 +25,6 @@ from graphreid.types import NORMAL, DistanceBlock, Features, Labels, drop_junk
 
 LAMS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 """Weights of the predicted distance that lam="auto" chooses from; 0 is the input's own order."""
-UNCALIBRATED = (1.0, 0.0)
-"""Slope and offset of a network's own logits."""
 Auto = Literal["auto"]
 QUERIES = 2000
 """Queries of a validation, at most; more would cost minutes in each epoch and hardly move the
@@ -95,12 +98,12 @@ class Validation:
             features.take(self.queries), Gallery(features, metric=metric), resources=resources
         )
 
-    def calibration(self, judging: Judging) -> list[float]:
+    def calibration(self, scorer: Scorer) -> list[float]:
         """Slope and offset of the logits that fit best which nodes show their query's identity."""
         logits: list[NDArray[np.float32]] = []
         right: list[NDArray[np.bool_]] = []
         for part in slices(0, self.retrieval_set.queries, GRAPHS):
-            nodes, logit, _ = judging.judge(part)
+            nodes, logit, _ = scorer.score(part)
             real = nodes >= 0
             logits.append(logit[real])
             right.append(self._right(part, nodes)[real])
@@ -157,21 +160,21 @@ class Validation:
         )
         return {"input": round(plain, 5), "mAP": round(score, 5), "queries": len(self.queries)}
 
-    def best(self, judging: Judging, lam: float | Auto) -> float:
+    def best(self, scorer: Scorer, lam: float | Auto) -> float:
         """The mAP of a network in training, with the best weight where it is to be chosen."""
         return max(
             self.scores(
-                answers(judging, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)
+                distance_blocks(scorer, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)
             )
         )
 
-    def settle(self, judging: Judging, lam: float | Auto, *, calibrate: bool) -> Settled:
+    def settle(self, scorer: Scorer, lam: float | Auto, *, calibrate: bool) -> Settled:
         """Calibration first, then the weight, where they are to be chosen."""
-        calibration = self.calibration(judging) if calibrate else [*UNCALIBRATED]
+        calibration = self.calibration(scorer) if calibrate else [*UNCALIBRATED]
         lams = LAMS if lam == "auto" else tuple(sorted({0.0, lam}))
         scores = [
             round(score, 5)
-            for score in self.scores(answers(judging, 0.0, calibration, "validation"), lams)
+            for score in self.scores(distance_blocks(scorer, 0.0, calibration, "validation"), lams)
         ]
         best = lams[int(np.argmax(scores))]
         chosen = best if lam == "auto" else lam
