@@ -2,7 +2,6 @@
 these.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from graphreid.datasets.images import Images
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
+from graphreid.options import flat_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
@@ -377,9 +377,5 @@ def fingerprint(method: Any) -> tuple[str, str]:
 
 def described(method: Any) -> str:
     """A method with its options, as text."""
-    options = ", ".join(
-        f"{field.name}={getattr(method, field.name)!r}"
-        for field in dataclasses.fields(method)
-        if field.init
-    )
+    options = ", ".join(f"{name}={value!r}" for name, value in flat_options(method).items())
     return f"{type(method).__name__}({options})"
