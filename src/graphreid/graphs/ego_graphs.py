@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet, normalise
-from graphreid.graphs import adjacency
 from graphreid.graphs.explanation import explanation, of_matrix
+from graphreid.graphs.query_graphs import Candidates, edges_to, neighbors_within
 from graphreid.protocols import Explanation
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
@@ -84,8 +84,9 @@ class Around:
         out = torch.zeros(b, n, n, dtype=torch.bool)
         out[:, 0, 0] = True
         if n > 1:
-            places = adjacency.links(nodes, lists.index, own, k2=k, wanted=k, hops=1)
-            heard = adjacency.linked(torch.from_numpy(places), loops=True)
+            candidates = Candidates(nodes, lists.index, own)
+            places = neighbors_within(nodes, candidates, k2=k, most=k, hops=1)
+            heard = edges_to(torch.from_numpy(places), self_loops=True)
             out[:, 1:, 1:] = heard & heard.mT
             first = nodes[:, :k]
             reach = (

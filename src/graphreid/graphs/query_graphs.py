@@ -62,9 +62,7 @@ def nearest_sampler(nearest: Int32[np.ndarray, "b k1"], k: int) -> Int32[np.ndar
     return np.pad(nearest[:, :k], ((0, 0), (0, missing)), constant_values=-1)
 
 
-def hard_gallery_sampler(
-    candidates: Candidates, *, k2: int, k: int
-) -> Int32[np.ndarray, "b k"]:
+def hard_gallery_sampler(candidates: Candidates, *, k2: int, k: int) -> Int32[np.ndarray, "b k"]:
     """Two hops: the k1 nearest images of each query, then the k2 nearest of each of those, up to k.
 
     Ji et al., Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021,
@@ -129,9 +127,7 @@ def edges_to(
     return _with_self_loops(wide[..., :n], self_loops)
 
 
-def complete_edges(
-    real: Bool[Tensor, "b n"], *, self_loops: bool = False
-) -> Bool[Tensor, "b n n"]:
+def complete_edges(real: Bool[Tensor, "b n"], *, self_loops: bool = False) -> Bool[Tensor, "b n n"]:
     """Edges between all real nodes of a graph.
 
     A node that is alone gets a self-loop, and so does padding; with `self_loops` every node does.
@@ -152,36 +148,6 @@ def edge_softmax(
 ) -> Float[Tensor, "b n n"]:
     """Adjacency whose rows are softmaxes of the scores over a node's edges; 0 elsewhere."""
     return torch.softmax(score.float().masked_fill(~edges, -torch.inf), 2)
-
-
-def random_probability(
-    near: Int32[np.ndarray, "q m"],
-    positive: Bool[np.ndarray, "q m"],
-    k1: int,
-    draws: Sequence[np.random.Generator],
-) -> Int32[np.ndarray, "q k"]:
-    """k1 of each query's m nearest images, drawn without replacement, in their order; as likely
-    right ones as wrong ones.
-
-    An image is drawn with probability 1/2 by the number of right ones if it is right, and of wrong
-    ones if it is wrong (EC-GCN, Eq. 9); once the right ones are drawn, the wrong ones fill up, and
-    the other way round.
-
-    Args:
-        near: gallery rows, nearest first.
-        positive: which of them show the query's identity.
-        k1: images of a query; all m where there are not more.
-        draws: a generator a query, so that a query's draw does not depend on the others.
-    """
-    if near.shape[1] <= k1:
-        return near
-    right = positive.sum(axis=1, keepdims=True)
-    share = np.where(positive, right, near.shape[1] - right)  # the factor 1/2 is common to all
-    # the k1 largest of log P + Gumbel noise are k1 draws without replacement
-    noise = np.stack([draw.gumbel(size=near.shape[1]) for draw in draws])
-    keys = noise - np.log(share)
-    drawn = np.sort(np.argpartition(-keys, k1 - 1, axis=1)[:, :k1], axis=1)
-    return np.take_along_axis(near, drawn, 1)
 
 
 def sampler_recall(

@@ -16,8 +16,8 @@ from graphreid.gallery import Gallery
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.fa_gcn.method import FAGCN, Distance
 from graphreid.methods.fitted import need_fitted
-from graphreid.methods.link_prediction.predictor import Weighted
 from graphreid.methods.link_prediction.validation import Auto
+from graphreid.options import build, flat_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.resources import Resources
 from graphreid.training.precision import Precision
@@ -31,7 +31,7 @@ Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
 
 @final
 @dataclass(eq=False)
-class FAECGCN(Weighted):
+class FAECGCN:
     """FA-GCN, and EC-GCN on its vectors.
 
     Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its
@@ -101,6 +101,16 @@ class FAECGCN(Weighted):
     def __post_init__(self) -> None:
         self._parts()
 
+    @property
+    def tail(self) -> float:
+        """lam: what is added to FA-GCN's distance of an image without a link probability."""
+        return self.lam_ if self.lam == "auto" else self.lam
+
+    @property
+    def least(self) -> float:
+        """0: neither FA-GCN's distance nor lam (1 - probability) is below it."""
+        return 0.0
+
     def _parts(self) -> tuple[FAGCN, ECGCN]:
         """The two, not fitted.
 
@@ -110,12 +120,8 @@ class FAECGCN(Weighted):
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         names = [each.name for each in fields(FAGCN) if each.init]
         fa = FAGCN(**{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
-        second = {
-            each.name: own[each.name]
-            for each in fields(ECGCN)
-            if each.init and each.name != "metric"
-        }
-        return fa, ECGCN(metric=fa.metric, **second)
+        second = {name: own[name] for name in flat_options(ECGCN()) if name != "metric"}
+        return fa, build(ECGCN, metric=fa.metric, **second)
 
     def fit(
         self,

@@ -7,7 +7,8 @@ it and a reader should see both.
 """
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.graphs import samplers as sampling
+from graphreid.graphs import query_graphs
+from graphreid.options import flat_options
 from graphreid.papers.recipe import Claim, Recipe, Row
 from graphreid.protocols import Reranker
 from graphreid.types import Features, Labels
@@ -44,18 +45,18 @@ def sampler_recall(
     """The share of a query's images of its identity that its graph has, in the mean: the paper's
     reason for Table 3.
     """
-    sampler, k1, k2, k = (getattr(method, name) for name in ("sampler", "k1", "k2", "k"))
+    options = flat_options(method)
+    sampler, k1, k2, k = (options[name] for name in ("sampler", "k1", "k2", "k"))
     retrieval_set = RetrievalSet(query[0], Gallery(gallery[0]))
     k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
-        nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
+        nodes = query_graphs.nearest_sampler(retrieval_set.query_neighbors(k).index, k)
     else:
-        near, lists = (
-            retrieval_set.query_neighbors(k1).index,
-            retrieval_set.gallery_neighbors(k2 + 1).index,
-        )
-        nodes = sampling.hard(near, lists, retrieval_set.own, k2=k2, k=k)
-    return sampling.recall(nodes, query[1].identity, gallery[1].identity, retrieval_set.own)
+        candidates = query_graphs.Candidates.of(retrieval_set, k1, k2)
+        nodes = query_graphs.hard_gallery_sampler(candidates, k2=k2, k=k)
+    return query_graphs.sampler_recall(
+        nodes, query[1].identity, gallery[1].identity, retrieval_set.own
+    )
 
 
 _RECIPES = (

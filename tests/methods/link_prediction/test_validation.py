@@ -4,7 +4,7 @@ import pytest
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine
 from graphreid.methods.link_prediction import validation
-from graphreid.methods.link_prediction.candidates import Judged
+from graphreid.methods.link_prediction.scoring import ScoredGraphs
 from graphreid.methods.link_prediction.validation import LAMS, Validation, platt
 from graphreid.metrics.evaluation import evaluate
 from graphreid.resources import Resources
@@ -13,9 +13,7 @@ from tests.support import labelled
 
 
 class Oracle:
-    """Judges as a network would that sees identities: a node's logit is `strength` if right, and
-    minus that if not.
-    """
+    """Scores as a network that sees identities: a logit of `strength` if right, else minus that."""
 
     graph_bytes = 1
 
@@ -28,13 +26,13 @@ class Oracle:
         )
         self.random = np.random.default_rng(0)
 
-    def judge(self, part: slice) -> Judged:
-        queries = self.held.queries[part]
-        near = self.retrieval_set.gallery_neighbors(10).index[queries]
-        right = self.held.labels.identity[near] == self.held.labels.identity[queries, None]
+    def score(self, queries: slice) -> ScoredGraphs:
+        rows = self.held.queries[queries]
+        near = self.retrieval_set.gallery_neighbors(10).index[rows]
+        right = self.held.labels.identity[near] == self.held.labels.identity[rows, None]
         flip = self.random.random(near.shape) < self.wrong
         logits = np.where(right ^ flip, self.strength, -self.strength).astype(np.float32)
-        return near, logits, np.zeros((len(queries), 10, 10), np.float32)
+        return ScoredGraphs(near, logits, np.zeros((len(rows), 10, 10), np.float32))
 
 
 def held(fitted: Labels | None = None) -> Validation:

@@ -59,9 +59,9 @@ class CAGCN:
         ValueError: a value out of its range.
     """
 
-    graph: Graph = Graph()
-    network: Network = Network()
-    training: Training = Training()
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
     lam: NonNegative | Literal["auto"] = 2.0
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
@@ -215,9 +215,7 @@ class CAGCN:
         targets = torch.from_numpy(training_set.targets(queries, graphs.nodes)).to(x.device)
         return logits[graphs.real], targets[graphs.real]
 
-    def _loss(
-        self, logits: Float[Tensor, " m"], targets: Float[Tensor, " m"]
-    ) -> Float[Tensor, ""]:
+    def _loss(self, logits: Float[Tensor, " m"], targets: Float[Tensor, " m"]) -> Float[Tensor, ""]:
         return focal_loss(logits, targets, self.training.alpha, self.training.gamma)
 
 

@@ -25,7 +25,7 @@ from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
 from graphreid.knn.exact import Metric, block_distances
 from graphreid.methods.fa_gcn.mahalanobis import within
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
-from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.link_prediction.training import LinkTrainingSet
 from graphreid.methods.link_prediction.validation import Validation
 from graphreid.models.losses import supervised_contrastive
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
@@ -210,7 +210,7 @@ class FAGCN:
             ValueError: no identity has two images, or an identity is in both sets.
         """
         resources = resources or Resources()
-        lesson = Lesson(
+        lesson = LinkTrainingSet(
             train, labels, k1=self.k, k2=0, noise=0.0, seed=self.seed, resources=resources
         )
         held = (
@@ -355,7 +355,7 @@ class FAGCN:
                 states.append(network.step(layer, states[-1], heard, resources.device))
         return states
 
-    def _settled(self, network: Aggregation, lesson: Lesson) -> State:
+    def _settled(self, network: Aggregation, lesson: LinkTrainingSet) -> State:
         """The weights as they are, and what the distances need of the training images' last Z."""
         retrieval_set = lesson.retrieval_set
         z = self._states(
@@ -379,7 +379,7 @@ class FAGCN:
     def _scores(
         self,
         network: Aggregation,
-        lesson: Lesson,
+        lesson: LinkTrainingSet,
         held: Validation,
         distances: tuple[Distance, ...],
     ) -> dict[str, float]:
@@ -427,7 +427,7 @@ class _Training:
         rounds: parts of the training, each with a checkpoint.
     """
 
-    def __init__(self, method: FAGCN, lesson: Lesson) -> None:
+    def __init__(self, method: FAGCN, lesson: LinkTrainingSet) -> None:
         lesson.batches(0, len(lesson.train))  # makes the pool; nothing in it changes with the epoch
         near = lesson.retrieval_set.gallery_neighbors(method.k)
         self.method, self.lesson = method, lesson

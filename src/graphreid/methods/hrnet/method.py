@@ -30,8 +30,12 @@ from graphreid.methods.hrnet.relations import (
     RelationObjective,
     Relations,
 )
-from graphreid.methods.link_prediction.candidates import Judged, linked
-from graphreid.methods.link_prediction.validation import UNCALIBRATED, Validation
+from graphreid.methods.link_prediction.scoring import (
+    UNCALIBRATED,
+    ScoredGraphs,
+    link_probability,
+)
+from graphreid.methods.link_prediction.validation import Validation
 from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator, seeded
@@ -427,10 +431,11 @@ class _Judging:
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             return self.network(torch.cat([own, self.images[near]], 1) * own.shape[2] ** 0.5, 1)
 
-    def judge(self, part: slice) -> Judged:
+    def score(self, queries: slice) -> ScoredGraphs:
         """Nodes and logits of some queries; with no graph of pairs logits are 0."""
-        nodes = self.around.near.index[part]
-        return nodes, self._scores(self.related(part))[1], np.empty((len(nodes), 0, 0), np.float32)
+        nodes = self.around.near.index[queries]
+        logits = self._scores(self.related(queries))[1]
+        return ScoredGraphs(nodes, logits, np.empty((len(nodes), 0, 0), np.float32))
 
     def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
         """Distances and probabilities of all queries, in blocks; with no graph of pairs, distances
@@ -473,5 +478,5 @@ class _Judging:
         logits: Float32[np.ndarray, "b k"],
         calibration: Sequence[float],
     ) -> DistanceBlock:
-        told = linked(logits, calibration) if self.method.pairwise else None
+        told = link_probability(logits, calibration) if self.method.pairwise else None
         return rescored(self.around, start, apart, self.method.tail, told)

@@ -226,11 +226,6 @@ def train_links(
             values, targets = logits(module, queries)
         return {"loss": loss(values.float(), targets)}
 
-    validate = (
-        None
-        if held_out is None
-        else lambda _: held_out.best(scorer(module, held_out.retrieval_set), lam)
-    )
     history = optimise(
         module,
         _optimizer(module, options),
@@ -239,7 +234,9 @@ def train_links(
         epochs=options.epochs,
         seed=options.seed,
         schedule=_schedule(options),
-        validate=validate,
+        validate=None
+        if held_out is None
+        else lambda _: held_out.best(scorer(module, held_out.retrieval_set), lam),
         patience=options.patience,
         folder=folder,
         stamp=stamp(method, (training_set.train, training_set.labels), validation),

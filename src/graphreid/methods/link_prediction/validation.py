@@ -162,11 +162,9 @@ class Validation:
 
     def best(self, scorer: Scorer, lam: float | Auto) -> float:
         """The mAP of a network in training, with the best weight where it is to be chosen."""
-        return max(
-            self.scores(
-                distance_blocks(scorer, 0.0, UNCALIBRATED, "validation"), LAMS if lam == "auto" else (lam,)
-            )
-        )
+        lams = LAMS if lam == "auto" else (lam,)
+        blocks = distance_blocks(scorer, 0.0, UNCALIBRATED, "validation")
+        return max(self.scores(blocks, lams))
 
     def settle(self, scorer: Scorer, lam: float | Auto, *, calibrate: bool) -> Settled:
         """Calibration first, then the weight, where they are to be chosen."""
