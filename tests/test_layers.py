@@ -8,7 +8,16 @@ import pytest
 from tests.conftest import PACKAGE
 
 LAYERS = (
-    ("types", "seeding", "resources", "atomic_files", "peak_memory", "kernels", "extras", "options"),
+    (
+        "types",
+        "seeding",
+        "resources",
+        "atomic_files",
+        "peak_memory",
+        "kernels",
+        "extras",
+        "options",
+    ),
     ("knn", "ranking", "features", "datasets"),
     ("gallery",),
     ("protocols",),

@@ -50,9 +50,7 @@ def test_no_second_hop_and_k_of_k1_is_the_plain_sampler():
 
 def test_a_first_hop_longer_than_the_graph_is_cut():
     given, *_ = candidates(0, 20, 5)
-    np.testing.assert_array_equal(
-        hard_gallery_sampler(given, k2=5, k=8), given.nearest[:, :8]
-    )
+    np.testing.assert_array_equal(hard_gallery_sampler(given, k2=5, k=8), given.nearest[:, :8])
 
 
 def test_a_plain_sample_larger_than_the_gallery_is_padded():
@@ -68,9 +66,7 @@ def test_a_query_gets_the_same_graph_alone_and_in_company():
     together = hard_gallery_sampler(given, k2=6, k=30)
     for query in range(9):
         part = given.take(np.array([query]))
-        np.testing.assert_array_equal(
-            hard_gallery_sampler(part, k2=6, k=30)[0], together[query]
-        )
+        np.testing.assert_array_equal(hard_gallery_sampler(part, k2=6, k=30)[0], together[query])
 
 
 def test_lists_of_a_gallery_that_holds_the_queries_equal_those_searched_for():
@@ -92,10 +88,12 @@ def test_recall_counts_images_of_the_identity_but_not_the_query_itself():
     gallery = np.array([7, 7, 8, 9, 7, 8])
     # query 0 is image 4 of identity 7 and finds one of the two others; query 1 finds two of two;
     # query 2 has none to find
-    assert sampler_recall(nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])) == pytest.approx(
-        (1 / 2 + 2 / 2) / 2
+    assert sampler_recall(
+        nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])
+    ) == pytest.approx((1 / 2 + 2 / 2) / 2)
+    assert sampler_recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(
+        0.5
     )
-    assert sampler_recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(0.5)
 
 
 def test_a_node_without_neighbours_gets_a_self_loop():

@@ -13,7 +13,7 @@ from graphreid.methods.fa_gcn.method import (
     Aggregation,
     _Training,  # pyright: ignore[reportPrivateUsage]
 )
-from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.link_prediction.training import LinkTrainingSet
 from graphreid.methods.persistence import load, parse, save
 from graphreid.protocols import Learned, Transforms
 from graphreid.resources import Resources
@@ -75,7 +75,7 @@ def test_equals_the_papers_equations(layers: int, distance: str, setting: str):
 def test_the_training_losses_are_the_papers_equations():
     _, (train, labels) = labelled(1, images=50)
     method = FAGCN(k=4, layers=2, identity_weight=0.5, tau=0.3, batch=None)
-    lesson = Lesson(train, labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources())
+    lesson = LinkTrainingSet(train, labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources())
     graph = _Training(method, lesson)
     torch.manual_seed(0)
     network = Aggregation(16, 2, graph.classes)
@@ -120,7 +120,9 @@ def test_batches_are_all_images_of_some_identities():
     role = np.zeros(60, int)
     role[:10] = DISTRACTOR
     known_labels = Labels(labels.identity, labels.camera, role)
-    lesson = Lesson(train, known_labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources())
+    lesson = LinkTrainingSet(
+        train, known_labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources()
+    )
     graph = _Training(FAGCN(k=4, batch=3), lesson)
     first, second = graph.batches(0), graph.batches(1)
     for batches in (first, second):

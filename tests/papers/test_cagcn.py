@@ -6,6 +6,7 @@ import pytest
 
 from graphreid.methods import METHODS
 from graphreid.methods.cagcn.method import CAGCN
+from graphreid.options import build
 from graphreid.papers.cagcn import RECIPES, sampler_recall
 from graphreid.papers.recipe import Recipe
 from graphreid.papers.run import run
@@ -46,9 +47,9 @@ def test_recall_is_the_share_of_positives_in_the_graphs(tmp_path: Path) -> None:
         [right[row, near[row, :7]].sum() / right[row].sum() for row in range(len(right))]
     )
     given = (query.features, query.labels), (gallery.features, gallery.labels)
-    assert sampler_recall(CAGCN(sampler="plain", k=7), *given) == pytest.approx(wanted)
-    assert sampler_recall(CAGCN(k1=7, k2=0, k=7), *given) == pytest.approx(wanted)
-    assert sampler_recall(CAGCN(k1=70, k2=20, k=500), *given) == 1.0
+    assert sampler_recall(build(CAGCN, sampler="plain", k=7), *given) == pytest.approx(wanted)
+    assert sampler_recall(build(CAGCN, k1=7, k2=0, k=7), *given) == pytest.approx(wanted)
+    assert sampler_recall(build(CAGCN, k1=70, k2=20, k=500), *given) == 1.0
 
 
 @pytest.mark.skipif("cagcn" not in METHODS, reason="this version has no cagcn")

@@ -58,4 +58,4 @@ def test_rows_of_the_adjacency_sum_to_1_over_edges_alone(edge_weight: Any):
     assert (a[edges] > 0).all()
     if edge_weight == "binary":
         row = edges[0, 0]
-        torch.testing.assert_close(a[0, 0, row], torch.full((int(row.sum()),), 1 / row.sum()))
+        torch.testing.assert_close(a[0, 0, row], torch.full((int(row.sum()),), 1 / int(row.sum())))

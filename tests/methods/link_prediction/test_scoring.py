@@ -26,7 +26,9 @@ def test_a_link_probability_is_a_probability_with_slope_and_offset():
         link_probability(logits, (1.0, 0.0)), [[0, 0.26894142, 0.5, 0.880797, 1]], atol=1e-6
     )
     np.testing.assert_allclose(
-        link_probability(logits[:, 1:4], (2.0, -1.0)), [[0.04742587, 0.26894142, 0.95257413]], atol=1e-6
+        link_probability(logits[:, 1:4], (2.0, -1.0)),
+        [[0.04742587, 0.26894142, 0.95257413]],
+        atol=1e-6,
     )
     never = link_probability(np.full((1, 1), -np.inf, np.float32), (-1.0, 3.0))
     assert never.item() == 0, "a node that is not scored"

@@ -12,7 +12,9 @@ from tests.references import losses as reference
 from tests.support import labelled
 
 
-def training_set(noise: float = 0.0, seed: int = 0, labels: Labels | None = None) -> LinkTrainingSet:
+def training_set(
+    noise: float = 0.0, seed: int = 0, labels: Labels | None = None
+) -> LinkTrainingSet:
     _, (train, given) = labelled(1, images=40)
     return LinkTrainingSet(
         train, labels or given, k1=8, k2=4, noise=noise, seed=seed, resources=Resources()

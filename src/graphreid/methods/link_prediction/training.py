@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ Batch = NDArray[np.intp]
 """Rows of the training images that are queries."""
 
 
+@runtime_checkable
 class TrainingOptions(Protocol):
     """What the training of a network follows; each method documents its own."""
 
@@ -233,7 +234,7 @@ def train_links(
         losses,
         epochs=options.epochs,
         seed=options.seed,
-        schedule=_schedule(options),
+        schedule=rate_schedule(options),
         validate=None
         if held_out is None
         else lambda _: held_out.best(scorer(module, held_out.retrieval_set), lam),
@@ -281,9 +282,10 @@ def _optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optim
     return torch.optim.AdamW(parameters, options.rate, weight_decay=decay)
 
 
-def _schedule(options: TrainingOptions) -> Schedule:
+def rate_schedule(options: TrainingOptions) -> Schedule:
+    """The factor of the learning rate at each epoch; "steps" is times 0.1 after each."""
     if options.schedule == "steps":
-        return steps(range(1, options.epochs))  # times 0.1 after each epoch
+        return steps(range(1, options.epochs))
     return cosine(options.epochs) if options.schedule == "cosine" else lambda _: 1.0
 
 
