@@ -53,13 +53,8 @@ def test_fit_writes_a_method_and_shows_what_it_is_worth(
     assert code == 0
     method = load(files["out"])
     assert isinstance(method, CAGCN)
-    assert (method.links, method.k1, method.layers, method.edge_weight, method.lam) == (
-        4,
-        10,
-        2,
-        "binary",
-        "auto",
-    )
+    assert (method.graph.links, method.graph.k1, method.network.layers) == (4, 10, 2)
+    assert (method.network.edge_weight, method.lam) == ("binary", "auto")
     assert not Path(files["out"] + ".partial").exists()
     shown = capsys.readouterr()
     for row in (

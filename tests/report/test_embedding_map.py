@@ -11,7 +11,7 @@ def test_twenty_identities_with_their_own_images() -> None:
     sample = maps.sample(query, query_labels, gallery, gallery_labels)
     assert sample is not None
     assert len(np.unique(sample.identity)) == maps.IDENTITIES
-    assert sample.query.sum() == len(sample.query) == 2 * maps.IDENTITIES
+    assert sample.is_query.sum() == len(sample.query) == 2 * maps.IDENTITIES
     real = np.concatenate(
         [query_labels.identity[sample.query], gallery_labels.identity[sample.gallery]]
     )

@@ -6,6 +6,30 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+ROUNDING = 1e-6
+"""Cosines of float32 vectors may differ by so much between processors, and no more."""
+
+
+def top(
+    score: Float[Tensor, "b n m"], count: int, slack: Float[Tensor, "b n m"] | float
+) -> Bool[Tensor, "b n m"]:
+    """Which `count` entries of each row are largest; of equal ones the first.
+
+    Args:
+        score: count of them or more in a row.
+        count: entries of a row.
+        slack: scores that differ by no more than this are equal: what a processor's rounding may
+            add to a score, so that all processors choose alike.
+    """
+    last = score.topk(count, dim=2, sorted=False).values.amin(2, keepdim=True)
+    chosen = score >= last - slack
+    many = chosen.sum(2, dtype=torch.int32) > count  # the few rows with equal scores at the end
+    larger = (score > last + slack)[many]
+    equal = chosen[many] & ~larger
+    left = count - larger.sum(1, keepdim=True)
+    chosen[many] = larger | (equal & (equal.cumsum(1) <= left))
+    return chosen
+
 
 def reciprocal(similarity: Float[Tensor, "b n n"], k: int) -> Bool[Tensor, "b n n"]:
     """Which nodes are each among the other's k most similar of the graph, or the same (Zhong et al.
@@ -13,8 +37,7 @@ def reciprocal(similarity: Float[Tensor, "b n n"], k: int) -> Bool[Tensor, "b n 
     """
     ranked = similarity.clone()
     ranked.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    near = torch.zeros_like(similarity, dtype=torch.bool)
-    near.scatter_(2, ranked.topk(min(k + 1, similarity.shape[2]), dim=2).indices, value=True)
+    near = top(ranked, min(k + 1, similarity.shape[2]), ROUNDING)
     return near & near.mT
 
 
@@ -38,11 +61,11 @@ def jaccard(v: Float[Tensor, "b n m"], most: int) -> Float[Tensor, "b n n"]:
 
 
 def largest(weights: Float[Tensor, "b n n"], count: int) -> Float[Tensor, "b n n"]:
-    """The `count` largest entries of each row, and those equal to the least of them; 0
-    elsewhere.
+    """The `count` largest entries of each row, and those equal to the last of them but for
+    rounding; 0 elsewhere.
     """
-    least = weights.topk(min(count, weights.shape[2]), dim=2).values[..., -1:]
-    return weights * (weights >= least)
+    last = weights.topk(min(count, weights.shape[2]), dim=2).values[..., -1:]
+    return weights * (weights >= last * (1 - ROUNDING))
 
 
 def normalised(weights: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:

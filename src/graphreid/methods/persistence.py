@@ -18,6 +18,8 @@ from graphreid.methods.chain import Chain, chained
 from graphreid.protocols import Reranker
 
 FORMAT = 1
+_RENAMED = {"probes": "queries"}
+"""Options of old files, and what they are called now."""
 
 
 def options(method: type[Any]) -> dict[str, Any]:
@@ -80,7 +82,9 @@ def load(path: str | Path) -> Reranker:
         raise ValueError(f"{file}: not a method of this package: write it with 'graphreid fit'")
     try:
         newer = int(header["format"]) > FORMAT
-        method = None if newer else METHODS[header["method"]](**json.loads(header["fields"]))
+        fields: dict[str, Any] = dict(json.loads(header["fields"]))
+        given = {_RENAMED.get(name, name): value for name, value in fields.items()}
+        method = None if newer else METHODS[header["method"]](**given)
         facts: dict[str, Any] = {} if newer else dict(json.loads(header["facts"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file}: its header is damaged ({error}): fit the method again") from None

@@ -291,7 +291,7 @@ def _maps(
     if sample is None:
         return []
     before = maps.layout(sample.vectors(subject.query, subject.gallery.features), seed=seed)
-    drawn = [("the embeddings", figures.embedding_map(0, before, sample.identity, sample.query))]
+    drawn = [("the embeddings", figures.embedding_map(0, before, sample.identity, sample.is_query))]
     for name, method in methods.items():
         if not (isinstance(method, Transforms) and gives_vectors(method)):
             continue
@@ -300,7 +300,7 @@ def _maps(
         drawn.append(
             (
                 f"after {name}",
-                figures.embedding_map(len(drawn), after, sample.identity, sample.query),
+                figures.embedding_map(len(drawn), after, sample.identity, sample.is_query),
             )
         )
     return drawn

@@ -14,6 +14,8 @@ from graphreid.store.persistent_gallery import PersistentGallery
 from graphreid.types import Features, Labels
 
 FILE = "thresholds.json"
+_RENAMED = {"probes": "queries"}
+"""Fields of old files, and what they are called now."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,11 @@ def thresholds(living: PersistentGallery) -> dict[str, Threshold]:
         ValueError: the file is damaged.
     """
     try:
-        return {key: Threshold(**value) for key, value in living.store.read_json(FILE).items()}
-    except TypeError as error:
+        return {
+            key: Threshold(**{_RENAMED.get(name, str(name)): each for name, each in value.items()})
+            for key, value in living.store.read_json(FILE).items()
+        }
+    except (TypeError, AttributeError) as error:
         raise ValueError(
             f"{living.folder / FILE}: not readable ({error}): remove it, and calibrate again"
         ) from None

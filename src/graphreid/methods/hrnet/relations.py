@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graphreid.graphs.adjacency import ROUNDING, top
 from graphreid.models.losses import identity_loss
 
 SLOPE = 0.2
@@ -26,16 +27,16 @@ Count = int | Literal["full"]
 
 def nearest(x: Rows, count: Count) -> Bool[Tensor, "b n n"]:
     """Which nodes are the `count` nearest of each by Euclidean distance, the node itself the first
-    (Eq. 1).
+    (Eq. 1); of equal distances the first node.
     """
     n = x.shape[1]
     if count == "full" or count >= n:
         return torch.ones(x.shape[0], n, n, dtype=torch.bool, device=x.device)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        distance = torch.cdist(x.float(), x.float())
-        distance.diagonal(dim1=1, dim2=2).fill_(-1)
-        places = distance.topk(count, dim=2, largest=False).indices
-        return torch.zeros_like(distance, dtype=torch.bool).scatter_(2, places, value=True)
+        distance = torch.cdist(x.float(), x.float()).square()
+        distance.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
+        squares = x.float().square().sum(2)
+        return top(-distance, count, ROUNDING * (squares[:, :, None] + squares[:, None]))
 
 
 class IndividualRelation(nn.Module):

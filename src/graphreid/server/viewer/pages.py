@@ -25,7 +25,7 @@ from graphreid.store import Snapshot
 from graphreid.types import Features
 
 FOLDER = Path(__file__).parent
-_STATIC = {"theme.css": FOLDER.parent / "report", "style.css": FOLDER, "keys.js": FOLDER}
+_STATIC = {"theme.css": FOLDER.parents[1] / "report", "style.css": FOLDER, "keys.js": FOLDER}
 """Files that any page may ask for, and the folder of each."""
 PAGE, NAMES, MAPPED, UPLOADS = 60, 300, 600, 64
 """Images on a page of the gallery, names offered in a filter, images on the map, and uploaded
@@ -172,7 +172,7 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
                 "view.html",
                 engine,
                 snapshot,
-                one_query=one_query,
+                query=one_query,
                 lists=[_listing(snapshot, look, looks[0]) for look in looks],
                 here=here,
                 top=top,
