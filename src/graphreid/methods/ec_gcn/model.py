@@ -32,6 +32,7 @@ class ECGCNNetwork(nn.Module):
             for layer in range(options.layers)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(options.layers))
+        # "three linear layers with PReLU", to the two classes of Eq. 12
         self.head = nn.Sequential(
             nn.Linear(width, width),
             nn.PReLU(),
@@ -56,7 +57,8 @@ class ECGCNNetwork(nn.Module):
             neighbors: the images of each node's neighbours, rows of `mapped`; -1 for none.
             of_query: f_p W, of each node's query.
         """
-        return SparseAdjacency(neighbors, None, str(mapped.device)) @ mapped - of_query
+        mean = SparseAdjacency(neighbors, None, str(mapped.device)) @ mapped  # A~ F W, [m, h]
+        return mean - of_query
 
     def forward(
         self, product: Float[Tensor, "m h"], adjacencies: Sequence[SparseAdjacency]
@@ -68,8 +70,9 @@ class ECGCNNetwork(nn.Module):
             adjacencies: A~ of each further layer; it may give fewer nodes than it takes, where the
                 next layers need no more.
         """
-        z = torch.relu(self.norms[0](product))
+        z = torch.relu(self.norms[0](product))  # layer 1, [m, h]
         for a, linear, norm in zip(adjacencies, self.maps[1:], self.norms[1:], strict=True):
+            # Z^l = ReLU(BN(A~ Z^(l-1) W^l)); the rows of z become fewer from layer to layer
             z = torch.relu(norm(linear(a @ z)))
         return z
 
@@ -83,6 +86,7 @@ class ECGCNNetwork(nn.Module):
         self, vectors: Float32[np.ndarray, "g d"], device: str
     ) -> Float32[np.ndarray, "g h"]:
         """F W of the first layer; embeddings are scaled by the root of d as in training."""
+        # in fp32 whatever the weights are: `first_product` subtracts near-equal rows
         weight = self.maps[0].weight.float().T * vectors.shape[1] ** 0.5
         out = np.empty((len(vectors), weight.shape[1]), np.float32)
         for part in slices(0, len(vectors), 4096):
