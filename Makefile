@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo test lint types bench clean
+.PHONY: install demo test lint site bench clean
 
 install: $(INSTALLED)
 
@@ -22,6 +22,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# the documentation as HTML in build/site; a dead link fails
+site: $(INSTALLED)
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/site
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --shape market

@@ -80,7 +80,7 @@ def table(name: str) -> str:
     first = next(iter(record["methods"].values()))
     return (
         "\n".join(lines)
-        + f"\n\n{first['queries']} queries judged, {first['skipped']} skipped; rule: "
+        + f"\n\n{first['queries']} queries evaluated, {first['skipped']} skipped; rule: "
         f"{record['rule']}.\n"
     )
 

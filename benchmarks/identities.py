@@ -25,7 +25,8 @@ from benchmarks.run import RECORDS
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse as make
-from graphreid.metrics.evaluation import Report, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.report import Report
 from graphreid.papers.code import code, environment
 from graphreid.resources import Resources
 from graphreid.seeding import generator

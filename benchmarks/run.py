@@ -109,7 +109,7 @@ def measure(
             [
                 "graphreid.methods.persistence",
                 "graphreid.knn.exact",
-                "graphreid.metrics.evaluation",
+                "graphreid.metrics.evaluate",
                 "graphreid.kernels.product_tiles",
             ]
         ),

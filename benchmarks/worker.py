@@ -23,7 +23,11 @@ from graphreid.kernels import rank_counts as counting
 from graphreid.kernels import sparse_rows as sparse
 from graphreid.knn.exact import search
 from graphreid.methods.persistence import parse
-from graphreid.metrics.evaluation import RankCounter, Rule
+from graphreid.metrics import parse_metric
+from graphreid.metrics.metric import mean
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.ranks import RankCounter
+from graphreid.metrics.relevance import Relevance
 from graphreid.protocols import Reranker
 from graphreid.resources import Resources, parse_memory
 from graphreid.types import DistanceBlock, Features, Labels
@@ -64,24 +68,26 @@ def load(folder: Path) -> Set:
 
 
 def once(method: Reranker, given: Set, threads: int | None, limit: int | None) -> dict[str, Any]:
-    """One run: from embeddings to the last distance, judged as the blocks come."""
+    """One run: from embeddings to the last distance, evaluated as the blocks come."""
     (query, query_labels), (images, image_labels) = given
-    judge = RankCounter(query_labels, image_labels, own=np.full(len(query), -1), rule=Rule())
+    own = np.full(len(query), -1)
+    counter = RankCounter(Relevance(query_labels, image_labels, own=own, protocol=MARKET))
     watch = Watch()
     resources = Resources(memory=limit, threads=threads, progress=watch.tell)
     gallery = Gallery(images)
     for block in _timed(method, query, gallery, resources):
         before = time.perf_counter()
-        judge.add(block)
+        counter.add(block)
         watch.aside += time.perf_counter() - before
     seconds = watch.now()
     before = time.perf_counter()
-    report = judge.report("", method.setting, seconds)
+    ranks = counter.result()
+    values = {name: mean(parse_metric(name), ranks) for name in ("mAP", "rank-1")}
     return {
         "seconds": seconds,
         "stages": watch.ended(),
         "evaluation": watch.aside + time.perf_counter() - before,
-        "metrics": {"mAP": report.mean_ap(), "rank-1": report.cmc(1)},
+        "metrics": values,
     }
 
 

@@ -136,6 +136,6 @@ def test_the_gpu_path_imports_without_numba_cyclopts_and_beartype() -> None:
         "import sys\n"
         "for name in ('numba', 'cyclopts', 'beartype'): sys.modules[name] = None\n"
         "import graphreid.knn.exact, graphreid.gallery, graphreid.methods, "
-        "graphreid.methods.persistence, graphreid.metrics.evaluation"
+        "graphreid.methods.persistence, graphreid.metrics.evaluate"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

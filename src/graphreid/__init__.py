@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from graphreid.gallery import Gallery
     from graphreid.methods import METHODS, Cosine, KReciprocal
     from graphreid.methods.persistence import load, parse, save
-    from graphreid.metrics.evaluation import Report, Rule, evaluate
+    from graphreid.metrics.evaluate import evaluate
+    from graphreid.metrics.protocol import Protocol, Rule
+    from graphreid.metrics.report import Report
     from graphreid.ranking import rank
     from graphreid.resources import Resources
     from graphreid.types import DistanceBlock, Features, Labels, Ranking, drop_junk
@@ -26,10 +28,11 @@ _HOME = {
     "KReciprocal": "methods",
     "Labels": "types",
     "Ranking": "types",
-    "Report": "metrics.evaluation",
-    "Rule": "metrics.evaluation",
+    "Protocol": "metrics.protocol",
+    "Report": "metrics.report",
+    "Rule": "metrics.protocol",
     "drop_junk": "types",
-    "evaluate": "metrics.evaluation",
+    "evaluate": "metrics.evaluate",
     "load": "methods.persistence",
     "load_features": "features.features_file",
     "load_vectors": "features.features_file",
@@ -46,6 +49,7 @@ __all__ = [
     "Gallery",
     "KReciprocal",
     "Labels",
+    "Protocol",
     "Ranking",
     "Report",
     "Resources",

@@ -49,6 +49,47 @@ def listed(block: DistanceBlock, top: int) -> DistanceBlock:
     return DistanceBlock(block.start, kept, block.probability)
 
 
+class TopLists:
+    """Gathers the first gallery images of every query from blocks of distances.
+
+    Args:
+        top: how many; cut to the gallery's size.
+
+    Raises:
+        ValueError: top is less than 1.
+    """
+
+    def __init__(self, top: int) -> None:
+        if top < 1:
+            raise ValueError(f"top is {top}: ask for at least one image")
+        self._top = top
+        self._orders: list[Int32[np.ndarray, "b top"]] = []
+        self._distances: list[Float32[np.ndarray, "b top"]] = []
+        self._probabilities: list[Float32[np.ndarray, "b top"]] = []
+
+    def add(self, block: DistanceBlock) -> None:
+        """Sort out the first images of a block's queries."""
+        for start in range(0, len(block.distance), _ROWS):
+            rows = slice(start, start + _ROWS)
+            distance = block.distance[rows]
+            order = first(distance, self._top)
+            self._orders.append(order)
+            self._distances.append(
+                np.where(order < 0, np.float32(np.inf), np.take_along_axis(distance, order, 1))
+            )
+            if block.probability is not None:
+                given = np.take_along_axis(block.probability[rows], order, 1)
+                self._probabilities.append(np.where(order < 0, np.float32(0), given))
+
+    def result(self) -> Ranking:
+        """The first images, once every query was there."""
+        return Ranking(
+            np.concatenate(self._orders),
+            np.concatenate(self._distances),
+            np.concatenate(self._probabilities) if self._probabilities else None,
+        )
+
+
 def rank(blocks: Iterable[DistanceBlock], top: int) -> Ranking:
     """The first `top` gallery images of every query.
 
@@ -59,23 +100,7 @@ def rank(blocks: Iterable[DistanceBlock], top: int) -> Ranking:
     Raises:
         ValueError: top is less than 1.
     """
-    if top < 1:
-        raise ValueError(f"top is {top}: ask for at least one image")
-    orders: list[Int32[np.ndarray, "b top"]] = []
-    distances: list[Float32[np.ndarray, "b top"]] = []
-    probabilities: list[Float32[np.ndarray, "b top"]] = []
+    lists = TopLists(top)
     for block in blocks:
-        order = first(block.distance, top)
-        orders.append(order)
-        distances.append(
-            np.where(order < 0, np.float32(np.inf), np.take_along_axis(block.distance, order, 1))
-        )
-        if block.probability is not None:
-            probabilities.append(
-                np.where(order < 0, np.float32(0), np.take_along_axis(block.probability, order, 1))
-            )
-    return Ranking(
-        np.concatenate(orders),
-        np.concatenate(distances),
-        np.concatenate(probabilities) if probabilities else None,
-    )
+        lists.add(block)
+    return lists.result()

@@ -66,7 +66,7 @@ def test_tracks_of_the_gallery(
     tracks = given["track"][given["identity"] != -1]
     report = evaluate(Cosine(), queries, Gallery(images), query_labels, labels, tracks=tracks)
     assert written["methods"]["cosine"]["mAP"] == pytest.approx(report.mean_ap())
-    assert written["rule"] == str(report.rule)
+    assert written["rule"] == str(report.protocol)
     assert main([*command, "--keep-junk"]) == 0
     assert main([*command, "--report", str(tmp_path / "r.html")]) == 2
     assert "leave one of them out" in capsys.readouterr().err

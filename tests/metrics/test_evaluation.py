@@ -5,20 +5,25 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.evaluation import RULES, RankCounter, Report, Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import MARKET, PROTOCOLS, Protocol
+from graphreid.metrics.ranks import RankCounter
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report, report_of
 from graphreid.types import DistanceBlock, Features, Labels
 from tests.references import evaluation as slow
 from tests.support import labelled
 
 
-def judged(
-    distance: np.ndarray, query: Labels, gallery: Labels, rule: Rule | None = None
+def counted(
+    distance: np.ndarray, query: Labels, gallery: Labels, protocol: Protocol = MARKET
 ) -> Report:
     """In blocks of 7 queries, none of which is in the gallery."""
-    judge = RankCounter(query, gallery, own=np.full(len(query), -1), rule=rule or Rule())
+    own = np.full(len(query), -1)
+    counter = RankCounter(Relevance(query, gallery, own=own, protocol=protocol))
     for i in range(0, len(distance), 7):
-        judge.add(DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])))
-    return judge.report("distances", "unknown", 0.0)
+        counter.add(DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])))
+    return report_of(counter.result(), method="distances", setting="unknown")
 
 
 def cmc(report: Report) -> list[float]:
@@ -32,7 +37,7 @@ def test_equals_published_evaluators(golden: Path, reference: str, junk: str) ->
     roles = (
         None if junk == "dropjunk" else np.zeros(len(given["g_pids"]), np.int8)
     )  # evaluators alone do not know junk
-    report = judged(
+    report = counted(
         given["distmat"],
         Labels(given["q_pids"], given["q_cams"]),
         Labels(given["g_pids"], given["g_cams"], roles),
@@ -42,9 +47,9 @@ def test_equals_published_evaluators(golden: Path, reference: str, junk: str) ->
     np.testing.assert_allclose(report.mean_ap(), given[f"{prefix}_map"], atol=1e-12)
     np.testing.assert_allclose(cmc(report), given[f"{prefix}_cmc"], atol=1e-6)
     if reference == "fastreid":
-        np.testing.assert_allclose(report.inp, given[f"{prefix}_inp"], atol=1e-12)
+        np.testing.assert_allclose(report.per_query("mINP"), given[f"{prefix}_inp"], atol=1e-12)
         np.testing.assert_allclose(report.mean_inp(), given[f"{prefix}_minp"], atol=1e-12)
-    np.testing.assert_array_equal(report.valid, given["valid_query"])
+    np.testing.assert_array_equal(report.evaluated, given["valid_query"])
     assert (report.queries, report.skipped) == (58, 2)
 
 
@@ -54,10 +59,10 @@ def test_equals_layumi(golden: Path) -> None:
         Labels(given["q_pids"], given["q_cams"]),
         Labels(given["g_pids"], given["g_cams"]),
     )
-    report = judged(given["distmat"], query, gallery, RULES["layumi"])
+    report = counted(given["distmat"], query, gallery, PROTOCOLS["layumi"])
     np.testing.assert_allclose(report.mean_ap(), given["layumi_map"], atol=1e-12)
     np.testing.assert_allclose(
-        report.ap[report.valid], given["layumi_ap"][report.valid], atol=1e-12
+        report.ap[report.evaluated], given["layumi_ap"][report.evaluated], atol=1e-12
     )
     np.testing.assert_allclose(cmc(report), given["layumi_cmc"], atol=1e-6)
 
@@ -86,7 +91,7 @@ def test_equals_the_numbers_of_whole_runs(
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
     distance = rng.integers(0, 12, (20, 50)).astype(np.float32)
@@ -94,10 +99,10 @@ def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
     gallery = Labels(rng.integers(-1, 5, 50), rng.integers(0, 3, 50))
     assert query.camera is not None
     assert gallery.camera is not None
-    rule = RULES[name]
-    report = judged(distance, query, gallery, rule)
+    protocol = PROTOCOLS[name]
+    report = counted(distance, query, gallery, protocol)
     for row in range(20):
-        camera = int(query.camera[row]) if rule.camera == "remove" else None
+        camera = int(query.camera[row]) if protocol.camera == "remove" else None
         right = slow.query(
             distance[row], int(query.identity[row]), camera, gallery.identity, gallery.camera
         )
@@ -105,10 +110,10 @@ def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
             assert np.isnan(report.ap[row])
             continue
         assert report.ap[row] == pytest.approx(
-            slow.average_precision(right, rule.ap == "trapezoid"), abs=1e-12
+            slow.average_precision(right, protocol.ap == "trapezoid"), abs=1e-12
         )
         assert report.first_rank[row] == right.argmax() + 1
-        assert report.inp[row] == pytest.approx(
+        assert report.per_query("mINP")[row] == pytest.approx(
             right.sum() / (np.flatnonzero(right)[-1] + 1), abs=1e-12
         )
 
@@ -116,24 +121,26 @@ def test_equals_sorting_with_ties_and_junk(seed: int, name: str) -> None:
 def test_distractors_count_as_wrong_and_match_nobody() -> None:
     distance = np.array([[0.1, 0.2, 0.3]], np.float32)
     query, gallery = Labels([0], [1]), [0, 0, 0]
-    plain = judged(distance, query, Labels(gallery, [2, 2, 2], ["distractor", "normal", "normal"]))
+    plain = counted(distance, query, Labels(gallery, [2, 2, 2], ["distractor", "normal", "normal"]))
     assert plain.ap[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
-    with pytest.raises(ValueError, match="no query can be judged"):
-        judged(distance, query, Labels(gallery, [2, 2, 2]), Rule(distractor=0))
+    with pytest.raises(ValueError, match="no query can be evaluated"):
+        counted(distance, query, Labels(gallery, [2, 2, 2]), Protocol(distractor=0))
 
 
 def test_positives_in_the_queries_own_camera_are_explained() -> None:
     distance = np.zeros((2, 3), np.float32)
     with pytest.raises(ValueError, match="all 2 are junk or distractors"):
-        judged(distance, Labels([-1, -1], [1, 1]), Labels([1, 2, 2], [2, 2, 2]))
+        counted(distance, Labels([-1, -1], [1, 1]), Labels([1, 2, 2], [2, 2, 2]))
     with pytest.raises(ValueError, match=r"2 of 2 queries .* own camera.*--rule no-camera"):
-        judged(distance, Labels([1, 2], [1, 1]), Labels([1, 2, 2], [1, 1, 1]))
+        counted(distance, Labels([1, 2], [1, 1]), Labels([1, 2, 2], [1, 1, 1]))
     with pytest.raises(ValueError, match="check the identities"):
-        judged(distance, Labels([1, 2], [1, 1]), Labels([3, 4, 5], [1, 1, 1]))
+        counted(distance, Labels([1, 2], [1, 1]), Labels([3, 4, 5], [1, 1, 1]))
     with pytest.raises(ValueError, match="the queries have no cameras"):
-        judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]))
+        counted(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]))
     assert (
-        judged(distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]), RULES["no-camera"]).queries
+        counted(
+            distance, Labels([1, 2]), Labels([1, 2, 2], [1, 1, 1]), PROTOCOLS["no-camera"]
+        ).queries
         == 2
     )
 
@@ -144,7 +151,7 @@ def test_without_cameras_only_the_query_itself_is_removed() -> None:
     features = Features(query.vectors, query.items)
     report = evaluate(Cosine(), features, Gallery(features), bare, bare)
     cosine = 1 - query.vectors.astype(np.float64) @ query.vectors.T
-    for row in np.flatnonzero(report.valid):
+    for row in np.flatnonzero(report.evaluated):
         others = np.delete(np.arange(30), row)
         right = slow.query(
             cosine[row, others],
@@ -160,7 +167,7 @@ def test_nan_is_refused() -> None:
     distance = np.zeros((2, 3), np.float32)
     distance[1, 2] = np.nan
     with pytest.raises(ValueError, match="query 1 hold NaN"):
-        judged(distance, Labels([1, 2]), Labels([1, 2, 2]))
+        counted(distance, Labels([1, 2]), Labels([1, 2, 2]))
 
 
 def test_intervals_and_differences_go_over_identities() -> None:
@@ -172,13 +179,13 @@ def test_intervals_and_differences_go_over_identities() -> None:
     assert low < first.mean_ap() < high
     # by hand: draw identities, take the mean of all their queries
     rng = np.random.default_rng(0)
-    names = np.unique(first.identity[first.valid])
+    names = np.unique(first.identity[first.evaluated])
     means = []
     for _ in range(4000):
         drawn = rng.choice(names, len(names))
         means.append(
             np.concatenate(
-                [first.ap[first.valid & (first.identity == name)] for name in drawn]
+                [first.ap[first.evaluated & (first.identity == name)] for name in drawn]
             ).mean()
         )
     np.testing.assert_allclose([low, high], np.quantile(means, [0.025, 0.975]), atol=0.01)
@@ -186,8 +193,8 @@ def test_intervals_and_differences_go_over_identities() -> None:
     assert apart == pytest.approx(second.mean_ap() - first.mean_ap())
     assert least <= apart <= most
     assert first.difference(first) == (0, (0, 0))
-    with pytest.raises(ValueError, match="differ in queries or rule"):
-        first.difference(judged(np.zeros((1, 1), np.float32), Labels([1]), Labels([1])))
+    with pytest.raises(ValueError, match="differ in queries or protocol"):
+        first.difference(counted(np.zeros((1, 1), np.float32), Labels([1]), Labels([1])))
 
 
 def test_numbers_of_labels_are_checked() -> None:
@@ -209,4 +216,4 @@ def test_the_report_keeps_the_first_images_asked_for() -> None:
 
 def test_an_unknown_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="ap is 'median'"):
-        Rule(ap="median")
+        Protocol(ap="median")

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphreid.metrics.evaluation import RankCounter, Rule
-from graphreid.metrics.open_set import (
-    BINS,
-    CALIBRATION_BINS,
-    IGNORED,
-    RIGHT,
-    PairCounts,
-    Separation,
-    Verdicts,
-)
+from graphreid.metrics.open_set import BINS, CALIBRATION_BINS, ScoreHistograms, Separation
+from graphreid.metrics.protocol import MARKET, Protocol
+from graphreid.metrics.ranks import RankCounter
+from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
 from graphreid.types import DISTRACTOR, DistanceBlock, Labels
 from tests.references import openset as slow
 
-RULES = [Rule(), Rule(camera="keep"), Rule(distractor=3), Rule(camera="keep", distractor=0)]
+PROTOCOLS = [
+    MARKET,
+    Protocol(camera="keep"),
+    Protocol(distractor=3),
+    Protocol(camera="keep", distractor=0),
+]
 
 
 def case(
@@ -46,49 +45,56 @@ def case(
 
 
 def counted(
-    case_: Any, rule: Rule, *, comparable: bool = True, probability: Any = None, block: int = 7
+    case_: Any,
+    protocol: Protocol,
+    *,
+    comparable: bool = True,
+    probability: Any = None,
+    block: int = 7,
 ) -> Separation:
     query, gallery, own, distance = case_
-    counts = PairCounts(Verdicts(query, gallery, own=own, rule=rule), comparable=comparable)
+    counts = ScoreHistograms(
+        Relevance(query, gallery, own=own, protocol=protocol), comparable=comparable
+    )
     for start in range(0, len(query), block):
         rows = slice(start, start + block)
         counts.add(
             DistanceBlock(start, distance[rows], None if probability is None else probability[rows])
         )
-    return counts.separation()
+    return counts.result()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_verdicts_equal_the_slow_ones_and_count_what_evaluation_counts(
-    seed: int, rule: Rule
+def test_marks_equal_the_slow_ones_and_count_what_evaluation_counts(
+    seed: int, protocol: Protocol
 ) -> None:
     query, gallery, own, distance = case(seed)
-    verdict = Verdicts(query, gallery, own=own, rule=rule).block(0, len(query))
-    judge = RankCounter(query, gallery, own=own, rule=rule)
-    judge.add(DistanceBlock(0, distance))
-    report = judge.report("", "online", 0.0)
-    np.testing.assert_array_equal((verdict == RIGHT).sum(axis=1), report.positives)
+    marks = Relevance(query, gallery, own=own, protocol=protocol).marks(0, len(query))
+    counter = RankCounter(Relevance(query, gallery, own=own, protocol=protocol))
+    counter.add(DistanceBlock(0, distance))
+    counted_ranks = counter.result()
+    np.testing.assert_array_equal((marks == POSITIVE).sum(axis=1), counted_ranks.positives)
     for one_query in range(len(query)):
         for image in range(len(gallery)):
-            expected = slow.verdict(query, gallery, own, rule, one_query, image)
-            assert verdict[one_query, image] == (IGNORED if expected is None else expected)
+            expected = slow.mark(query, gallery, own, protocol, one_query, image)
+            assert marks[one_query, image] == (IGNORED if expected is None else expected)
         order = [
             image
             for image in np.argsort(distance[one_query], kind="stable")
-            if verdict[one_query, image] != IGNORED
+            if marks[one_query, image] != IGNORED
         ]
-        ranks = [rank for rank, image in enumerate(order, 1) if verdict[one_query, image] == RIGHT]
-        assert report.first_rank[one_query] == (ranks[0] if ranks else 0)
+        ranks = [rank for rank, image in enumerate(order, 1) if marks[one_query, image] == POSITIVE]
+        assert counted_ranks.first[one_query] == (ranks[0] if ranks else 0)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_rates_at_thresholds_equal_the_slow_ones(seed: int, rule: Rule) -> None:
+def test_rates_at_thresholds_equal_the_slow_ones(seed: int, protocol: Protocol) -> None:
     given = case(seed)
     query, gallery, own, distance = given
-    separation = counted(given, rule)
-    right, wrong = slow.pairs(distance, query, gallery, own, rule)
+    separation = counted(given, protocol)
+    right, wrong = slow.pairs(distance, query, gallery, own, protocol)
     assert (separation.right.sum(), separation.wrong.sum()) == (len(right), len(wrong))
     for rate in (0.003, 0.01, 0.1, 0.5):
         point = separation.at_fmr(rate)
@@ -111,15 +117,15 @@ def test_rates_at_thresholds_equal_the_slow_ones(seed: int, rule: Rule) -> None:
     assert separation.equal_error() == pytest.approx(closest[1], abs=1e-9)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_identification_equals_the_slow_one(seed: int, rule: Rule) -> None:
+def test_identification_equals_the_slow_one(seed: int, protocol: Protocol) -> None:
     given = case(seed, queries=80)
     query, gallery, own, distance = given
-    separation = counted(given, rule)
-    results = slow.searches(distance, distance, query, gallery, own, rule)
+    separation = counted(given, protocol)
+    results = slow.searches(distance, distance, query, gallery, own, protocol)
     strangers = [
-        slow.unknown(query, gallery, own, rule, one_query) for one_query in range(len(query))
+        slow.unknown(query, gallery, own, protocol, one_query) for one_query in range(len(query))
     ]
     np.testing.assert_array_equal(separation.unknown, strangers)
     met = {
@@ -141,33 +147,33 @@ def test_a_probability_is_what_is_thresholded_and_is_calibrated(seed: int) -> No
     query, gallery, own, distance = given
     probability = np.random.default_rng(seed).random(distance.shape).astype(np.float32)
     probability[distance > 0.5] = 0
-    separation = counted(given, Rule(), comparable=False, probability=probability)
+    separation = counted(given, MARKET, comparable=False, probability=probability)
     assert separation.score == "1 - link probability"
     assert separation.comparable
-    right, wrong = slow.pairs(1 - probability, query, gallery, own, Rule())
+    right, wrong = slow.pairs(1 - probability, query, gallery, own, MARKET)
     point = separation.at_fmr(0.05)
     assert (point.false, point.true) == pytest.approx(
         slow.rates(right, wrong, point.threshold), abs=1e-12
     )
-    results = slow.searches(distance, 1 - probability, query, gallery, own, Rule())
+    results = slow.searches(distance, 1 - probability, query, gallery, own, MARKET)
     point = separation.at_fpir(0.2, unknowns="removed")
     met = [entry[2] for entry in results if entry[3]]
     assert (point.false, point.true) == pytest.approx(
         slow.identification(results, met, point.threshold), abs=1e-12
     )
-    judged = [
+    scored = [
         (
             float(probability[one_query, image]),
-            slow.verdict(query, gallery, own, Rule(), one_query, image),
+            slow.mark(query, gallery, own, MARKET, one_query, image),
         )
         for one_query in range(len(query))
         for image in range(len(gallery))
         if probability[one_query, image] > 0 and query.role[one_query] != 1
     ]
-    judged = [(p, y) for p, y in judged if y is not None]
-    error, brier = slow.calibration([p for p, _ in judged], [y for _, y in judged])
+    scored = [(p, y) for p, y in scored if y is not None]
+    error, brier = slow.calibration([p for p, _ in scored], [y for _, y in scored])
     assert separation.calibration is not None
-    assert separation.calibration.count.sum() == len(judged)
+    assert separation.calibration.count.sum() == len(scored)
     assert separation.calibration.error == pytest.approx(error, abs=1e-9)
     assert separation.calibration.brier == pytest.approx(brier, abs=1e-9)
     assert len(separation.calibration.right) == CALIBRATION_BINS
@@ -175,12 +181,12 @@ def test_a_probability_is_what_is_thresholded_and_is_calibrated(seed: int) -> No
 
 def test_calibration_of_known_probabilities() -> None:
     query, gallery = Labels([1, 2]), Labels([1, 1, 2, 2])
-    counts = PairCounts(
-        Verdicts(query, gallery, own=np.array([-1, -1]), rule=Rule()), comparable=False
+    counts = ScoreHistograms(
+        Relevance(query, gallery, own=np.array([-1, -1]), protocol=MARKET), comparable=False
     )
     probability = np.array([[0.8, 0.8, 0.8, 0.0], [0.2, 0.0, 0.8, 1.0]], np.float32)
     counts.add(DistanceBlock(0, 1 - probability, probability))
-    calibration = counts.separation().calibration
+    calibration = counts.result().calibration
     assert calibration is not None
     # of the four pairs at 0.8 three are right; the one at 0.2 is wrong, and the one at 1 right
     assert calibration.error == pytest.approx((4 * 0.05 + 0.2) / 6, abs=1e-6)
@@ -189,13 +195,13 @@ def test_calibration_of_known_probabilities() -> None:
 
 def test_bins_are_fine_and_in_order() -> None:
     values = np.sort(np.random.default_rng(0).normal(size=(1, 3000)).astype(np.float32) ** 3)
-    counts = PairCounts(
-        Verdicts(Labels([0]), Labels(np.ones(3000, int)), own=np.array([-1]), rule=Rule()),
+    counts = ScoreHistograms(
+        Relevance(Labels([0]), Labels(np.ones(3000, int)), own=np.array([-1]), protocol=MARKET),
         comparable=True,
     )
     counts.add(DistanceBlock(0, values))
-    edges = np.array(counts.separation().roc()[0])
-    assert len(counts.separation().wrong) == BINS
+    edges = np.array(counts.result().roc()[0])
+    assert len(counts.result().wrong) == BINS
     above = edges[np.searchsorted(edges, values[0].astype(np.float64))]
     assert (above >= values[0]).all()
     assert (above - values[0] <= np.abs(values[0]) * 2**-11 + 1e-30).all()
@@ -203,21 +209,21 @@ def test_bins_are_fine_and_in_order() -> None:
 
 def test_blocks_do_not_change_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     given = case(4)
-    whole = counted(given, Rule(), block=30)
+    whole = counted(given, MARKET, block=30)
     monkeypatch.setattr("graphreid.metrics.open_set._CHUNK", 200)
-    small = counted(given, Rule(), block=11)
+    small = counted(given, MARKET, block=11)
     for name in ("right", "wrong", "first", "first_right", "nearest_wrong", "mated"):
         np.testing.assert_array_equal(getattr(small, name), getattr(whole, name))
 
 
 def test_a_histogram_shares_out_all_pairs() -> None:
-    edges, right, wrong = counted(case(0), Rule()).histogram(40)
+    edges, right, wrong = counted(case(0), MARKET).histogram(40)
     assert (len(edges), len(right), len(wrong)) == (41, 40, 40)
     assert (right.sum(), wrong.sum()) == pytest.approx((1, 1))
 
 
 def test_distances_that_can_not_be_compared_have_no_threshold() -> None:
-    separation = counted(case(0), Rule(), comparable=False)
+    separation = counted(case(0), MARKET, comparable=False)
     for ask in (
         lambda: separation.at_fmr(0.1),
         separation.roc,
@@ -230,7 +236,7 @@ def test_distances_that_can_not_be_compared_have_no_threshold() -> None:
 
 
 def test_rates_that_can_not_be_seen_are_refused() -> None:
-    separation = counted(case(0), Rule())
+    separation = counted(case(0), MARKET)
     with pytest.raises(ValueError, match=r"can't be seen in .* wrong pairs: there must be 1000000"):
         separation.at_fmr(1e-6)
     with pytest.raises(ValueError, match="must be between 0 and 1"):
@@ -241,7 +247,7 @@ def test_rates_that_can_not_be_seen_are_refused() -> None:
 
 def test_equal_scores_of_all_pairs_are_all_turned_away() -> None:
     query, gallery, own, distance = case(0)
-    point = counted((query, gallery, own, np.ones_like(distance)), Rule()).at_fmr(0.1)
+    point = counted((query, gallery, own, np.ones_like(distance)), MARKET).at_fmr(0.1)
     assert point.threshold < 1
     assert (point.false, point.true) == (0, 0)
 
@@ -249,7 +255,7 @@ def test_equal_scores_of_all_pairs_are_all_turned_away() -> None:
 def test_no_unknown_queries_are_made_up() -> None:
     query, gallery = Labels([1, 2] * 20), Labels([1, 2, 3])
     given = query, gallery, np.full(40, -1), np.random.default_rng(0).random((40, 3), np.float32)
-    separation = counted(given, Rule())
+    separation = counted(given, MARKET)
     with pytest.raises(ValueError, match="every query's identity is in the gallery"):
         separation.at_fpir(0.1)
     assert separation.at_fpir(0.1, unknowns="removed").false <= 0.1
@@ -257,12 +263,12 @@ def test_no_unknown_queries_are_made_up() -> None:
 
 def test_a_distractor_among_the_queries_is_unknown_and_junk_is_not() -> None:
     query, gallery = Labels([1, 1, -1, 5], role=[0, DISTRACTOR, 1, 0]), Labels([1, 2])
-    verdicts = Verdicts(query, gallery, own=np.full(4, -1), rule=Rule())
-    assert verdicts.unknown().tolist() == [False, True, False, True]
+    relevance = Relevance(query, gallery, own=np.full(4, -1), protocol=MARKET)
+    assert relevance.unknown().tolist() == [False, True, False, True]
 
 
 def test_nan_is_refused_by_query() -> None:
     query, gallery, own, distance = case(0)
     distance[17, 3] = np.nan
     with pytest.raises(ValueError, match="query 17 hold NaN"):
-        counted((query, gallery, own, distance), Rule())
+        counted((query, gallery, own, distance), MARKET)

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,12 @@ from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.evaluation import RankCounter, Report, Rule, evaluate
-from graphreid.metrics.precomputed import Stored, is_stored, stored
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.precomputed import Precomputed, is_precomputed, load_precomputed
+from graphreid.metrics.protocol import Protocol
+from graphreid.metrics.ranks import RankCounter
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report, report_of
 from graphreid.ranking import rank
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
@@ -31,35 +36,38 @@ def reports(
     path: Path,
     truth: NDArray[np.float32],
     subject: tuple[tuple[Features, Labels], tuple[Features, Labels]],
-    rule: Rule,
-) -> tuple[Report, Report, Stored]:
+    protocol: Protocol,
+) -> tuple[Report, Report, Precomputed]:
     """What the file gives, and what the same distances give as a method's."""
     (query, query_labels), (gallery, gallery_labels) = subject
     kept, kept_labels = drop_junk(gallery, gallery_labels)
-    method = stored(path, query.items, gallery.items, gallery_labels.role == 0)
-    rule = Rule(camera=rule.camera, ap=rule.ap, listed=method.listed)
+    method = load_precomputed(path, query.items, gallery.items, gallery_labels.role == 0)
+    protocol = replace(protocol, listed=method.listed)
 
     # blocks of a few queries
-    told = evaluate(
+    result = evaluate(
         method,
         query,
         Gallery(kept),
         query_labels,
         kept_labels,
-        rule=rule,
+        protocol=protocol,
         resources=Resources(memory=2**16),
     )
     own = Gallery(kept).rows_of(query.items)
     distance = truth[:, gallery_labels.role == 0]
     distance[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf
-    judge = RankCounter(query_labels, kept_labels, own=own, rule=rule)
-    judge.add(DistanceBlock(0, distance))
-    return told, judge.report("given", "unknown", 0.0), method
+    counter = RankCounter(Relevance(query_labels, kept_labels, own=own, protocol=protocol))
+    counter.add(DistanceBlock(0, distance))
+    return result, report_of(counter.result(), method="given", setting="unknown"), method
 
 
 def same(one: Report, other: Report) -> None:
-    for name in ("ap", "inp", "first_rank", "positives"):
+    for name in ("first_rank", "positives"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert one.metrics == other.metrics
+    for metric in one.metrics:
+        np.testing.assert_array_equal(one.per_query(metric), other.per_query(metric))
 
 
 @pytest.mark.parametrize("ap", ["step", "trapezoid"])
@@ -80,7 +88,7 @@ def test_a_file_gives_the_numbers_of_its_distances(
             np.savez(file, order=order, setting=np.array("online"))
         else:
             np.save(file, order)
-    ours, given, method = reports(file, truth, subject, Rule(ap=ap))
+    ours, given, method = reports(file, truth, subject, Protocol(ap=ap))
     same(ours, given)
     assert method.listed is None
     assert ours.setting == ("online" if kind == "npz" else "unknown")
@@ -95,21 +103,28 @@ def test_a_list_that_ends_gives_at_most_the_mean_of_the_whole_and_that_of_a_cut_
     for top in (1, 4, 17):
         order = rank(KReciprocal(k1=5).distances(query, Gallery(gallery)), top).order
         np.save(tmp_path / "r.npy", order)
-        method = stored(tmp_path / "r.npy", query.items, gallery.items)
+        method = load_precomputed(tmp_path / "r.npy", query.items, gallery.items)
         assert method.listed == top
-        rule = Rule(listed=top)
+        protocol = Protocol(listed=top)
         cut = evaluate(
-            KReciprocal(k1=5), query, Gallery(gallery), query_labels, gallery_labels, rule=rule
+            KReciprocal(k1=5),
+            query,
+            Gallery(gallery),
+            query_labels,
+            gallery_labels,
+            protocol=protocol,
         )
-        told = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, rule=rule)
-        same(cut, told)
-        assert told.mean_ap() < whole.mean_ap()
-        assert told.difference(cut)[0] == 0
-        assert f"mAP@{top}" in told.summary()
-        assert "mAP" not in told.summary()
-        assert list(told.summary()["cmc"]) == [str(k) for k in (1, 5, 10) if k <= top]
-        with pytest.raises(ValueError, match="differ in queries or rule"):
-            told.difference(whole)
+        result = evaluate(
+            method, query, Gallery(gallery), query_labels, gallery_labels, protocol=protocol
+        )
+        same(cut, result)
+        assert result.mean_ap() < whole.mean_ap()
+        assert result.difference(cut)[0] == 0
+        assert f"mAP@{top}" in result.summary()
+        assert "mAP" not in result.summary()
+        assert list(result.summary()["cmc"]) == [str(k) for k in (1, 5, 10) if k <= top]
+        with pytest.raises(ValueError, match="differ in queries or protocol"):
+            result.difference(whole)
 
 
 @pytest.mark.parametrize("ap", ["step", "trapezoid"])
@@ -117,9 +132,11 @@ def test_numbers_of_a_list_are_those_counted_by_hand(tmp_path: Path, ap: str) ->
     (query, query_labels), (gallery, gallery_labels) = sides()
     order = rank(Cosine().distances(query, Gallery(gallery)), 5).order
     np.savez(tmp_path / "r.npz", order=order)
-    method = stored(tmp_path / "r.npz", query.items, gallery.items)
-    rule = Rule(listed=5, ap=ap)
-    report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, rule=rule)
+    method = load_precomputed(tmp_path / "r.npz", query.items, gallery.items)
+    protocol = Protocol(listed=5, ap=ap)
+    report = evaluate(
+        method, query, Gallery(gallery), query_labels, gallery_labels, protocol=protocol
+    )
     assert query_labels.camera is not None
     assert gallery_labels.camera is not None
     missed = 0
@@ -139,7 +156,9 @@ def test_numbers_of_a_list_are_those_counted_by_hand(tmp_path: Path, ap: str) ->
                 total += hits / place if ap == "step" else (before + hits / place) / 2
         assert report.ap[one_query] == pytest.approx(total / len(right))
         assert report.first_rank[one_query] == first
-        assert report.inp[one_query] == (pytest.approx(hits / last) if hits == len(right) else 0)
+        assert report.per_query("mINP")[one_query] == (
+            pytest.approx(hits / last) if hits == len(right) else 0
+        )
         missed += hits < len(right)
     assert 5 < missed < 20
 
@@ -154,10 +173,10 @@ def test_what_is_no_answer_is_refused_with_file_and_row(tmp_path: Path) -> None:
     good = np.argsort(all_distances(Cosine(), query, Gallery(gallery)), axis=1)
 
     def refused(path: Path, says: str) -> None:
-        with pytest.raises(ValueError, match=says) as told:
-            stored(path, query.items, gallery.items)
-        assert str(told.value).startswith(f"{path}: ")
-        assert "\n" not in str(told.value)
+        with pytest.raises(ValueError, match=says) as result:
+            load_precomputed(path, query.items, gallery.items)
+        assert str(result.value).startswith(f"{path}: ")
+        assert "\n" not in str(result.value)
 
     def changed(row: int, place: int, value: int) -> NDArray[np.int64]:
         order = good[:, :10].copy()
@@ -203,9 +222,9 @@ def test_rankings_stored_by_columns_or_compressed(tmp_path: Path) -> None:
     (query, _), (gallery, _) = sides()
     good = np.argsort(all_distances(Cosine(), query, Gallery(gallery)), axis=1)
     with pytest.raises(ValueError, match="stored by columns"):
-        stored(write(tmp_path, np.asfortranarray(good)), query.items, gallery.items)
+        load_precomputed(write(tmp_path, np.asfortranarray(good)), query.items, gallery.items)
     np.savez_compressed(tmp_path / "r.npz", order=good)
-    assert stored(tmp_path / "r.npz", query.items, gallery.items).listed is None
+    assert load_precomputed(tmp_path / "r.npz", query.items, gallery.items).listed is None
 
 
 @pytest.mark.parametrize("kind", ["ranking", "distances"])
@@ -223,7 +242,7 @@ def test_a_file_is_never_held_wholly(tmp_path: Path, kind: str) -> None:
         file = tmp_path / "d.npy"
         np.save(file, rng.random((len(query), len(gallery)), np.float32))
     tracemalloc.start()
-    method = stored(file, query.items, gallery.items)
+    method = load_precomputed(file, query.items, gallery.items)
     for block in method.distances(query, Gallery(gallery), resources=Resources(memory=2**20)):
         assert len(block.distance) < 40
     _, peak = tracemalloc.get_traced_memory()
@@ -232,8 +251,8 @@ def test_a_file_is_never_held_wholly(tmp_path: Path, kind: str) -> None:
 
 
 def test_names():
-    assert is_stored("a/b.npy")
-    assert is_stored("ranking.npz")
-    assert not is_stored("cagcn.safetensors+k-reciprocal")
-    assert Stored(Path("x"), "distances", np.array(["a"])).score == "distance"
-    assert Stored(Path("x"), "ranking", np.array(["a"])).score == "place in the list"
+    assert is_precomputed("a/b.npy")
+    assert is_precomputed("ranking.npz")
+    assert not is_precomputed("cagcn.safetensors+k-reciprocal")
+    assert Precomputed(Path("x"), "distances", np.array(["a"])).score == "distance"
+    assert Precomputed(Path("x"), "ranking", np.array(["a"])).score == "place in the list"

@@ -3,7 +3,8 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import Protocol
 from graphreid.metrics.tracks import Tracks
 from graphreid.types import JUNK, DistanceBlock, Features, Labels
 from tests.references import evaluation as slow
@@ -32,11 +33,11 @@ def test_equals_the_reference(method: Cosine | KReciprocal, camera: str) -> None
         Gallery(gallery),
         query_labels,
         labels,
-        rule=Rule(camera=camera),
+        protocol=Protocol(camera=camera),
         tracks=names,
     )
-    assert report.rule.tracks
-    assert str(report.rule).endswith("image to track")
+    assert report.protocol.tracks
+    assert str(report.protocol).endswith("image to track")
     distance = all_distances(method, query, Gallery(gallery)).astype(np.float64)
     tracks = list(dict.fromkeys(names.tolist()))
     first = [names.tolist().index(name) for name in tracks]
@@ -80,7 +81,7 @@ def test_a_query_does_not_find_itself_but_the_other_images_of_its_track() -> Non
         Cosine(), query, Gallery(images), Labels([1]), labels, tracks=np.array(["a", "a", "b"])
     )
     assert (report.positives.tolist(), report.ap.tolist()) == ([1], [1.0])
-    with pytest.raises(ValueError, match="no query can be judged"):
+    with pytest.raises(ValueError, match="no query can be evaluated"):
         evaluate(
             Cosine(),
             query,
@@ -105,8 +106,10 @@ def test_what_can_not_be_meant_is_refused() -> None:
         Tracks.of(np.array(["a", "a"]), Labels([1, 1], [1, 2]))
     with pytest.raises(ValueError, match="two roles"):
         Tracks.of(np.array(["a", "a"]), Labels([1, 1], None, [0, JUNK]))
-    for given in ({"top": 3}, {"rule": Rule(listed=5)}):
+    for given in ({"top": 3}, {"protocol": Protocol(listed=5)}):
         with pytest.raises(ValueError, match="whole rankings"):
             evaluate(Cosine(), query, Gallery(gallery), query_labels, labels, tracks=names, **given)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="give the track of each"):
-        evaluate(Cosine(), query, Gallery(gallery), query_labels, labels, rule=Rule(tracks=True))
+        evaluate(
+            Cosine(), query, Gallery(gallery), query_labels, labels, protocol=Protocol(tracks=True)
+        )

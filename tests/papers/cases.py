@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.metrics.evaluation import Rule
+from graphreid.metrics.protocol import Protocol
 from graphreid.papers.inputs import load_inputs
 from graphreid.papers.publish import publish
 from graphreid.papers.recipe import Claim, Recipe, Row
@@ -105,7 +105,7 @@ def bench(folder: Path, work: Path, **given: Any) -> Bench:
     return Bench(
         load_inputs(folder, given.pop("name", "toys")),
         work,
-        Rule(),
+        Protocol(),
         Resources(),
         given.pop("given", {}),
         given.pop("preset", None),

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import Report, Rule
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.report import Report
 from graphreid.papers.compare import error_removed, verdict
 from graphreid.papers.recipe import Claim
 
@@ -10,7 +12,13 @@ def report(ap: np.ndarray) -> Report:
     q = len(ap)
     count = (~np.isnan(ap)).astype(np.int64)
     return Report(
-        "m", "online", Rule(), np.arange(q) % 5, ap, np.full(q, np.nan), np.ones(q, np.int64), count
+        method="m",
+        setting="online",
+        protocol=MARKET,
+        identity=np.arange(q) % 5,
+        positives=count,
+        first_rank=np.ones(q, np.int64),
+        values={AveragePrecision(): ap},
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.papers import records
 from graphreid.papers.records import (
     averaged,

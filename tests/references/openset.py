@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.metrics.evaluation import Rule
+from graphreid.metrics.protocol import Protocol
 from graphreid.types import Labels
 
 Ints = NDArray[np.int64]
@@ -14,8 +14,8 @@ Scores = NDArray[np.float64]
 Search = tuple[float, bool, float, bool]
 
 
-def verdict(
-    query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int, image: int
+def mark(
+    query: Labels, gallery: Labels, own: Ints, protocol: Protocol, one_query: int, image: int
 ) -> int | None:
     """1 right, 0 wrong, None where the pair does not count."""
     if gallery.role[image] == 1 or own[one_query] == image:
@@ -26,16 +26,16 @@ def verdict(
         if query.camera is None or gallery.camera is None
         else (query.camera[one_query], gallery.camera[image])
     )
-    if rule.camera == "remove" and same and cameras is not None and cameras[0] == cameras[1]:
+    if protocol.camera == "remove" and same and cameras is not None and cameras[0] == cameras[1]:
         return None
     distracts = gallery.role[image] == 2 or (
-        rule.distractor is not None and gallery.identity[image] == rule.distractor
+        protocol.distractor is not None and gallery.identity[image] == protocol.distractor
     )
     return int(same and not distracts and query.role[one_query] == 0)
 
 
 def pairs(
-    score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule
+    score: Reals, query: Labels, gallery: Labels, own: Ints, protocol: Protocol
 ) -> tuple[Scores, Scores]:
     """Scores of right and of wrong pairs; queries that are junk have none."""
     found: dict[int, list[float]] = {1: [], 0: []}
@@ -43,9 +43,9 @@ def pairs(
         if query.role[one_query] == 1:
             continue
         for image in range(len(gallery)):
-            judged = verdict(query, gallery, own, rule, one_query, image)
-            if judged is not None:
-                found[judged].append(float(score[one_query, image]))
+            marks = mark(query, gallery, own, protocol, one_query, image)
+            if marks is not None:
+                found[marks].append(float(score[one_query, image]))
     return np.array(found[1]), np.array(found[0])
 
 
@@ -54,13 +54,13 @@ def rates(right: Scores, wrong: Scores, threshold: float) -> tuple[float, float]
     return float(np.mean(wrong <= threshold)), float(np.mean(right <= threshold))
 
 
-def unknown(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: int) -> bool:
+def unknown(query: Labels, gallery: Labels, own: Ints, protocol: Protocol, one_query: int) -> bool:
     """Whether no image of the query's identity is in the gallery, whatever the camera."""
     if query.role[one_query] == 1:
         return False
     for image in range(len(gallery)):
         distracts = gallery.role[image] != 0 or (
-            rule.distractor is not None and gallery.identity[image] == rule.distractor
+            protocol.distractor is not None and gallery.identity[image] == protocol.distractor
         )
         same = query.identity[one_query] == gallery.identity[image]
         if same and not distracts and own[one_query] != image and query.role[one_query] == 0:
@@ -69,7 +69,7 @@ def unknown(query: Labels, gallery: Labels, own: Ints, rule: Rule, one_query: in
 
 
 def searches(
-    distance: Reals, score: Reals, query: Labels, gallery: Labels, own: Ints, rule: Rule
+    distance: Reals, score: Reals, query: Labels, gallery: Labels, own: Ints, protocol: Protocol
 ) -> list[Search]:
     """For each query: (score of its first image, is it right, score of its first wrong image, has
     it a right one).
@@ -79,21 +79,21 @@ def searches(
         if query.role[one_query] == 1:
             out.append((np.inf, False, np.inf, False))
             continue
-        judged = [
-            verdict(query, gallery, own, rule, one_query, image) for image in range(len(gallery))
+        marks = [
+            mark(query, gallery, own, protocol, one_query, image) for image in range(len(gallery))
         ]
         order = [
             image
             for image in np.argsort(distance[one_query], kind="stable")
-            if judged[image] is not None
+            if marks[image] is not None
         ]
-        wrong = [image for image in order if judged[image] == 0]
+        wrong = [image for image in order if marks[image] == 0]
         out.append(
             (
                 float(score[one_query, order[0]]) if order else np.inf,
-                bool(order) and judged[order[0]] == 1,
+                bool(order) and marks[order[0]] == 1,
                 float(score[one_query, wrong[0]]) if wrong else np.inf,
-                1 in judged,
+                1 in marks,
             )
         )
     return out

@@ -7,7 +7,8 @@ import numpy as np
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.evaluation import Report, Rule
+from graphreid.metrics.protocol import MARKET, Protocol
+from graphreid.metrics.report import Report
 from graphreid.report import Details, examine
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
@@ -28,7 +29,7 @@ def examined(
     seed: int = 0,
     *,
     methods: int = 2,
-    rule: Rule | None = None,
+    protocol: Protocol = MARKET,
     queries: int = 40,
     images: int = 150,
 ) -> Examined:
@@ -44,7 +45,7 @@ def examined(
     ]:
         name = f"{method.name}:{method.setting}"
         report, detail = examine(
-            method, query, gallery, query_labels, gallery_labels, rule=rule, name=name
+            method, query, gallery, query_labels, gallery_labels, protocol=protocol, name=name
         )
         reports.append(report)
         details.append(detail)

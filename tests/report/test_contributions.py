@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.relevance import Relevance
 from graphreid.report import contributions as messages
 from graphreid.report import ranked_lists as lists
 from graphreid.report import write_report
@@ -17,21 +17,23 @@ METHODS = {
 }
 
 
-def told(case: Examined) -> tuple[list[messages.Message], Verdicts]:
+def told(case: Examined) -> tuple[list[messages.Message], Relevance]:
     own = case.gallery.rows_of(case.query.items)
-    verdicts = Verdicts(case.query_labels, case.gallery_labels, own=own, rule=case.reports[0].rule)
+    relevance = Relevance(
+        case.query_labels, case.gallery_labels, own=own, protocol=case.reports[0].protocol
+    )
     sections = [
-        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, verdicts))
+        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, relevance))
         for report in case.reports[1:]
     ]
     return messages.messages(
-        sections, METHODS, case.query, case.gallery, verdicts, resources=Resources()
-    ), verdicts
+        sections, METHODS, case.query, case.gallery, relevance, resources=Resources()
+    ), relevance
 
 
 def test_the_most_changed_queries_are_told_with_the_ranks_of_their_lists() -> None:
     case = examined(methods=3)
-    made, verdicts = told(case)
+    made, relevance = told(case)
     assert [each.kind for each in made] == ["Most improved", "Most harmed"]
     assert {each.method for each in made} == {"k-reciprocal:online"}, (
         "the transductive one saw other queries too"
@@ -55,7 +57,7 @@ def test_the_most_changed_queries_are_told_with_the_ranks_of_their_lists() -> No
     gain = case.reports[2].ap - case.reports[0].ap
     assert made[0].query == np.nanargmax(gain)
     assert set(messages.rows(made)) <= set(range(len(case.gallery)))
-    assert verdicts is not None
+    assert relevance is not None
 
 
 def test_the_page_shows_them(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
-from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import Protocol
 from graphreid.report import Details, examine
 from graphreid.report.examine import MOST_CAMERAS
 from graphreid.types import Features, Labels
@@ -11,27 +12,30 @@ from tests.references import evaluation as slow
 from tests.report.cases import examined
 from tests.support import all_distances, labelled
 
-RULES = [Rule(), Rule(camera="keep")]
+RULES = [Protocol(), Protocol(camera="keep")]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_report_is_that_of_evaluate(rule: Rule) -> None:
+def test_the_report_is_that_of_evaluate(rule: Protocol) -> None:
     (query, query_labels), (images, gallery_labels) = labelled(1)
     given = Cosine(), query, Gallery(images), query_labels, gallery_labels
-    report, _ = examine(*given, rule=rule, top=7, name="x")
-    expected = evaluate(*given, rule=rule, top=7, name="x")
-    assert (report.method, report.setting, report.rule) == (
+    report, _ = examine(*given, protocol=rule, top=7, name="x")
+    expected = evaluate(*given, protocol=rule, top=7, name="x")
+    assert (report.method, report.setting, report.protocol) == (
         expected.method,
         expected.setting,
         expected.rule,
     )
-    for name in ("identity", "ap", "inp", "first_rank", "positives", "order"):
+    for name in ("identity", "first_rank", "positives", "order"):
         np.testing.assert_array_equal(getattr(report, name), getattr(expected, name))
+    assert report.metrics == expected.metrics
+    for metric in report.metrics:
+        np.testing.assert_array_equal(report.per_query(metric), expected.per_query(metric))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_cameras_equal_the_slow_statement(rule: Rule) -> None:
-    case = examined(2, rule=rule, methods=1)
+def test_cameras_equal_the_slow_statement(rule: Protocol) -> None:
+    case = examined(2, protocol=rule, methods=1)
     distance = all_distances(Cosine(), case.query, case.gallery).astype(np.float64)
     table = case.details[0].cameras
     assert table is not None
@@ -66,7 +70,7 @@ def test_a_query_of_the_gallery_is_no_right_image_of_itself() -> None:
     _, (features, labels) = labelled(3, images=30)
     alone = Labels(np.arange(30) // 2, np.arange(30) % 2)
     report, details = examine(
-        Cosine(), features, Gallery(features), alone, alone, rule=Rule(camera="keep")
+        Cosine(), features, Gallery(features), alone, alone, protocol=Protocol(camera="keep")
     )
     assert details.cameras is not None
     assert (report.positives == 1).all()

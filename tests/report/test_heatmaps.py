@@ -3,7 +3,7 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import HRNet
-from graphreid.metrics.evaluation import evaluate
+from graphreid.metrics.evaluate import evaluate
 from graphreid.protocols import Hears
 from graphreid.report import figures
 from graphreid.report import heatmaps as heat

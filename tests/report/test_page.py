@@ -266,7 +266,7 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path: Path, case: Examined) -> 
         write_report(path, case.reports, *given, details=case.details[:1])
     with pytest.raises(ValueError, match="give one each"):
         write_report(path, case.reports, *given[:3], case.gallery_labels.take(np.arange(5)))
-    with pytest.raises(ValueError, match="judged on 40 queries, and 3"):
+    with pytest.raises(ValueError, match="evaluated on 40 queries, and 3"):
         write_report(
             path,
             case.reports,

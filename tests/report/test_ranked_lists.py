@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from graphreid.metrics.evaluation import Report, Rule
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report
 from graphreid.report import ranked_lists as lists
 from graphreid.report.ranked_lists import Group, groups
 from graphreid.types import JUNK, Labels
@@ -11,12 +12,12 @@ from tests.report.cases import examined
 
 def shown(
     seed: int = 0, *, methods: int = 2, others: int = 1
-) -> tuple[tuple[Group, ...], list[Report], Verdicts]:
+) -> tuple[tuple[Group, ...], list[Report], Relevance]:
     case = examined(seed, methods=methods)
     own = case.gallery.rows_of(case.query.items)
-    verdicts = Verdicts(case.query_labels, case.gallery_labels, own=own, rule=Rule())
+    relevance = Relevance(case.query_labels, case.gallery_labels, own=own, protocol=MARKET)
     after = case.reports[1] if methods > 1 else None
-    return groups(case.reports[0], after, verdicts, others=others), case.reports, verdicts
+    return groups(case.reports[0], after, relevance, others=others), case.reports, relevance
 
 
 def test_kinds_hold_the_queries_they_name_and_none_twice() -> None:
@@ -24,21 +25,21 @@ def test_kinds_hold_the_queries_they_name_and_none_twice() -> None:
     kinds = {group.kind: [case.query for case in group.cases] for group in found}
     assert list(kinds) == ["Most improved", "Most harmed", "Hardest", "Random"]
     gain = after.ap - before.ap
-    best = np.argsort(-np.where(after.valid, gain, 0), kind="stable")
+    best = np.argsort(-np.where(after.evaluated, gain, 0), kind="stable")
     assert kinds["Most improved"] == best[: lists.MOST].tolist()
-    worst = np.argsort(np.where(after.valid, gain, 0), kind="stable")
+    worst = np.argsort(np.where(after.evaluated, gain, 0), kind="stable")
     assert kinds["Most harmed"] == [row for row in worst.tolist() if gain[row] < 0][: lists.MOST]
-    rest = [row for row in np.argsort(after.ap, kind="stable").tolist() if after.valid[row]]
+    rest = [row for row in np.argsort(after.ap, kind="stable").tolist() if after.evaluated[row]]
     taken = {*kinds["Most improved"], *kinds["Most harmed"]}
     assert kinds["Hardest"] == [row for row in rest if row not in taken][: lists.MOST]
     every = [query for queries in kinds.values() for query in queries]
     assert len(every) == len(set(every))
-    assert all(after.valid[query] for query in every)
+    assert all(after.evaluated[query] for query in every)
 
 
 def test_a_list_is_the_head_of_the_ranking_with_what_does_not_count() -> None:
-    found, reports, verdicts = shown()
-    gallery, query = verdicts.gallery, verdicts.query
+    found, reports, relevance = shown()
+    gallery, query = relevance.gallery, relevance.query
     assert gallery.camera is not None
     assert query.camera is not None
     for case in (case for group in found for case in group.cases):
@@ -69,10 +70,10 @@ def test_junk_is_called_junk() -> None:
         case.gallery_labels.camera,
         np.where(np.arange(150) % 2, JUNK, 0).astype(np.int8),
     )
-    verdicts = Verdicts(case.query_labels, labels, own=np.full(40, -1), rule=Rule())
+    relevance = Relevance(case.query_labels, labels, own=np.full(40, -1), protocol=MARKET)
     entries = [
         entry
-        for group in groups(case.reports[0], case.reports[1], verdicts)
+        for group in groups(case.reports[0], case.reports[1], relevance)
         for one in group.cases
         for listing in one.listings
         for entry in listing.entries
@@ -96,17 +97,21 @@ def test_methods_share_the_queries_of_a_page(others: int) -> None:
 
 def test_equal_methods_improve_and_harm_nobody() -> None:
     case = examined(0)
-    verdicts = Verdicts(case.query_labels, case.gallery_labels, own=np.full(40, -1), rule=Rule())
-    found = groups(case.reports[0], case.reports[0], verdicts)
+    relevance = Relevance(
+        case.query_labels, case.gallery_labels, own=np.full(40, -1), protocol=MARKET
+    )
+    found = groups(case.reports[0], case.reports[0], relevance)
     assert [len(group.cases) for group in found[:2]] == [0, 0]
     assert len(found[2].cases) == lists.MOST
 
 
 def test_random_queries_follow_the_seed() -> None:
     case = examined(0)
-    verdicts = Verdicts(case.query_labels, case.gallery_labels, own=np.full(40, -1), rule=Rule())
+    relevance = Relevance(
+        case.query_labels, case.gallery_labels, own=np.full(40, -1), protocol=MARKET
+    )
     drawn = [
-        [one.query for one in groups(case.reports[0], None, verdicts, seed=seed)[1].cases]
+        [one.query for one in groups(case.reports[0], None, relevance, seed=seed)[1].cases]
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]

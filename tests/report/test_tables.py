@@ -4,7 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphreid.metrics.open_set import RIGHT, PairCounts, Verdicts
+from graphreid.metrics import parse_metric
+from graphreid.metrics.open_set import ScoreHistograms
+from graphreid.metrics.relevance import POSITIVE, Relevance
 from graphreid.report import tables
 from graphreid.report.examine import CameraTable
 from graphreid.resources import Resources
@@ -45,8 +47,9 @@ def two(before: list[tuple[float, int]], after: list[tuple[float, int]]) -> list
             base,
             method=name,
             identity=rows,
-            ap=np.array([ap for ap, _ in given]),
-            inp=np.array([ap for ap, _ in given]),
+            values={
+                parse_metric(name): np.array([ap for ap, _ in given]) for name in ("mAP", "mINP")
+            },
             first_rank=np.array([rank for _, rank in given]),
             positives=np.full(len(given), 3),
             order=None,
@@ -98,13 +101,17 @@ def test_no_threshold_where_distances_can_not_be_compared() -> None:
 def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> None:
     rng = np.random.default_rng(0)
     query, gallery = Labels(np.arange(60) % 30), Labels(np.arange(100) % 20)
-    verdicts = Verdicts(query, gallery, own=np.full(60, -1), rule=examined(0).reports[0].rule)
-    counts = PairCounts(verdicts, comparable=False)
-    probability = np.where(verdicts.block(0, 60) == RIGHT, 0.6, 0.1) + 0.3 * rng.random((60, 100))
+    relevance = Relevance(
+        query, gallery, own=np.full(60, -1), protocol=examined(0).reports[0].protocol
+    )
+    counts = ScoreHistograms(relevance, comparable=False)
+    probability = np.where(relevance.marks(0, 60) == POSITIVE, 0.6, 0.1) + 0.3 * rng.random(
+        (60, 100)
+    )
     counts.add(
         DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32))
     )
-    text = " ".join(tables.operating(counts.separation(), "m").notes)
+    text = " ".join(tables.operating(counts.result(), "m").notes)
     assert "20 queries whose identity is not in the gallery" in text
     assert "expected calibration error" in text
     assert "Brier score" in text
@@ -154,7 +161,7 @@ def test_the_card_states_counts_settings_and_versions() -> None:
     )
     assert "same identity and camera removed" in card["Rule"]
     assert card["Settings"] == "cosine:online: online; k-reciprocal:transductive: transductive"
-    assert "40 of 10 identities; 40 judged, 0 skipped" in card["Queries"]
+    assert "40 of 10 identities; 40 evaluated, 0 skipped" in card["Queries"]
     assert card["Gallery"] == "150 images of 10 identities, 5 distractors, 2 junk"
     assert card["Threads"] == "3, device cpu"
     assert "graphreid 0." in card["Versions"]

@@ -94,7 +94,7 @@ COMMANDS = {
     ),
     "evaluate": (
         "evaluate:evaluate",
-        "RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap "
+        "Evaluate methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap "
         "intervals and paired differences.",
     ),
     "methods": (

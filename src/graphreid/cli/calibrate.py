@@ -14,8 +14,10 @@ from graphreid.cli.options import ResourceOptions
 from graphreid.features.features_file import load_embedder_name, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.cosine import Cosine
-from graphreid.metrics.evaluation import RULES
-from graphreid.metrics.open_set import PairCounts, Verdicts
+from graphreid.metrics.evaluate import accumulate
+from graphreid.metrics.open_set import ScoreHistograms
+from graphreid.metrics.protocol import PROTOCOLS
+from graphreid.metrics.relevance import Relevance
 from graphreid.models import load_embedder, name_of
 from graphreid.training.run_folder import MODEL, read_config
 from graphreid.types import drop_junk
@@ -87,12 +89,11 @@ def calibrate(
                 f"without them"
             )
     place = Gallery(images)
-    verdicts = Verdicts(wanted, found, own=place.rows_of(queries.items), rule=RULES[rule])
-    counts = PairCounts(verdicts, comparable=True)
+    relevance = Relevance(wanted, found, own=place.rows_of(queries.items), protocol=PROTOCOLS[rule])
+    counts = ScoreHistograms(relevance, comparable=True)
     with (options or ResourceOptions()).resources() as resources:
-        for block in Cosine().distances(queries, place, resources=resources):
-            counts.add(block)
-    pairs = counts.separation()
+        accumulate(Cosine(), queries, place, [counts], resources=resources)
+    pairs = counts.result()
     right, wrong = int(pairs.right.sum()), int(pairs.wrong.sum())
     if not right:
         raise ValueError(

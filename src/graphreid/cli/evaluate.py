@@ -24,9 +24,10 @@ from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
 from graphreid.methods.persistence import parse
-from graphreid.metrics.evaluation import RULES, Report
-from graphreid.metrics.evaluation import evaluate as judge
-from graphreid.metrics.precomputed import Stored, is_stored, stored
+from graphreid.metrics import evaluate as evaluation
+from graphreid.metrics.precomputed import Precomputed, is_precomputed, load_precomputed
+from graphreid.metrics.protocol import PROTOCOLS
+from graphreid.metrics.report import Report
 from graphreid.protocols import Reranker
 from graphreid.types import JUNK, drop_junk
 
@@ -63,7 +64,7 @@ def evaluate(
         bool,
         Parameter(
             negative="",
-            help="judge the gallery's tracks (its track column), each as near as its nearest image",
+            help="find the gallery's tracks (its track column), each as near as its nearest image",
         ),
     ] = False,
     keep_junk: Annotated[
@@ -77,22 +78,21 @@ def evaluate(
     pages: page.ReportOptions | None = None,
     options: ResourceOptions | None = None,
 ) -> None:
-    """RankCounter methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap
+    """Evaluate methods on labelled queries and gallery: mAP, mINP and CMC, with bootstrap
     intervals and paired differences.
 
-    A file of another program is judged as a method is: a ranking as 'graphreid rerank' writes it or
-    an .npy array of gallery
-    rows, the nearest first, or an .npy array of distances [queries, gallery]. With lists of K
-    images that leave others out,
-    every method is judged by its first K: mAP@K.
+    A file of another program is evaluated as a method is: a ranking as 'graphreid rerank' writes it
+    or an .npy array of gallery rows, the nearest first, or an .npy array of distances [queries,
+    gallery]. With lists of K images that leave others out, every method is evaluated by its first
+    K: mAP@K.
     """
     pages = pages or page.ReportOptions()
     _check(pages, json_, method, tracks=tracks)
     base = memory.resident()
-    known_methods = {text: parse(text) for text in method if not is_stored(text)}
+    known_methods = {text: parse(text) for text in method if not is_precomputed(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
-    judged = dataclasses.replace(
-        RULES[rule], **{key: value for key, value in changes.items() if value is not None}
+    protocol = dataclasses.replace(
+        PROTOCOLS[rule], **{key: value for key, value in changes.items() if value is not None}
     )
     queries, query_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
@@ -100,15 +100,15 @@ def evaluate(
     files = {query: queries.items, gallery: images.items}
     counted = image_labels.role != JUNK
     given = {
-        text: stored(text, queries.items, images.items, counted)
+        text: load_precomputed(text, queries.items, images.items, counted)
         for text in method
-        if is_stored(text)
+        if is_precomputed(text)
     }
     chosen: list[Reranker] = [
         given[text] if text in given else known_methods[text] for text in method
     ]
     if shortest := min((each.listed for each in given.values() if each.listed), default=None):
-        judged = dataclasses.replace(judged, listed=shortest)
+        protocol = dataclasses.replace(protocol, listed=shortest)
     visits = _tracks(gallery)[counted | keep_junk] if tracks else None
     if not keep_junk:
         images, image_labels = drop_junk(images, image_labels)
@@ -124,14 +124,16 @@ def evaluate(
             # a gallery of its own for each method: none may profit from what another derived
             subject = each, queries, Gallery(images), query_labels, image_labels
             if known is not None:
-                score = each.score if isinstance(each, Stored) else "distance"
+                score = each.score if isinstance(each, Precomputed) else "distance"
                 report, detail = page.examine(
-                    *subject, rule=judged, name=name, score=score, resources=resources
+                    *subject, protocol=protocol, name=name, score=score, resources=resources
                 )
                 details.append(detail)
             else:
-                report = judge(*subject, rule=judged, name=name, tracks=visits, resources=resources)
-            if isinstance(each, Stored):
+                report = evaluation.evaluate(
+                    *subject, protocol=protocol, name=name, tracks=visits, resources=resources
+                )
+            if isinstance(each, Precomputed):
                 report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
             report.extra["peak_mb"] = (
                 None if name in given else round((memory.peak() - base) / 2**20, 1)
@@ -156,7 +158,7 @@ def _check(
         pages.check()
         if tracks:
             raise ValueError(
-                "--report shows images, and --tracks judges tracks: leave one of them out"
+                "--report shows images, and --tracks finds tracks: leave one of them out"
             )
     if file is not None:
         writable(file)
@@ -168,7 +170,7 @@ def _check(
 
 def _write(file: Path, reports: list[Report]) -> None:
     content = {
-        "rule": str(reports[0].rule),
+        "rule": str(reports[0].protocol),
         "methods": {report.method: report.summary() for report in reports},
     }
     with whole_file(file) as temporary:
@@ -188,7 +190,8 @@ def _tracks(gallery: Path) -> NDArray[Any]:
 def _table(reports: list[Report]) -> Table:
     first = reports[0]
     caption = (
-        f"{first.rule}. {first.queries} queries judged, {first.skipped} skipped (no positive left)."
+        f"{first.protocol}. {first.queries} queries evaluated, {first.skipped} skipped (no "
+        "positive left)."
     )
     table = Table(
         caption=f"{caption} Intervals: 95 %, bootstrap over identities.",
@@ -197,11 +200,11 @@ def _table(reports: list[Report]) -> Table:
     )
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)
-    measure = first.rule.named("mAP")
+    measure = first.protocol.named("mAP")
     for column in (
         measure,
         "rank-1",
-        first.rule.named("mINP"),
+        first.protocol.named("mINP"),
         f"{measure} less the first",
         "s",
         "MB",

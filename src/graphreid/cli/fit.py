@@ -18,8 +18,11 @@ from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine, KReciprocal
 from graphreid.methods.persistence import parse, save
-from graphreid.metrics.evaluation import Report, Rule, evaluate
-from graphreid.metrics.open_set import Calibration, PairCounts, Verdicts
+from graphreid.metrics.evaluate import accumulate, evaluate
+from graphreid.metrics.open_set import Calibration, ScoreHistograms
+from graphreid.metrics.protocol import MARKET
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report
 from graphreid.protocols import Learned, Reranker
 from graphreid.resources import Resources
 from graphreid.seeding import generator
@@ -259,8 +262,7 @@ def _facts(method: Reranker) -> dict[str, Any]:
 def _calibration(method: Reranker, held: Images, resources: Resources) -> Calibration | None:
     features, labels = held
     gallery = Gallery(features)
-    verdicts = Verdicts(labels, labels, own=gallery.rows_of(features.items), rule=Rule())
-    counts = PairCounts(verdicts, comparable=True)
-    for block in method.distances(features, gallery, resources=resources):
-        counts.add(block)
-    return counts.separation().calibration
+    relevance = Relevance(labels, labels, own=gallery.rows_of(features.items), protocol=MARKET)
+    counts = ScoreHistograms(relevance, comparable=True)
+    accumulate(method, features, gallery, [counts], resources=resources)
+    return counts.result().calibration

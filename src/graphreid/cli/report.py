@@ -11,7 +11,7 @@ from graphreid.atomic_files import writable
 from graphreid.extras import require
 from graphreid.features.features_file import load_columns
 from graphreid.gallery import Gallery
-from graphreid.metrics.evaluation import Report
+from graphreid.metrics.report import Report
 from graphreid.protocols import Reranker
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels, Text, codes
@@ -65,9 +65,9 @@ class ReportOptions:
 
 def examine(*given: Any, **options: Any) -> tuple[Report, Any]:
     """`graphreid.report.examine`, imported when it is used."""
-    from graphreid.report import examine as judge  # noqa: PLC0415
+    from graphreid import report  # noqa: PLC0415  # an extra
 
-    return judge(*given, **options)
+    return report.examine(*given, **options)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from graphreid.datasets.published import SETS
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
-from graphreid.metrics.evaluation import RULES
+from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.papers import figures
 from graphreid.papers.coverage import COVERAGE, MASKS, select, state
 from graphreid.papers.inputs import is_embeddings, load_inputs
@@ -131,7 +131,7 @@ def reproduce(
                     f"{where}: the features files name no images (column path): leave --pictures "
                     f"out"
                 )
-            return Bench(inputs, work, RULES[rule], resources, given, preset, base, seed)
+            return Bench(inputs, work, PROTOCOLS[rule], resources, given, preset, base, seed)
 
         shared = None if folder is None else bench(folder)
         for recipe in recipes:

@@ -16,7 +16,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.fa_gcn.method import FAGCN, Distance
 from graphreid.methods.fitted import need_fitted
-from graphreid.methods.link_prediction.validation import Auto
+from graphreid.methods.link_prediction.calibration import Lam
 from graphreid.options import build, flat_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.resources import Resources
@@ -41,7 +41,7 @@ class FAECGCN:
 
     setting: str = ONLINE
     distance: Distance = "mahalanobis"
-    lam: float | Auto = 1.0
+    lam: Lam = 1.0
     fa_k: int = 7
     fa_layers: int = 1
     identity_weight: float = 0.0

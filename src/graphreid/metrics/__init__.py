@@ -1,1 +1,45 @@
-"""Evaluation: who counts as right, metrics and their intervals."""
+"""Evaluation: which images count, metrics and their intervals."""
+
+import re
+from collections.abc import Iterable
+
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.cmc import CMC
+from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.metric import Metric
+
+METRICS: tuple[type[Metric], ...] = (
+    AveragePrecision,
+    CMC,
+    InverseNegativePenalty,
+)
+"""All metrics. To add one, write its file and its line here."""
+
+DEFAULT: tuple[Metric, ...] = (AveragePrecision(), CMC(1), InverseNegativePenalty())
+"""Those that `evaluate` gives where none are asked for."""
+
+
+def parse_metric(text: str) -> Metric:
+    """The metric of a text such as "mAP" or "rank-10", in capitals or not.
+
+    Raises:
+        ValueError: no such metric.
+    """
+    for kind in METRICS:
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(kind.text))
+        if found := re.fullmatch(pattern, text.strip(), re.IGNORECASE):
+            return kind(**{name: int(value) for name, value in found.groupdict().items()})
+    known = ", ".join(kind.text.replace("{k}", "K") for kind in METRICS)
+    raise ValueError(f"metric {text!r} is not known: choose from {known}")
+
+
+def metrics_of(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
+    """Metrics given as values or as texts, each once.
+
+    Raises:
+        ValueError: none is given, or one that is not known.
+    """
+    metrics = dict.fromkeys(parse_metric(each) if isinstance(each, str) else each for each in given)
+    if not metrics:
+        raise ValueError("no metric is asked for: name at least one")
+    return tuple(metrics)

@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int64, UInt32
 from numpy.typing import NDArray
 
-from graphreid.metrics.evaluation import Rule, judged
-from graphreid.types import DISTRACTOR, JUNK, NORMAL, DistanceBlock, Labels
+from graphreid.metrics.relevance import IGNORED, NEGATIVE, POSITIVE, Relevance
+from graphreid.types import JUNK, DistanceBlock
 
-RIGHT, WRONG, IGNORED = 1, 0, -1
 BITS = 20
 BINS = 1 << BITS
 CALIBRATION_BINS = 15
@@ -27,53 +26,6 @@ _CHUNK = 1 << 19
 """Pairs looked at in one go: some 20 MB."""
 
 Unknowns = Literal["given", "removed"]
-
-
-class Verdicts:
-    """Which gallery images are right for which query, which are wrong, and which do not count:
-    `evaluation`'s rule by pairs.
-
-    Args:
-        query, gallery: labels of the queries and of the gallery.
-        own: int64 [q], the gallery row that is the query itself, or -1.
-        rule: who counts as right.
-    """
-
-    def __init__(
-        self, query: Labels, gallery: Labels, *, own: Int64[np.ndarray, " q"], rule: Rule
-    ) -> None:
-        self.query, self.gallery, self.own = query, gallery, own
-        distracts = gallery.role == DISTRACTOR
-        self._distracts = (
-            distracts
-            if rule.distractor is None
-            else distracts | (gallery.identity == rule.distractor)
-        )
-        self._pairs = judged(query, gallery, own, rule)
-
-    def block(self, start: int, stop: int) -> Int8[np.ndarray, "b g"]:
-        """RIGHT, WRONG or IGNORED for the queries start .. stop-1 and every gallery image."""
-        verdict = np.full((stop - start, len(self.gallery)), WRONG, np.int8)
-        for columns, value in ((self._pairs.positives, RIGHT), (self._pairs.removed, IGNORED)):
-            column, starts = columns.of(start, stop)
-            verdict[np.repeat(np.arange(stop - start), np.diff(starts)), column] = value
-        verdict[:, self._pairs.junk] = IGNORED
-        return verdict
-
-    def unknown(self) -> Bool[np.ndarray, " q"]:
-        """Queries whose identity is not in the gallery at all, not even in the query's own camera;
-        junk queries are none.
-        """
-        mates = np.flatnonzero((self.gallery.role == NORMAL) & ~self._distracts)
-        names, count = np.unique(self.gallery.identity[mates], return_counts=True)
-        place = np.minimum(np.searchsorted(names, self.query.identity), max(len(names) - 1, 0))
-        found = (
-            np.where(names[place] == self.query.identity, count[place], 0)
-            if len(names)
-            else np.zeros(len(self.query), int)
-        )
-        found = found - ((self.own >= 0) & np.isin(self.own, mates))
-        return (self.query.role != JUNK) & ((found <= 0) | (self.query.role == DISTRACTOR))
 
 
 @dataclass(frozen=True)
@@ -99,7 +51,7 @@ class Calibration:
     """How well link probabilities agree with what is right, over the pairs that were given a
     probability above 0.
 
-    Pairs of probability 0 are those that a method did not judge (beyond its candidates); there are
+    Pairs of probability 0 are those that a method did not score (beyond its candidates); there are
     so many of them, and so easy, that they would hide every error.
 
     Attributes:
@@ -254,27 +206,29 @@ class Separation:
             )
 
 
-class PairCounts:
-    """Counts blocks of distances as they come, in memory that does not depend on how many pairs
-    there are.
+class ScoreHistograms:
+    """Counts the scores of right and of wrong pairs in blocks of distances as they come, in memory
+    that does not depend on how many pairs there are.
 
     Args:
-        verdicts: who is right for whom.
+        relevance: the positives of each query, and what does not count.
         comparable: whether the method declares its distances comparable between queries; a link
             probability always is.
         score: what a distance is called.
     """
 
-    def __init__(self, verdicts: Verdicts, *, comparable: bool, score: str = "distance") -> None:
-        q = len(verdicts.query)
-        self._verdicts, self._comparable, self._score = verdicts, comparable, score
-        self._right, self._wrong = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
-        self._first, self._nearest_wrong = (
-            np.full(q, np.inf, np.float32),
-            np.full(q, np.inf, np.float32),
-        )
-        self._first_right, self._mated = np.zeros(q, bool), np.zeros(q, bool)
-        self._judged = verdicts.query.role != JUNK
+    def __init__(self, relevance: Relevance, *, comparable: bool, score: str = "distance") -> None:
+        q = len(relevance.query)
+        self._relevance = relevance
+        self._comparable = comparable
+        self._score = score
+        self._right = np.zeros(BINS, np.int64)
+        self._wrong = np.zeros(BINS, np.int64)
+        self._first = np.full(q, np.inf, np.float32)
+        self._nearest_wrong = np.full(q, np.inf, np.float32)
+        self._first_right = np.zeros(q, bool)
+        self._mated = np.zeros(q, bool)
+        self._junk = relevance.query.role == JUNK
         self._calibration: NDArray[np.float64] | None = None
         self._squares = 0.0
 
@@ -293,7 +247,7 @@ class PairCounts:
                 None if block.probability is None else block.probability[part],
             )
 
-    def separation(self) -> Separation:
+    def result(self) -> Separation:
         """What was counted, once every query was."""
         calibration = None
         if self._calibration is not None and self._calibration[0].any():
@@ -314,7 +268,7 @@ class PairCounts:
             first_right=self._first_right,
             nearest_wrong=self._nearest_wrong,
             mated=self._mated,
-            unknown=self._verdicts.unknown(),
+            unknown=self._relevance.unknown(),
             calibration=calibration,
         )
 
@@ -328,27 +282,27 @@ class PairCounts:
         if np.isnan(distance).any():
             row = int(np.isnan(distance).any(axis=1).argmax())
             raise ValueError(f"the distances of query {start + row} hold NaN: they can't be ranked")
-        verdict = self._verdicts.block(start, stop)
-        verdict[~self._judged[start:stop]] = IGNORED
+        mark = self._relevance.marks(start, stop)
+        mark[self._junk[start:stop]] = IGNORED
         score = distance if probability is None else 1 - probability
         bins = _bins(score)
-        right = verdict == RIGHT
+        right = mark == POSITIVE
         self._right += np.bincount(bins[right], minlength=BINS)
-        self._wrong += np.bincount(bins[verdict == WRONG], minlength=BINS)
-        first, self._first[start:stop] = _nearest(distance, score, verdict != IGNORED)
+        self._wrong += np.bincount(bins[mark == NEGATIVE], minlength=BINS)
+        first, self._first[start:stop] = _nearest(distance, score, mark != IGNORED)
         self._first_right[start:stop] = right[np.arange(len(right)), first]
-        _, self._nearest_wrong[start:stop] = _nearest(distance, score, verdict == WRONG)
+        _, self._nearest_wrong[start:stop] = _nearest(distance, score, mark == NEGATIVE)
         self._mated[start:stop] = right.any(axis=1)
         if probability is not None:
-            self._calibrate(probability, verdict)
+            self._calibrate(probability, mark)
 
     def _calibrate(
-        self, probability: Float32[np.ndarray, "b g"], verdict: Int8[np.ndarray, "b g"]
+        self, probability: Float32[np.ndarray, "b g"], mark: Int8[np.ndarray, "b g"]
     ) -> None:
-        given = (probability > 0) & (verdict != IGNORED)
+        given = (probability > 0) & (mark != IGNORED)
         value, right = (
             probability[given].astype(np.float64),
-            (verdict[given] == RIGHT).astype(np.float64),
+            (mark[given] == POSITIVE).astype(np.float64),
         )
         place = np.clip(
             np.ceil(value * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1

@@ -1,4 +1,4 @@
-"""What another program answered, in a file: judged as a method is, on the same protocol.
+"""What another program answered, in a file: evaluated as a method is, by the same protocol.
 
 A ranking is an .npz file as `graphreid rerank` writes it, or a plain .npy array of whole numbers:
 row i lists gallery rows for query i, the nearest first. Distances are an .npy array of floating
@@ -26,15 +26,15 @@ _VALUES = 1 << 18
 """Values of a file that are checked in one go."""
 
 
-def is_stored(text: str) -> bool:
+def is_precomputed(text: str) -> bool:
     """Whether a METHOD text is the path of such a file."""
     return Path(text).suffix in (".npz", ".npy")
 
 
 @final
 @dataclass(eq=False)
-class Stored:
-    """A file of answers, checked by `stored`.
+class Precomputed:
+    """A file of answers, checked by `load_precomputed`.
 
     Attributes:
         path: the file.
@@ -67,7 +67,7 @@ class Stored:
         *,
         validation: tuple[Features, Labels] | None = None,
         resources: Resources | None = None,
-    ) -> "Stored":
+    ) -> "Precomputed":
         """Nothing is learned."""
         del train, labels, validation, resources
         return self
@@ -102,12 +102,12 @@ class Stored:
                 yield retrieval_set.answer(start, distance)
 
 
-def stored(
+def load_precomputed(
     path: str | Path,
     query: Shaped[np.ndarray, " q"],
     gallery: Text,
     counted: Bool[np.ndarray, " n"] | None = None,
-) -> Stored:
+) -> Precomputed:
     """A file of answers as a method, once all of it was looked at.
 
     Args:
@@ -152,10 +152,12 @@ def stored(
             )
         if not ranking:
             _check_distances(file, rows)
-            return Stored(file, "distances", gallery)
+            return Precomputed(file, "distances", gallery)
         mask = np.ones(len(gallery), bool) if counted is None else counted
         whole = _check_lists(file, rows, places(gallery, query), mask)
-    return Stored(file, "ranking", gallery, None if whole else width, facts.get("setting", UNKNOWN))
+    return Precomputed(
+        file, "ranking", gallery, None if whole else width, facts.get("setting", UNKNOWN)
+    )
 
 
 def _opened(file: Path) -> Rows:
@@ -164,7 +166,7 @@ def _opened(file: Path) -> Rows:
 
 def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[str, str]:
     """What a ranking of `graphreid rerank` says besides; its items must be the ones that are
-    judged.
+    evaluated.
     """
     if file.suffix != ".npz":
         return {}
@@ -176,7 +178,7 @@ def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[s
         if given.shape != items.shape:
             raise ValueError(
                 f"{file}: {given.size} of {name}, and {len(items)} {side} items: rank the files "
-                f"that are judged"
+                f"that are evaluated"
             )
         other = given.astype(str) != items
         if other.any():
@@ -184,7 +186,7 @@ def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[s
             raise ValueError(
                 f"{file}: {name} is {str(given[row])!r} in row {row}, where the {side} have "
                 f"{str(items[row])!r}: "
-                "rank the files that are judged"
+                "rank the files that are evaluated"
             )
     setting = str(columns.get("setting", ""))
     return {"setting": setting} if setting in (ONLINE, TRANSDUCTIVE) else {}

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy.typing import NDArray
 
+from graphreid.metrics.ranks import RankCounter, Ranks
 from graphreid.types import DistanceBlock, Labels
 
 
@@ -82,3 +83,24 @@ class Tracks:
     def _grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The images by their tracks, and where each track begins in them."""
         return np.argsort(self.of_image, kind="stable"), np.cumsum(self.images) - self.images
+
+
+class ByTrack:
+    """Counts the ranks of tracks: each is as near as its nearest image.
+
+    Args:
+        tracks: of the gallery.
+        counter: counts them.
+    """
+
+    def __init__(self, tracks: Tracks, counter: RankCounter) -> None:
+        self._tracks = tracks
+        self._counter = counter
+
+    def add(self, block: DistanceBlock) -> None:
+        """Count a block of distances to images."""
+        self._counter.add(self._tracks.nearest(block))
+
+    def result(self) -> Ranks:
+        """The ranks, once every query was counted."""
+        return self._counter.result()

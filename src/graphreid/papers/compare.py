@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from graphreid.metrics.evaluation import RESAMPLES, Report
+from graphreid.metrics.bootstrap import Interval, ratio_interval
+from graphreid.metrics.report import Report
 from graphreid.papers.recipe import Claim
 from graphreid.papers.records import Record, averaged
-from graphreid.seeding import generator
-
-Interval = tuple[float, float]
 
 
 def error_removed(
@@ -23,7 +19,7 @@ def error_removed(
     over identities.
 
     Args:
-        report, first: of the same queries, with the same queries judged.
+        report, first: of the same queries, with the same queries evaluated.
         level: of the interval.
         seed: of the resamples.
 
@@ -31,19 +27,13 @@ def error_removed(
         The share, at most 1, negative where the other is worse; and the interval. NaN where the
         first has no error.
     """
-    _, group = np.unique(report.identity[first.valid], return_inverse=True)
-    gain = np.bincount(group, (report.ap - first.ap)[first.valid])
-    error = np.bincount(group, (1 - first.ap)[first.valid])
+    evaluated = first.evaluated
+    gain = (report.ap - first.ap)[evaluated]
+    error = (1 - first.ap)[evaluated]
     if not error.sum():
         return float("nan"), (float("nan"), float("nan"))
-    draws = (
-        generator(seed)
-        .multinomial(len(error), np.full(len(error), 1 / len(error)), RESAMPLES)
-        .astype(np.float64)
-    )
-    shares = (draws @ gain) / np.maximum(draws @ error, np.finfo(np.float64).tiny)
-    low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
-    return float(gain.sum() / error.sum()), (float(low), float(high))
+    interval = ratio_interval(gain, error, report.identity[evaluated], level=level, seed=seed)
+    return float(gain.sum() / error.sum()), interval
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ class Verdict:
 
 
 def verdict(claim: Claim, records: Mapping[str, Sequence[Record]]) -> Verdict:
-    """RankCounter a claim by the paired difference of its two rows and the interval of that over
+    """Decide a claim by the paired difference of its two rows and the interval of that over
     identities.
 
     Args:

@@ -12,7 +12,7 @@ from graphreid.datasets.images import decode
 from graphreid.extras import require as require_extra
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.relevance import Relevance
 from graphreid.papers import selection
 from graphreid.papers.recipe import SETS, Recipe
 from graphreid.papers.records import report_of
@@ -187,7 +187,7 @@ def draw_maps(
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
-        for mark, size, some in (("o", 10, ~chosen.query), ("*", 40, chosen.query)):
+        for mark, size, some in (("o", 10, ~chosen.is_query), ("*", 40, chosen.is_query)):
             colours = chosen.identity[some] / tsne.IDENTITIES
             axes.scatter(
                 *start[some].T,
@@ -218,7 +218,7 @@ def lists(results: Sequence[Result], bench: Bench) -> list[dict[str, Any]]:
     """
     query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
     own = Gallery(gallery.features).rows_of(query.features.items)
-    verdicts = Verdicts(query.labels, gallery.labels, own=own, rule=bench.rule)
+    relevance = Relevance(query.labels, gallery.labels, own=own, protocol=bench.rule)
     before, after = (
         replace(
             report_of(result.records[0]),
@@ -240,7 +240,7 @@ def lists(results: Sequence[Result], bench: Bench) -> list[dict[str, Any]]:
         ]
         return {"query": queries[each.query], "lists": shown}
 
-    made = [group for group in groups(before, after, verdicts) if group.kind in KINDS]
+    made = [group for group in groups(before, after, relevance) if group.kind in KINDS]
     return [
         {"kind": group.kind, "cases": [case(each) for each in group.cases[:CASES]]}
         for group in made

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphreid.atomic_files import whole_file
-from graphreid.metrics.evaluation import Report, Rule
+from graphreid.metrics.average_precision import AveragePrecision
+from graphreid.metrics.protocol import Protocol
+from graphreid.metrics.report import Report
 from graphreid.papers.recipe import FITTED, with_options
 
 FORMAT = 1
@@ -177,10 +179,9 @@ def report_of(record: Record, metric: str = "mAP") -> Report:
     return Report(
         method=describe(record),
         setting=record["protocol"]["setting"],
-        rule=Rule(**record["protocol"]["rule_fields"]),
+        protocol=Protocol(**record["protocol"]["rule_fields"]),
         identity=np.array(content["identity"], np.int64),
-        ap=ap,
-        inp=np.full(len(ap), math.nan),
+        values={AveragePrecision(): ap},
         first_rank=first_rank,
         positives=(~np.isnan(ap)).astype(np.int64),
         seconds=float(record["cost"]["rank_seconds"]),
@@ -195,10 +196,9 @@ def averaged(records: Sequence[Record], metric: str = "mAP") -> Report:
     return Report(
         method=first.method,
         setting=first.setting,
-        rule=first.rule,
+        protocol=first.protocol,
         identity=first.identity,
-        ap=np.mean(values, axis=0),
-        inp=first.inp,
+        values={AveragePrecision(): np.mean(values, axis=0)},
         first_rank=first.first_rank,
         positives=first.positives,
     )

@@ -16,7 +16,8 @@ from jaxtyping import Int32
 from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import parse
-from graphreid.metrics.evaluation import Report, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.report import Report
 from graphreid.papers import code, selection
 from graphreid.papers.recipe import FITTED, Recipe, Row, absent, with_options
 from graphreid.papers.records import FORMAT, Record, key_of, queries, read_record, write_record
@@ -189,7 +190,7 @@ def _perform(bench: Bench, task: _Task) -> Record:
         Gallery(gallery.features),
         query.labels,
         gallery.labels,
-        rule=bench.rule,
+        protocol=bench.rule,
         top=task.top,
         name=row.name,
         resources=bench.resources,
@@ -243,11 +244,11 @@ def _perform(bench: Bench, task: _Task) -> Record:
 
 def _protocol(bench: Bench, report: Report) -> dict[str, Any]:
     return {
-        "rule": str(report.rule),
+        "rule": str(report.protocol),
         # rankings are whole here, and of images
         "rule_fields": {
             key: value
-            for key, value in vars(report.rule).items()
+            for key, value in vars(report.protocol).items()
             if key not in ("listed", "tracks")
         },
         "setting": report.setting,

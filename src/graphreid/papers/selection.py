@@ -16,7 +16,8 @@ from graphreid import peak_memory as memory
 from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import options, parse, save
-from graphreid.metrics.evaluation import Rule, evaluate
+from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.protocol import Protocol
 from graphreid.papers import code
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.recipe import Grid, Value, with_options
@@ -49,7 +50,7 @@ class Bench:
 
     inputs: Inputs
     work: Path
-    rule: Rule
+    rule: Protocol
     resources: Resources
     given: Mapping[str, Value]
     preset: str | None
@@ -84,7 +85,7 @@ class Bench:
             Gallery(part.features),
             part.labels,
             part.labels,
-            rule=self.rule,
+            protocol=self.rule,
             resources=self.resources,
         )
         return report.mean_ap()
@@ -171,7 +172,7 @@ def modules(text: str) -> list[str]:
     names = {type(method).__module__ for method in parts(text)}
     return sorted(
         {
-            "graphreid.metrics.evaluation",
+            "graphreid.metrics.evaluate",
             *chain,
             *(name for name in names if name.startswith("graphreid.")),
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphreid.gallery import Gallery
-from graphreid.metrics.open_set import IGNORED, RIGHT, Verdicts
+from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
 from graphreid.protocols import ONLINE, Explains, Explanation, Reranker
 from graphreid.report.ranked_lists import Group
 from graphreid.resources import Resources
@@ -67,7 +67,7 @@ def messages(
     methods: Mapping[str, Reranker],
     query: Features,
     gallery: Gallery,
-    verdicts: Verdicts,
+    relevance: Relevance,
     *,
     resources: Resources,
 ) -> list[Message]:
@@ -88,13 +88,15 @@ def messages(
                     told = method.explain(
                         query.take(np.array([case.query])), gallery, resources=resources
                     )
-                    made.append(_message(name, group.kind, case.query, told, verdicts))
+                    made.append(_message(name, group.kind, case.query, told, relevance))
     return made
 
 
-def _message(method: str, kind: str, query: int, told: Explanation, verdicts: Verdicts) -> Message:
-    verdict = verdicts.block(query, query + 1)[0]
-    marks = {RIGHT: "right", IGNORED: "apart"}
+def _message(
+    method: str, kind: str, query: int, told: Explanation, relevance: Relevance
+) -> Message:
+    marks = relevance.marks(query, query + 1)[0]
+    words = {POSITIVE: "right", IGNORED: "apart"}
     lines: list[Line] = []
     for place in np.argsort(told.after, kind="stable")[:SHOWN].tolist():
         mine = np.flatnonzero((told.edges[:, 0] == place) & (told.edges[:, 1] != place))
@@ -103,7 +105,7 @@ def _message(method: str, kind: str, query: int, told: Explanation, verdicts: Ve
         lines.append(
             Line(
                 row=row,
-                mark=marks.get(int(verdict[row]), "wrong"),
+                mark=words.get(int(marks[row]), "wrong"),
                 before=int(told.before[place]),
                 after=int(told.after[place]),
                 probability=None if told.probability is None else float(told.probability[place]),

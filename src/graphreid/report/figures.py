@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from graphreid.metrics.evaluation import Report
 from graphreid.metrics.open_set import Point, Separation
+from graphreid.metrics.report import Report
 from graphreid.report import heatmaps as heat
 
 SERIES = 9
@@ -52,7 +52,7 @@ def percent(rate: float) -> str:
 def cmc(reports: Sequence[Report]) -> str:
     """Cumulative matching characteristics of each method, at ranks 1 to RANKS."""
     figure, axes = _figure(380, 240)
-    ranks = np.array(reports[0].ranks(range(1, RANKS + 1)))
+    ranks = np.array(reports[0].cmc_ranks(range(1, RANKS + 1)))
     low = 1.0
     for number, report in enumerate(reports):
         colour, line = series(number)
@@ -69,7 +69,7 @@ def cmc(reports: Sequence[Report]) -> str:
         )
     axes.set_xlabel("rank k")
     axes.set_ylabel("share of queries found by rank k")
-    axes.set_xticks(reports[0].ranks([1, 5, 10, 15, 20]))
+    axes.set_xticks(reports[0].cmc_ranks([1, 5, 10, 15, 20]))
     axes.set_ylim(max(0.0, np.floor(low * 20 - 0.5) / 20), 1.005)
     return _svg(figure, "CMC curves: share of queries with a right image among the first k")
 

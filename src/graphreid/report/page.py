@@ -10,8 +10,8 @@ from graphreid.atomic_files import whole_file
 from graphreid.extras import require
 from graphreid.gallery import Gallery
 from graphreid.methods.chain import gives_vectors
-from graphreid.metrics.evaluation import Report
-from graphreid.metrics.open_set import Verdicts
+from graphreid.metrics.relevance import Relevance
+from graphreid.metrics.report import Report
 from graphreid.protocols import Hears, Reranker, Transforms
 from graphreid.report import contributions as messages
 from graphreid.report import embedding_map as maps
@@ -57,8 +57,8 @@ def write_report(
     resources: Resources | None = None,
     seed: int = 0,
 ) -> None:
-    """Write a page about methods that were judged on the same queries and gallery, whole or not at
-    all.
+    """Write a page about methods that were evaluated on the same queries and gallery, whole or not
+    at all.
 
     Args:
         path: the .html file.
@@ -80,8 +80,8 @@ def write_report(
         seed: of the random queries and of the map.
 
     Raises:
-        ValueError: no report, reports that differ in queries or rule, other numbers of labels or
-            details, packages that are not installed, or a path that can't be written.
+        ValueError: no report, reports that differ in queries or protocol, other numbers of labels
+            or details, packages that are not installed, or a path that can't be written.
     """
     require("report", "a report")
     resources = resources or Resources()
@@ -90,8 +90,10 @@ def write_report(
     shown = _Names(names or {}, query.items.tolist(), gallery.features.items.tolist())
     sections = _lists(subject, seed)
     own = gallery.rows_of(query.items)
-    verdicts = Verdicts(query_labels, gallery_labels, own=own, rule=reports[0].rule)
-    told = messages.messages(sections, methods or {}, query, gallery, verdicts, resources=resources)
+    relevance = Relevance(query_labels, gallery_labels, own=own, protocol=reports[0].protocol)
+    told = messages.messages(
+        sections, methods or {}, query, gallery, relevance, resources=resources
+    )
     pictures = _pictures(sections, told, shown, thumbnails)
     card = tables.protocol(
         reports,
@@ -135,7 +137,7 @@ def _check(subject: _Subject, details: Sequence[Details] | None) -> None:
     for report in subject.reports:
         if len(report.identity) != len(subject.query):
             raise ValueError(
-                f"{report.method} was judged on {len(report.identity)} queries, and "
+                f"{report.method} was evaluated on {len(report.identity)} queries, and "
                 f"{len(subject.query)} are given"
             )
         report.difference(subject.reports[0])
@@ -183,15 +185,17 @@ def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[li
     if base.order is None or not with_order:
         return []
     own = subject.gallery.rows_of(subject.query.items)
-    verdicts = Verdicts(subject.query_labels, subject.gallery_labels, own=own, rule=base.rule)
+    relevance = Relevance(
+        subject.query_labels, subject.gallery_labels, own=own, protocol=base.protocol
+    )
     others = [report for report in with_order if report is not base]
     if not others:
-        return [(base.method, None, lists.groups(base, None, verdicts, seed=seed))]
+        return [(base.method, None, lists.groups(base, None, relevance, seed=seed))]
     return [
         (
             other.method,
             base.method,
-            lists.groups(base, other, verdicts, others=len(others), seed=seed),
+            lists.groups(base, other, relevance, others=len(others), seed=seed),
         )
         for other in others
     ]
@@ -273,7 +277,7 @@ def _cameras(
                 each.cameras,
                 None if report is subject.reports[0] else base,
                 names,
-                report.rule.named("mAP"),
+                report.protocol.named("mAP"),
             )
             made.append((report.method, rows))
     return {"cameras": made, "camera_why": None, "camera_columns": columns}

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int64
 
-from graphreid.metrics.evaluation import Report
-from graphreid.metrics.open_set import IGNORED, RIGHT, Verdicts
+from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
+from graphreid.metrics.report import Report
 from graphreid.seeding import generator
 from graphreid.types import JUNK
 
@@ -75,14 +75,14 @@ class Group:
 
 
 def groups(
-    before: Report, after: Report | None, verdicts: Verdicts, *, others: int = 1, seed: int = 0
+    before: Report, after: Report | None, relevance: Relevance, *, others: int = 1, seed: int = 0
 ) -> tuple[Group, ...]:
     """Queries to show of one method, or of a method against the first.
 
     Args:
         before: the first method's report, with `order`.
         after: the other method's, with `order`; None to show the first alone.
-        verdicts: who is right for whom.
+        relevance: the positives of each query, and what does not count.
         others: how many methods are shown against the first on the page, which share CASES among
             them.
         seed: of the random queries.
@@ -102,7 +102,7 @@ def groups(
             Case(
                 row,
                 int(last.positives[row]),
-                tuple(_listing(each, row, verdicts) for each in compared),
+                tuple(_listing(each, row, relevance) for each in compared),
             )
             for row in rows
         )
@@ -114,7 +114,7 @@ def _kinds(
     before: Report, after: Report | None, last: Report, seed: int
 ) -> Sequence[tuple[str, str, Int64[np.ndarray, " rows"]]]:
     """Kind, how it is chosen, and the queries of that kind, first choice first."""
-    valid = np.flatnonzero(last.valid)
+    valid = np.flatnonzero(last.evaluated)
     hardest = valid[np.argsort(last.ap[valid], kind="stable")]
     drawn = generator(seed).permutation(valid)
     kinds = [
@@ -134,20 +134,20 @@ def _kinds(
     ]
 
 
-def _listing(report: Report, query: int, verdicts: Verdicts) -> Listing:
-    verdict = verdicts.block(query, query + 1)[0]
+def _listing(report: Report, query: int, relevance: Relevance) -> Listing:
+    marks = relevance.marks(query, query + 1)[0]
     entries: list[Entry] = []
     rank = 0
     order = [] if report.order is None else report.order[query].tolist()
     for row in order:
         if row < 0 or rank >= SHOWN or len(entries) >= LONGEST:
             break
-        if verdict[row] == IGNORED:
-            mark: Mark = "junk" if verdicts.gallery.role[row] == JUNK else "same camera"
+        if marks[row] == IGNORED:
+            mark: Mark = "junk" if relevance.gallery.role[row] == JUNK else "same camera"
             entries.append(Entry(row, mark, None))
             continue
         rank += 1
-        entries.append(Entry(row, "right" if verdict[row] == RIGHT else "wrong", rank))
+        entries.append(Entry(row, "right" if marks[row] == POSITIVE else "wrong", rank))
     return Listing(
         report.method, float(report.ap[query]), int(report.first_rank[query]), tuple(entries)
     )

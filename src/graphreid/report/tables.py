@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Int64
 
 from graphreid.gallery import Gallery
-from graphreid.metrics.evaluation import RESAMPLES, Report
+from graphreid.metrics.bootstrap import RESAMPLES
+from graphreid.metrics.camera_pairs import CameraTable
 from graphreid.metrics.open_set import Point, Separation
-from graphreid.report.examine import CameraTable
+from graphreid.metrics.report import Report
 from graphreid.report.figures import percent
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, JUNK, Features, Labels
@@ -72,7 +73,7 @@ def results(reports: Sequence[Report]) -> list[Row]:
         cells = (
             f"{report.mean_ap():.3f}",
             f"{low:.3f} to {high:.3f}",
-            *(f"{report.cmc(k):.3f}" if k in report.ranks((k,)) else "" for k in (1, 5, 10)),
+            *(f"{report.cmc(k):.3f}" if k in report.cmc_ranks((k,)) else "" for k in (1, 5, 10)),
             f"{report.mean_inp():.3f}",
             "" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "" if memory is None else f"{memory:.0f}",
@@ -190,12 +191,12 @@ def protocol(
     """The protocol card: what was measured, on what, by which rule, with which program."""
     base = reports[0]
     return [
-        ("Rule", str(base.rule)),
+        ("Rule", str(base.protocol)),
         ("Settings", "; ".join(f"{report.method}: {report.setting}" for report in reports)),
         (
             "Queries",
-            f"{len(query):,} of {_identities(query_labels)} identities; {base.queries:,} judged, "
-            f"{base.skipped:,} skipped because they have no right image that counts",
+            f"{len(query):,} of {_identities(query_labels)} identities; {base.queries:,} "
+            f"evaluated, {base.skipped:,} skipped because they have no right image that counts",
         ),
         ("Gallery", _gallery(gallery_labels)),
         (
@@ -226,7 +227,7 @@ def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, 
     apart, (low, high) = report.difference(base)
     at_first, was_first = report.first_rank == 1, base.first_rank == 1
     won, lost = int((at_first & ~was_first).sum()), int((was_first & ~at_first).sum())
-    rank1, measure = report.cmc(1) - base.cmc(1), base.rule.named("mAP")
+    rank1, measure = report.cmc(1) - base.cmc(1), base.protocol.named("mAP")
     notes: list[str] = []
     if low <= 0 <= high:
         notes.append(

@@ -6,8 +6,10 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 
-from graphreid.metrics.evaluation import RULES
-from graphreid.metrics.open_set import PairCounts, Unknowns, Verdicts
+from graphreid.metrics.evaluate import accumulate
+from graphreid.metrics.open_set import ScoreHistograms, Unknowns
+from graphreid.metrics.protocol import PROTOCOLS
+from graphreid.metrics.relevance import Relevance
 from graphreid.protocols import Reranker, fingerprint
 from graphreid.resources import Resources
 from graphreid.store.persistent_gallery import PersistentGallery
@@ -72,7 +74,7 @@ def choose(
         rate: the false positive identification rate, in (0, 1).
         unknowns: which queries are those that are not in the gallery
             (`openset.Separation.at_fpir`).
-        rule: a name of evaluation.RULES.
+        rule: a name in metrics.protocol.PROTOCOLS.
         resources: where and with how much.
 
     Raises:
@@ -83,11 +85,10 @@ def choose(
     snapshot = living.snapshot()
     gallery = snapshot.searchable()
     known = snapshot.labels()
-    verdicts = Verdicts(labels, known, own=gallery.rows_of(query.items), rule=RULES[rule])
-    counts = PairCounts(verdicts, comparable=method.comparable)
-    for block in method.distances(query, gallery, resources=resources):
-        counts.add(block)
-    separation = counts.separation()
+    relevance = Relevance(labels, known, own=gallery.rows_of(query.items), protocol=PROTOCOLS[rule])
+    counts = ScoreHistograms(relevance, comparable=method.comparable)
+    accumulate(method, query, gallery, [counts], resources=resources)
+    separation = counts.result()
     point = separation.at_fpir(rate, unknowns=unknowns)
     chosen = Threshold(
         method=text,

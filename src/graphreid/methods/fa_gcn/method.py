@@ -26,7 +26,7 @@ from graphreid.knn.exact import Metric, block_distances
 from graphreid.methods.fa_gcn.mahalanobis import within
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.training import LinkTrainingSet
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.validation import Validation
 from graphreid.models.losses import supervised_contrastive
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint, need_cosine
 from graphreid.resources import Resources

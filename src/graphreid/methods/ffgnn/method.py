@@ -23,7 +23,7 @@ from graphreid.graphs.ego_graphs import Around, Lesson, explained, rescored
 from graphreid.graphs.explanation import alone
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.layers import NodeBatchNorm
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.validation import Validation
 from graphreid.models.losses import batch_hard_triplet
 from graphreid.protocols import ONLINE, Explanation, fingerprint, need_cosine
 from graphreid.resources import Resources, slices

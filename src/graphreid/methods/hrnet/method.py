@@ -30,12 +30,13 @@ from graphreid.methods.hrnet.relations import (
     RelationObjective,
     Relations,
 )
+from graphreid.methods.link_prediction.calibration import fit_calibration
 from graphreid.methods.link_prediction.scoring import (
     UNCALIBRATED,
     ScoredGraphs,
     link_probability,
 )
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.validation import Validation
 from graphreid.protocols import ONLINE, Explanation, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator, seeded
@@ -255,7 +256,7 @@ class HRNet:
         if held is not None:
             judging = _Judging(self, network, held.retrieval_set)
             if self.pairwise and self.calibrate:
-                self.calibration_ = held.calibration(judging)
+                self.calibration_ = fit_calibration(judging, held)
             self.record_["validation"] = held.record(
                 held.score(judging.distances(self.calibration_))
             )

@@ -16,8 +16,9 @@ from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs.query_graphs import Candidates
 from graphreid.knn.exact import Metric
 from graphreid.methods.fitted import record
+from graphreid.methods.link_prediction.calibration import Lam, best_mean_ap, choose_fusion
 from graphreid.methods.link_prediction.scoring import UNCALIBRATED, Scorer
-from graphreid.methods.link_prediction.validation import Auto, Validation
+from graphreid.methods.validation import Validation
 from graphreid.resources import Resources
 from graphreid.seeding import generator, seeded
 from graphreid.training.loop import Schedule, cosine, optimise, stamp, steps
@@ -237,7 +238,7 @@ def train_links(
         schedule=rate_schedule(options),
         validate=None
         if held_out is None
-        else lambda _: held_out.best(scorer(module, held_out.retrieval_set), lam),
+        else lambda _: best_mean_ap(scorer(module, held_out.retrieval_set), held_out, lam),
         patience=options.patience,
         folder=folder,
         stamp=stamp(method, (training_set.train, training_set.labels), validation),
@@ -248,16 +249,15 @@ def train_links(
     facts = record(training_set.labels, history, trained_in(options.precision, resources.device))
     if held_out is None:
         return LinkFit(state, [*UNCALIBRATED], 1.0 if lam == "auto" else lam, facts)
-    settled = held_out.settle(
-        scorer(module, held_out.retrieval_set), lam, calibrate=options.calibrate
-    )
-    facts["validation"] = settled.record
-    return LinkFit(state, settled.calibration, settled.lam, facts)
+    fitted = scorer(module, held_out.retrieval_set)
+    fusion = choose_fusion(fitted, held_out, lam, calibrate=options.calibrate)
+    facts["validation"] = fusion.record
+    return LinkFit(state, fusion.calibration, fusion.lam, facts)
 
 
 def _validation(
     training_set: LinkTrainingSet,
-    lam: float | Auto,
+    lam: Lam,
     seed: int,
     validation: tuple[Features, Labels] | None,
 ) -> Validation | None:
