@@ -149,11 +149,11 @@ class CAGCN:
         )
         fit = train_links(
             self,
-            lambda: self._build(train.width),
-            training_set,
-            lambda network, queries: self._logits(network, training_set, queries),
-            self._loss,
-            lambda network, retrieval_set: CAGCNScorer(network, self.graph, retrieval_set),
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=self._loss,
+            scorer=lambda network, retrieval_set: CAGCNScorer(network, self.graph, retrieval_set),
             batches=lambda epoch: training_set.batches(epoch, options.batch),
             options=options,
             validation=validation,

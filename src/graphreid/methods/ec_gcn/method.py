@@ -160,11 +160,11 @@ class ECGCN:
         count = -(-queries // options.batch)  # batches of an epoch; the last may be smaller
         fit = train_links(
             self,
-            lambda: self._build(train.width),
-            training_set,
-            lambda network, queries: self._logits(network, training_set, queries),
-            self._loss,
-            lambda network, retrieval_set: ECGCNScorer(network, self.graph, retrieval_set),
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=self._loss,
+            scorer=lambda network, retrieval_set: ECGCNScorer(network, self.graph, retrieval_set),
             batches=lambda epoch: training_set.batches(epoch, options.batch)[:count],
             options=options,
             validation=validation,

@@ -188,12 +188,12 @@ class LinkFit:
 
 def train_links(
     method: Any,
+    *,
     network: Callable[[], N],
     training_set: LinkTrainingSet,
     logits: Callable[[N, Batch], tuple[Float[Tensor, " m"], Float[Tensor, " m"]]],
     loss: Callable[[Float[Tensor, " m"], Float[Tensor, " m"]], Float[Tensor, ""]],
     scorer: Callable[[N, RetrievalSet], Scorer],
-    *,
     batches: Callable[[int], Sequence[Batch]],
     options: TrainingOptions,
     validation: tuple[Features, Labels] | None,

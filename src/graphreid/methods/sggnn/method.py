@@ -122,11 +122,11 @@ class SGGNN:
         )
         fit = train_links(
             self,
-            lambda: self._build(train.width),
-            training_set,
-            lambda network, queries: self._logits(network, training_set, queries),
-            functional.binary_cross_entropy_with_logits,
-            lambda network, retrieval_set: SGGNNScorer(network, self.graph, retrieval_set),
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=functional.binary_cross_entropy_with_logits,
+            scorer=lambda network, retrieval_set: SGGNNScorer(network, self.graph, retrieval_set),
             batches=lambda epoch: training_set.batches(epoch, options.batch),
             options=options,
             validation=validation,
