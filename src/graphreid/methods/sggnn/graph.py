@@ -10,7 +10,7 @@ from graphreid.methods.sggnn.options import Graph
 def graph_nodes(candidates: Candidates, options: Graph) -> Int32[np.ndarray, "b n"]:
     """Gallery rows of the candidates' graphs, nearest first; -1 for padding.
 
-    The paper samples at random in training and takes the 100 nearest at test; here training has
-    the nearest too. Edges need no list: the graph is complete (`model.py`, W).
+    The paper samples gallery images at random in training (as Ji et al. 2021 describe it); here
+    training has the nearest too. Edges need no list: the graph is complete (`model.py`, W).
     """
     return nearest_sampler(candidates.nearest, min(options.k, len(candidates.gallery_nearest)))
