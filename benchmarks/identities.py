@@ -24,7 +24,7 @@ from benchmarks import record
 from benchmarks.run import RECORDS
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse as make
+from graphreid.methods.spec import parse as make
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.report import Report
 from graphreid.papers.code import code, environment

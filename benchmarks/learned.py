@@ -24,7 +24,7 @@ from benchmarks.run import RECORDS
 from graphreid import peak_memory as memory
 from graphreid.features.features_file import load_features
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.papers.code import code, environment
 from graphreid.protocols import Reranker
 from graphreid.resources import Resources

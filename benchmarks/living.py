@@ -30,7 +30,7 @@ from benchmarks.run import RECORDS
 from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods import CAGCN
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.options import build
 from graphreid.papers.code import code, environment
 from graphreid.resources import Resources

@@ -19,7 +19,7 @@ from benchmarks import record
 from benchmarks.generate import BLOCK, Embeddings, Shape, part
 from benchmarks.run import RECORDS
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.papers.code import code, environment
 from graphreid.resources import Resources
 from graphreid.types import Features

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import cyclopts
 import numpy as np
+from graphreid.synthetic.ground_truth import read_truth
 from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.features.features_file import load_features
 from graphreid.report.part_pictures import COLOURS
 from graphreid.synthetic.difficulty import LEVELS
-from graphreid.synthetic.ground_truth import read_truth
 from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
 from graphreid.types import JUNK, Labels
 

@@ -22,7 +22,7 @@ from graphreid.kernels import product_tiles as tiles
 from graphreid.kernels import rank_counts as counting
 from graphreid.kernels import sparse_rows as sparse
 from graphreid.knn.exact import search
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics import parse_metric
 from graphreid.metrics.metric import mean
 from graphreid.metrics.protocol import MARKET

@@ -1,4 +1,6 @@
-"""The site: every Markdown page of the repository, built by Sphinx (make site). A dead link fails."""
+"""The site: every Markdown page of the repository, built by Sphinx (make site). A dead link
+fails.
+"""
 
 from importlib import metadata
 

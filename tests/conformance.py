@@ -13,7 +13,8 @@ import torch
 
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources

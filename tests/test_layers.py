@@ -17,6 +17,7 @@ LAYERS = (
         "kernels",
         "extras",
         "options",
+        "plugins",
     ),
     ("knn", "ranking", "features", "datasets"),
     ("gallery",),

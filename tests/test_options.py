@@ -143,7 +143,7 @@ def test_groups_have_flat_names() -> None:
         "lam": "auto",
     }
     assert flat_options(build(Grouped, **flat_options(method))) == flat_options(method)
-    with pytest.raises(ValueError, match=r"^grouped has no option k2: k1, edges, rate"):
+    with pytest.raises(ValueError, match=r"^grouped has no option k2: it has k1, edges, rate"):
         build(Grouped, k2=3)
     with pytest.raises(ValueError, match=r"^edges is 0: it must be at least 1, or full$"):
         build(Grouped, edges=0)
@@ -206,7 +206,7 @@ def test_text_becomes_a_value(name: str, text: str, value: object) -> None:
         ("tau", "inf", "tau is 'inf': it must be a number, and finite"),
         ("calibrate", "maybe", "calibrate is 'maybe': it must be true or false"),
         ("mode", "three", "mode is 'three': choose one of one, two"),
-        ("what", "3", "flat has no option what: k, tau, share"),
+        ("what", "3", "flat has no option what: it has k, tau, share"),
     ],
 )
 def test_text_that_is_no_value_is_refused(name: str, text: str, says: str) -> None:

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from graphreid.features.features_file import load_features, load_vectors
     from graphreid.gallery import Gallery
     from graphreid.methods import METHODS, Cosine, KReciprocal
-    from graphreid.methods.persistence import load, parse, save
+    from graphreid.methods.persistence import load, save
+    from graphreid.methods.spec import parse
     from graphreid.metrics.evaluate import evaluate
     from graphreid.metrics.protocol import Protocol, Rule
     from graphreid.metrics.report import Report
@@ -36,7 +37,7 @@ _HOME = {
     "load": "methods.persistence",
     "load_features": "features.features_file",
     "load_vectors": "features.features_file",
-    "parse": "methods.persistence",
+    "parse": "methods.spec",
     "rank": "ranking",
     "save": "methods.persistence",
 }

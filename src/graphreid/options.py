@@ -169,7 +169,7 @@ def flat_options(method: Any) -> dict[str, Any]:
     return {option.name: _at(method, option.paths[0]) for option in options_of(type(method))}
 
 
-def with_options(method: T, **flat: Any) -> T:
+def with_options(method: T, /, **flat: Any) -> T:
     """A copy with other options, which keeps what was learned (attributes that end in `_`).
 
     Args:
@@ -190,7 +190,7 @@ def with_options(method: T, **flat: Any) -> T:
     return _replaced(method, changes)
 
 
-def build(kind: type[T], **flat: Any) -> T:
+def build(kind: type[T], /, **flat: Any) -> T:
     """A method from options by flat name; the others have their defaults.
 
     Raises:
@@ -231,8 +231,8 @@ def option_to_text(value: int | float | str | None) -> str:
 
 def _known(known: Mapping[str, Option], name: str, kind: type[Any]) -> Option:
     if name not in known:
-        names = ", ".join(known) or "(it has none)"
-        raise ValueError(f"{getattr(kind, 'name', kind.__name__)} has no option {name}: {names}")
+        owner = getattr(kind, "name", kind.__name__)
+        raise ValueError(f"{owner} has no option {name}: it has {', '.join(known) or 'none'}")
     return known[name]
 
 

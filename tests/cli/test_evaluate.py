@@ -224,3 +224,38 @@ def test_a_wrong_answer_is_refused_before_the_work(
     assert "d.npy: 3 rows of distances" in said.err
     assert said.err.count("\n") == 1
     assert "mAP" not in said.out
+
+
+def test_metrics_can_be_chosen(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, gallery = files
+    out, page = tmp_path / "r.json", tmp_path / "r.html"
+    command = ["evaluate", "--query", query, "--gallery", gallery, "--method", "cosine"]
+    command += ["--method", "k-reciprocal:k1=8"]
+    chosen = [*command, "--metrics", "rank-3,MAP", "--metrics", "rank-7"]
+    assert main([*chosen, "--json", str(out), "--report", str(page)]) == 0
+    head = capsys.readouterr().out.splitlines()[1].split("  ")
+    assert [name.strip() for name in head if name.strip()] == [
+        "method",
+        "setting",
+        "rank-3",
+        "mAP",
+        "rank-7",
+        "rank-3 less the first",
+        "s",
+        "MB",
+    ]
+    row = json.loads(out.read_text())["methods"]["cosine"]
+    queries, query_labels = load_features(query)
+    images, image_labels = load_features(gallery)
+    report = evaluate(Cosine(), queries, Gallery(images), query_labels, image_labels)
+    assert (row["rank-3"], row["rank-7"], row["mAP"]) == pytest.approx(
+        (report.cmc(3), report.cmc(7), report.mean_ap())
+    )
+    assert row["rank-3_interval"] == pytest.approx(report.interval("rank-3"))
+    assert '<th scope="col">rank-3</th><th scope="col">rank-7</th>' in page.read_text()
+    assert main([*command, "--metrics", "rank-3,dcg"]) == 2
+    said = capsys.readouterr().err
+    assert "metric 'dcg' is not known: choose from mAP, rank-K" in said
+    assert said.count("\n") == 1

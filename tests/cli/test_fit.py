@@ -237,7 +237,7 @@ def test_what_each_half_and_each_distance_is_worth_is_said(
     ("arguments", "message"),
     [
         (["k-reciprocal"], "no method that learns: choose one of cagcn"),
-        (["cagcn", "--layer", "3"], "write key=value, with a key of"),
+        (["cagcn", "--layer", "3"], "cagcn has no option layer: it has sampler, k1"),
         (["cagcn", "--layers", "three"], "must be a whole number"),
         (["cagcn", "--preset", "fast"], "cagcn has no preset 'fast': it has paper"),
         (["cagcn", "--validation-share", "0.01"], "at least 2 must be on either side"),

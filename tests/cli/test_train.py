@@ -12,7 +12,7 @@ from graphreid.datasets.manifest import Manifest, write_manifest
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.hrnet.method import HRNet
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.models import BoT, load_embedder
 from graphreid.training import loop as training
 from tests.models.test_bot import draw

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from graphreid.cli import main
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.methods import Parts
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.training import loop as training
 from tests.cli.test_train import data, run, train  # noqa: F401  # pyright: ignore[reportUnusedImport]
 

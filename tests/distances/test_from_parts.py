@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from graphreid.distances.from_parts import Parted
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, Parts
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.protocols import DistanceSource, FromAffinity, GivesAffinity
 from graphreid.ranking import rank
 from graphreid.resources import Resources

@@ -10,7 +10,8 @@ from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.cagcn.graph import first_hop, query_graphs
 from graphreid.methods.cagcn.method import CAGCN
 from graphreid.methods.link_prediction.training import LinkTrainingSet
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
 from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.resources import Resources

@@ -18,7 +18,7 @@ from graphreid.methods import (
     RandomWalk,
 )
 from graphreid.methods.chain import chained, gives_vectors
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.protocols import Reranker, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features

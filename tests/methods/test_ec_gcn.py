@@ -13,7 +13,8 @@ from graphreid.methods.ec_gcn.graph import random_probability_sampler
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.ec_gcn.model import ECGCNNetwork
 from graphreid.methods.link_prediction.training import LinkTrainingSet, rate_schedule
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build
 from graphreid.protocols import Explains, Learned, Rescores
 from graphreid.resources import Resources

@@ -7,7 +7,8 @@ import torch
 
 from graphreid.gallery import Gallery
 from graphreid.methods import ECGCN, FAECGCN, FAGCN
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.options import build, flat_options
 from graphreid.protocols import Explains, Learned, Rescores, Transforms
 from graphreid.resources import Resources

@@ -14,7 +14,8 @@ from graphreid.methods.fa_gcn.method import (
     _Training,  # pyright: ignore[reportPrivateUsage]
 )
 from graphreid.methods.link_prediction.training import LinkTrainingSet
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import Lesson
 from graphreid.methods.ffgnn.method import FFGNN, Fusion
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import Learned, Rescores, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels

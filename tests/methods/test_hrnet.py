@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery
 from graphreid.methods.hrnet.method import HRNet
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.protocols import Learned, Rescores
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels

@@ -13,7 +13,8 @@ import pytest
 from safetensors import safe_open
 
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import load, parse, save
+from graphreid.methods.persistence import load, save
+from graphreid.methods.spec import parse
 from graphreid.types import Features
 from tests.support import all_distances
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from graphreid.models import export
-from graphreid.models.checkpoints.architectures import Anatomy, Foreign
+from graphreid.models.checkpoints.architectures import Anatomy, ToolkitNetwork
 from graphreid.models.extraction import Extractor
 
 SIZE = (32, 16)
@@ -27,7 +27,7 @@ def extractor() -> Extractor:
         pixel_mean=(123.675, 116.28, 103.53),
         pixel_std=(58.395, 57.12, 57.375),
     )
-    return Extractor(Foreign(anatomy), flip_average=False).eval()
+    return Extractor(ToolkitNetwork(anatomy), flip_average=False).eval()
 
 
 def test_onnx_and_openvino_make_the_same_vectors(extractor: Extractor, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.papers.coverage import COVERAGE, RECIPES, select, state
 from graphreid.papers.recipe import FITTED, METRICS, Row, absent
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.papers.coverage import COVERAGE, RECIPES, state
 from graphreid.papers.publish import publish
 from graphreid.papers.recipe import Recipe

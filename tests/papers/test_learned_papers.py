@@ -36,7 +36,7 @@ def test_every_table_and_figure_has_a_recipe(paper: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith(("ffgnn", "hrnet"))])
 def test_every_option_is_the_methods_own(name: str) -> None:
-    from graphreid.methods.persistence import parse
+    from graphreid.methods.spec import parse
 
     for row in RECIPES[name].rows:
         for text in row.texts():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.papers import records
 from graphreid.papers.records import (

@@ -17,7 +17,7 @@ from graphreid.synthetic.bodies import (
     Poses,
     draw,
 )
-from graphreid.synthetic.textures import BINS, CHOICES, HALF, ROWS, Pools, pools
+from graphreid.synthetic.textures import BINS, CHOICES, HALF, ROWS, Designs, draw_designs
 from tests.references.turned_body import texel
 
 SIZE = (128, 64)
@@ -43,22 +43,22 @@ def dressed(carried: int = -1) -> NDArray[np.int64]:
     return np.array([list(outfit.values())])
 
 
-def two_coloured() -> Pools:
+def two_coloured() -> Designs:
     """Design 0 is red, design 1 blue; carried objects are green."""
-    pool = pools(0)
-    for textures in (pool.head, pool.upper, pool.sleeve, pool.lower):
+    designs = draw_designs(0)
+    for textures in (designs.head, designs.upper, designs.sleeve, designs.lower):
         textures[0], textures[1] = (1, 0, 0), (0, 0, 1)
-    pool.wood[0] = 0, 1, 0
-    pool.carried[:] = 0, 1, 0
-    return pool
+    designs.wood[0] = 0, 1, 0
+    designs.carried[:] = 0, 1, 0
+    return designs
 
 
 def paint(
-    azimuth: list[float], outfit: NDArray[np.int64], pool: Pools
+    azimuth: list[float], outfit: NDArray[np.int64], designs: Designs
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     count = len(azimuth)
     canvas, mask = np.zeros((3, count, *SIZE), np.float32), np.zeros((count, *SIZE), np.uint8)
-    draw(canvas, mask, poses(azimuth), outfit.repeat(count, 0), np.ones(count, np.float32), pool)
+    draw(canvas, mask, poses(azimuth), outfit.repeat(count, 0), np.ones(count, np.float32), designs)
     return canvas, mask
 
 
@@ -78,21 +78,21 @@ def test_front_and_back_differ_and_the_sides_show_half_of_each() -> None:
 
 
 def test_a_backpack_is_seen_from_the_back_only_and_a_parcel_from_the_front() -> None:
-    pool = two_coloured()
+    designs = two_coloured()
     areas = {}
     for name in ("backpack", "parcel"):
-        kind = int(np.flatnonzero(pool.kind == figures.CARRIED.index(name))[0])
-        _, mask = paint([0, 180], dressed(kind), pool)
+        kind = int(np.flatnonzero(designs.kind == figures.CARRIED.index(name))[0])
+        _, mask = paint([0, 180], dressed(kind), designs)
         areas[name] = (mask == CARRY).sum((1, 2))
     assert areas["backpack"][1] > 200
     assert areas["backpack"][0] < 0.05 * areas["backpack"][1]
     assert areas["parcel"][0] > 200
     assert areas["parcel"][1] < 0.2 * areas["parcel"][0]
-    assert not (paint([0, 180], dressed(-1), pool)[1] == CARRY).any()
+    assert not (paint([0, 180], dressed(-1), designs)[1] == CARRY).any()
 
 
 def test_parts_stand_one_above_the_other() -> None:
-    _, mask = paint([0, 40, 130, 200], dressed(), pools(3))
+    _, mask = paint([0, 40, 130, 200], dressed(), draw_designs(3))
     rows = np.arange(SIZE[0])[:, None]
     shown = [mask == label for label in (HEAD, UPPER, LOWER, SHOES)]
     middle = [(part * rows).sum((1, 2)) / part.sum((1, 2)) for part in shown]
@@ -102,18 +102,18 @@ def test_parts_stand_one_above_the_other() -> None:
 
 
 def test_a_figure_does_not_depend_on_its_batch() -> None:
-    pool = pools(1)
+    designs = draw_designs(1)
     outfits = np.array(
         [[3, 4, 5, 6, 7, 8, 9, 10], [30, 30, 50, 60, 7, 7, 1, -1], [3, 4, 5, 6, 7, 8, 9, 11]]
     )
     pose = poses([10, 100, 250])
     girth = np.array([0.9, 1.0, 1.1], np.float32)
     canvas, mask = np.zeros((3, 3, *SIZE), np.float32), np.zeros((3, *SIZE), np.uint8)
-    draw(canvas, mask, pose, outfits, girth, pool)
+    draw(canvas, mask, pose, outfits, girth, designs)
     for i in range(3):
         alone = Poses(*(getattr(pose, name)[..., i : i + 1] for name in Poses.__dataclass_fields__))
         canvas1, mask1 = np.zeros((3, 1, *SIZE), np.float32), np.zeros((1, *SIZE), np.uint8)
-        draw(canvas1, mask1, alone, outfits[i : i + 1], girth[i : i + 1], pool)
+        draw(canvas1, mask1, alone, outfits[i : i + 1], girth[i : i + 1], designs)
         np.testing.assert_array_equal(canvas1[:, 0], canvas[:, i])
         np.testing.assert_array_equal(mask1[0], mask[i])
 

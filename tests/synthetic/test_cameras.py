@@ -11,7 +11,7 @@ from graphreid.synthetic.cameras import (
     noise_bank,
     occlude,
 )
-from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.difficulty import DIFFICULTIES
 
 SIZE = (128, 64)
 
@@ -25,7 +25,7 @@ def things(kind: int, left: float, right: float, top: float) -> Occluders:
 
 @pytest.mark.parametrize("count", [2, 6, 9])
 def test_cameras_differ(count: int) -> None:
-    found = cameras(0, count, LEVELS["default"])
+    found = cameras(0, count, DIFFICULTIES["default"])
     assert len(found) == count
     assert found.scenes.shape == (3, count, *SCENE)
     assert found.scenes.min() >= 0
@@ -86,7 +86,7 @@ def test_a_shadow_lies_about_the_feet() -> None:
 
 
 def test_an_exposure_does_not_depend_on_its_batch() -> None:
-    taken_by = cameras(0, 6, LEVELS["default"])
+    taken_by = cameras(0, 6, DIFFICULTIES["default"])
     seen = np.random.default_rng(0).random((3, 6, *SIZE), np.float32)
     bank = noise_bank(0, SIZE[0] * SIZE[1])
     camera, offset = np.arange(6), np.arange(6) * 1000

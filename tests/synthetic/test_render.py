@@ -9,8 +9,8 @@ from PIL import Image
 
 from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.resources import Resources
-from graphreid.synthetic.difficulty import LEVELS
-from graphreid.synthetic.ground_truth import read_truth
+from graphreid.synthetic.annotations import read_annotations
+from graphreid.synthetic.difficulty import DIFFICULTIES
 from graphreid.synthetic.render import HEIGHT, SETTINGS, WIDTH, Settings, Studio, render
 from graphreid.synthetic.textures import CHOICES
 
@@ -125,25 +125,25 @@ def test_the_folder_holds_what_the_manifest_says(root: Path, manifest: Manifest)
 
 
 def test_ground_truth_is_of_the_same_images(root: Path, manifest: Manifest) -> None:
-    truth = read_truth(root)
-    np.testing.assert_array_equal(truth.item, manifest.item)
-    assert truth.mask.shape == (len(manifest), HEIGHT, WIDTH)
-    assert set(np.unique(truth.mask)) <= set(range(6))
-    assert truth.azimuth.min() >= 0
-    assert truth.azimuth.max() < 360
-    off = np.abs((truth.azimuth - 180 + 180) % 360 - 180)
+    annotations = read_annotations(root)
+    np.testing.assert_array_equal(annotations.item, manifest.item)
+    assert annotations.mask.shape == (len(manifest), HEIGHT, WIDTH)
+    assert set(np.unique(annotations.mask)) <= set(range(6))
+    assert annotations.azimuth.min() >= 0
+    assert annotations.azimuth.max() < 360
+    off = np.abs((annotations.azimuth - 180 + 180) % 360 - 180)
     assert (off[manifest.extra["view"] == "back"] <= 45.01).all()
     assert (off[manifest.extra["view"] == "front"] >= 134.99).all()
     normal = manifest.role != "junk"
-    assert truth.foreground[normal].mean() > 0.15
-    assert truth.foreground[~normal].mean((1, 2)).min() < 0.05
+    assert annotations.foreground[normal].mean() > 0.15
+    assert annotations.foreground[~normal].mean((1, 2)).min() < 0.05
     # whoever carries nothing shows no carried object
-    empty = truth.outfit[:, CHOICES.index("carried")] < 0
+    empty = annotations.outfit[:, CHOICES.index("carried")] < 0
     assert empty.any()
-    assert not (truth.mask[empty] == 3).any()
+    assert not (annotations.mask[empty] == 3).any()
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", DIFFICULTIES)
 def test_masks_agree_with_the_images(level: str) -> None:
     studio = Studio(Settings(level=level, identities=6, distractors=0, junk=0))
     rows = np.arange(0, 120, 2)

@@ -1,41 +1,48 @@
 import numpy as np
 
-from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.difficulty import DIFFICULTIES
 from graphreid.synthetic.textures import (
     BINS,
     CARRIED,
     CHOICES,
+    DESIGNS,
     HALF,
-    POOL,
     ROWS,
     atlas,
+    draw_designs,
     girths,
     outfits,
-    pools,
 )
 
 IDENTITIES = np.arange(1, 241)
 
 
 def test_designs_have_their_shapes_and_colours() -> None:
-    pool = pools(0)
-    assert pool.head.shape == (POOL["head"], ROWS["head"], BINS, 3)
-    assert pool.upper.shape == (POOL["upper"], ROWS["upper"], HALF, 3)
-    for textures in (pool.head, pool.upper, pool.sleeve, pool.lower, pool.shoes, pool.carried):
+    designs = draw_designs(0)
+    assert designs.head.shape == (DESIGNS["head"], ROWS["head"], BINS, 3)
+    assert designs.upper.shape == (DESIGNS["upper"], ROWS["upper"], HALF, 3)
+    for textures in (
+        designs.head,
+        designs.upper,
+        designs.sleeve,
+        designs.lower,
+        designs.shoes,
+        designs.carried,
+    ):
         assert textures.dtype == np.float32
         assert textures.min() >= 0
         assert textures.max() <= 1
-    assert set(pool.kind.tolist()) == set(range(len(CARRIED)))
-    assert 0 < pool.skirt.mean() < 1
-    again = pools(0)
-    np.testing.assert_array_equal(again.upper, pool.upper)
-    assert not np.array_equal(pools(1).upper, pool.upper)
+    assert set(designs.kind.tolist()) == set(range(len(CARRIED)))
+    assert 0 < designs.skirt.mean() < 1
+    again = draw_designs(0)
+    np.testing.assert_array_equal(again.upper, designs.upper)
+    assert not np.array_equal(draw_designs(1).upper, designs.upper)
 
 
 def test_an_atlas_stacks_front_and_back() -> None:
-    pool = pools(0)
-    outfit = outfits(0, IDENTITIES[:5], LEVELS["default"])
-    found = atlas(pool, outfit)
+    designs = draw_designs(0)
+    outfit = outfits(0, IDENTITIES[:5], DIFFICULTIES["default"])
+    found = atlas(designs, outfit)
     assert found.shape == (3, 5, sum(ROWS.values()), BINS)
     upper = found[:, :, ROWS["head"] : ROWS["head"] + ROWS["upper"]]
     for i in range(5):
@@ -43,12 +50,16 @@ def test_an_atlas_stacks_front_and_back() -> None:
             outfit[i, CHOICES.index("upper front")],
             outfit[i, CHOICES.index("upper back")],
         )
-        np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, :HALF], 0, -1), pool.upper[front])
-        np.testing.assert_array_equal(np.moveaxis(upper[:, i, :, HALF:], 0, -1), pool.upper[back])
+        np.testing.assert_array_equal(
+            np.moveaxis(upper[:, i, :, :HALF], 0, -1), designs.upper[front]
+        )
+        np.testing.assert_array_equal(
+            np.moveaxis(upper[:, i, :, HALF:], 0, -1), designs.upper[back]
+        )
 
 
 def test_identities_share_parts_but_no_two_are_the_same() -> None:
-    level = LEVELS["default"]
+    level = DIFFICULTIES["default"]
     outfit = outfits(0, IDENTITIES, level)
     assert len(np.unique(outfit, axis=0)) == len(IDENTITIES)
     same = (outfit[:, None] == outfit[None]).sum(2)
@@ -66,7 +77,7 @@ def test_identities_share_parts_but_no_two_are_the_same() -> None:
 
 
 def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
-    for name, level in LEVELS.items():
+    for name, level in DIFFICULTIES.items():
         outfit = outfits(0, np.arange(1, 1001), level)
         for part, chance in zip(("head", "upper", "lower"), level.turned, strict=True):
             differ = (
@@ -82,7 +93,7 @@ def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
 
 
 def test_an_identity_is_the_same_in_any_company() -> None:
-    level = LEVELS["default"]
+    level = DIFFICULTIES["default"]
     np.testing.assert_array_equal(
         outfits(0, IDENTITIES, level)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], level)
     )

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from graphreid.synthetic.difficulty import LEVELS
+from graphreid.synthetic.difficulty import DIFFICULTIES
 from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
 from graphreid.types import DISTRACTOR, JUNK, NORMAL
 
 SIZE = (128, 64)
-LEVEL = LEVELS["default"]
+LEVEL = DIFFICULTIES["default"]
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ def test_figures_stand_in_the_image_and_junk_does_not(views: Views) -> None:
     assert (wide | (cut.height[bad] > 1.8 * SIZE[0])).all()
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", DIFFICULTIES)
 def test_something_stands_before_figures_as_often_as_the_level_says(
     name: str, views: Views
 ) -> None:
-    level = LEVELS[name]
+    level = DIFFICULTIES[name]
     things = frame(0, views, level, SIZE).things
     assert abs((things.kind >= 0).mean() - level.occluded) < 0.06
     if level.occluded > 0.3:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.resources import Resources
 from graphreid.seeding import generator
 from graphreid.training.loop import History, cosine, optimise, stamp, steps

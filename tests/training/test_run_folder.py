@@ -8,10 +8,10 @@ from graphreid.training.run_folder import (
     Identities,
     begin,
     complete,
+    discarded_when_refused,
     read_config,
     read_identities,
     split_identities,
-    taken_back,
 )
 
 NAMES = np.array([f"id{number}" for number in range(40)] * 2)
@@ -73,7 +73,10 @@ def test_a_run_is_begun_gone_on_with_and_refused(tmp_path: Path):
 
 def test_a_new_run_that_is_refused_is_taken_back(tmp_path: Path):
     def refused(folder: Path, *, new: bool) -> None:
-        with pytest.raises(ValueError, match="no such backbone"), taken_back(folder, new=new):
+        with (
+            pytest.raises(ValueError, match="no such backbone"),
+            discarded_when_refused(folder, new=new),
+        ):
             raise ValueError("no such backbone")
 
     run = tmp_path / "run"

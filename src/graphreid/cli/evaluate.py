@@ -23,8 +23,10 @@ from graphreid.gallery import Gallery
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
+from graphreid.metrics import DEFAULT, metrics_of
 from graphreid.metrics import evaluate as evaluation
+from graphreid.metrics.metric import Metric, name_of
 from graphreid.metrics.precomputed import Precomputed, is_precomputed, load_precomputed
 from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.metrics.report import Report
@@ -48,6 +50,15 @@ def evaluate(
             "once for each"
         ),
     ],
+    metrics: Annotated[
+        list[str] | None,
+        Parameter(
+            help="what to compute, by commas or once for each, such as mAP,rank-5,recall@10 (case "
+            "does not matter); the first with intervals and differences; mAP,rank-1,mINP if not "
+            "given",
+            negative="",
+        ),
+    ] = None,
     rule: Annotated[
         Literal["market", "no-camera", "layumi"], Parameter(help="which images count")
     ] = "market",
@@ -88,6 +99,7 @@ def evaluate(
     """
     pages = pages or page.ReportOptions()
     _check(pages, json_, method, tracks=tracks)
+    wanted = _metrics(metrics)
     base = memory.resident()
     known_methods = {text: parse(text) for text in method if not is_precomputed(text)}
     changes = {"ap": ap, "denominator": denominator, "distractor": distractor}
@@ -126,12 +138,22 @@ def evaluate(
             if known is not None:
                 score = each.score if isinstance(each, Precomputed) else "distance"
                 report, detail = page.examine(
-                    *subject, protocol=protocol, name=name, score=score, resources=resources
+                    *subject,
+                    metrics=wanted,
+                    protocol=protocol,
+                    name=name,
+                    score=score,
+                    resources=resources,
                 )
                 details.append(detail)
             else:
                 report = evaluation.evaluate(
-                    *subject, protocol=protocol, name=name, tracks=visits, resources=resources
+                    *subject,
+                    metrics=wanted,
+                    protocol=protocol,
+                    name=name,
+                    tracks=visits,
+                    resources=resources,
                 )
             if isinstance(each, Precomputed):
                 report = dataclasses.replace(report, seconds=math.nan)  # it ran elsewhere
@@ -141,7 +163,7 @@ def evaluate(
             reports.append(report)
     # a pipe has no width: don't cut numbers to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(_table(reports))
+    console.print(_table(reports, wanted))
     if json_ is not None:
         _write(json_, reports)
     if known is not None:
@@ -168,6 +190,10 @@ def _check(
         )
 
 
+def _metrics(given: list[str] | None) -> tuple[Metric, ...]:
+    return DEFAULT if given is None else metrics_of(",".join(given))
+
+
 def _write(file: Path, reports: list[Report]) -> None:
     content = {
         "rule": str(reports[0].protocol),
@@ -187,7 +213,10 @@ def _tracks(gallery: Path) -> NDArray[Any]:
     return columns["track"]
 
 
-def _table(reports: list[Report]) -> Table:
+def _table(reports: list[Report], metrics: tuple[Metric, ...]) -> Table:
+    """A row a method: each metric, the first with its interval and its difference to the first
+    method's.
+    """
     first = reports[0]
     caption = (
         f"{first.protocol}. {first.queries} queries evaluated, {first.skipped} skipped (no "
@@ -200,29 +229,26 @@ def _table(reports: list[Report]) -> Table:
     )
     table.add_column("method", overflow="fold")
     table.add_column("setting", no_wrap=True)
-    measure = first.protocol.named("mAP")
-    for column in (
-        measure,
-        "rank-1",
-        first.protocol.named("mINP"),
-        f"{measure} less the first",
-        "s",
-        "MB",
-    ):
+    names = [name_of(metric, first.protocol) for metric in metrics]
+    for column in (*names, f"{names[0]} less the first", "s", "MB"):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
-        low, high = report.interval()
+        low, high = report.interval(metrics[0])
         gain = "-"
         if report is not first:
-            apart, (least, most) = report.difference(first)
-            gain = f"{apart:+.3f} [{least:+.3f}, {most:+.3f}]"
+            apart, (lowest, highest) = report.difference(first, metrics[0])
+            gain = f"{apart:+.3f} [{lowest:+.3f}, {highest:+.3f}]"
+        values = [_number(report.mean(metric)) for metric in metrics]
         row = (
-            f"{report.mean_ap():.3f} [{low:.3f}, {high:.3f}]",
-            f"{report.cmc(1):.3f}",
-            f"{report.mean_inp():.3f}",
+            f"{values[0]} [{low:.3f}, {high:.3f}]",
+            *values[1:],
             gain,
             "-" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "-" if report.extra["peak_mb"] is None else f"{report.extra['peak_mb']:.0f}",
         )
         table.add_row(*map(escape, (report.method, report.setting, *row)))
     return table
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

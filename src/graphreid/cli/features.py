@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from graphreid.features.array_files import read_npy, read_npz
 from graphreid.features.features_file import COLUMNS, save_features
 from graphreid.features.readers.tables import read_table
-from graphreid.features.readers.toolkits import market_columns, read_foreign
+from graphreid.features.readers.toolkits import market_columns, read_toolkit_features
 from graphreid.types import Features, Labels
 
 _TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
@@ -65,7 +65,7 @@ def features(
         if table is not None or any(given.values()):
             raise ValueError(f"{source}: a table and its columns go with --vectors: leave them out")
         origin = source
-        array, columns = _foreign(source, part, list_, names)
+        array, columns = _toolkit_features(source, part, list_, names)
     elif vectors is not None and source is None:
         if part is not None or list_ is not None or names is not None:
             raise ValueError("--part, --list and --names go with --from: leave them out")
@@ -91,19 +91,19 @@ def features(
     print(f"{len(checked)} vectors of width {checked.width}, with {held}: {out}")
 
 
-def _foreign(
+def _toolkit_features(
     source: Path,
     part: Literal["query", "gallery"] | None,
     listed: Path | None,
     names: Literal["market"] | None,
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-    foreign = read_foreign(source, part=part, names=listed)
-    columns = dict(foreign.columns)
+    toolkit = read_toolkit_features(source, part=part, names=listed)
+    columns = dict(toolkit.columns)
     if names is not None:
         if "item" not in columns:
-            raise ValueError(f"{source}: is {foreign.kind}, which has no names: leave out --names")
+            raise ValueError(f"{source}: is {toolkit.kind}, which has no names: leave out --names")
         columns |= market_columns(listed or source, columns["item"].tolist())
-    return foreign.vectors, columns
+    return toolkit.vectors, columns
 
 
 def _vectors(file: Path) -> NDArray[Any]:

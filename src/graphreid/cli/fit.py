@@ -17,12 +17,14 @@ from graphreid.cli.options import ResourceOptions
 from graphreid.features.features_file import load_columns, load_features
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine, KReciprocal
-from graphreid.methods.persistence import parse, save
+from graphreid.methods.persistence import save
+from graphreid.methods.spec import MethodSpec
 from graphreid.metrics.evaluate import accumulate, evaluate
 from graphreid.metrics.open_set import Calibration, ScoreHistograms
 from graphreid.metrics.protocol import MARKET
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report
+from graphreid.options import flat_options, option_from_text
 from graphreid.protocols import Learned, Reranker
 from graphreid.resources import Resources
 from graphreid.seeding import generator
@@ -106,28 +108,21 @@ def fit(
 
 def _chosen(text: str, preset: str | None, settings: dict[str, str]) -> Learned:
     """The method of METHOD text, a preset and options; the later ones win where they differ."""
-    name, _, given = text.partition(":")
-    plain = METHODS[name]() if name in METHODS else None
-    if not isinstance(plain, Learned):
+    spec = MethodSpec.parse(text)
+    kind = spec.kinds[-1]
+    plain = kind()
+    if not isinstance(plain, Learned) or len(spec.steps) > 1 or spec.has_files:
         learned = (key for key, kind in METHODS.items() if isinstance(kind(), Learned))
-        raise ValueError(f"{name!r} is no method that learns: choose one of {', '.join(learned)}")
-    presets = plain.presets
-    if preset is not None and preset not in presets:
-        raise ValueError(
-            f"{name} has no preset {preset!r}: "
-            f"{'it has ' + ', '.join(presets) if presets else 'it has none'}"
-        )
-    pairs = (
-        [f"{key}={'none' if value is None else value}" for key, value in presets[preset].items()]
-        if preset
-        else []
-    )
-    pairs += [
-        *filter(None, given.split(",")),
-        *(f"{key.replace('-', '_')}={value}" for key, value in settings.items()),
-    ]
-    last = {pair.partition("=")[0]: pair for pair in pairs}
-    return cast(Learned, parse(f"{name}:{','.join(last.values())}"))
+        raise ValueError(f"{text!r} is no method that learns: choose one of {', '.join(learned)}")
+    names = {key: key.replace("-", "_") for key in settings}
+    given = {name: option_from_text(kind, name, settings[key]) for key, name in names.items()}
+    spec = spec.with_options(**given)
+    if preset is not None:
+        if preset not in plain.presets:
+            has = ", ".join(plain.presets) or "none"
+            raise ValueError(f"{text} has no preset {preset!r}: it has {has}")
+        spec = spec.with_defaults(**plain.presets[preset])
+    return cast(Learned, spec.build())
 
 
 def _images(
@@ -155,7 +150,7 @@ def _images(
             f"a validation share of {share:g} of {len(names)} identities is {count}: at least 2 "
             f"must be on either side"
         )
-    seed = int(getattr(method, "seed", 0))
+    seed = int(flat_options(method).get("seed", 0))
     kept = generator(seed, 0, 0, 2).permutation(names)[:count]
     away = np.isin(labels.identity, kept) & (labels.role == NORMAL)
     return (features.take(~away), labels.take(~away)), (features.take(away), labels.take(away))

@@ -18,7 +18,7 @@ from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.images import Images
 from graphreid.extras import require
 from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
 from graphreid.store import (
     Answer,

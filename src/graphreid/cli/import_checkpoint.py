@@ -12,7 +12,7 @@ from graphreid.datasets.images import Resample
 from graphreid.datasets.manifest import read_manifest
 from graphreid.models import save_embedder
 from graphreid.models.backbones import Matched
-from graphreid.models.checkpoints.architectures import Feature, Foreign, Pooling, StemPool
+from graphreid.models.checkpoints.architectures import Feature, Pooling, StemPool, ToolkitNetwork
 from graphreid.models.checkpoints.filling import fill, read_layout
 from graphreid.models.checkpoints.imported import Imported
 from graphreid.models.checkpoints.parameter_names import Reading
@@ -98,7 +98,7 @@ def import_checkpoint(
     try:
         reading = read_layout(layout, state, changes)
         with seeded(0):  # only what a partial match leaves is random
-            network = Foreign(reading.anatomy)
+            network = ToolkitNetwork(reading.anatomy)
         matched = fill(
             network,
             reading,

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphreid.methods import METHODS
-from graphreid.methods.persistence import options
+from graphreid.options import flat_options
 
 
 def methods() -> None:
@@ -23,9 +23,9 @@ def methods() -> None:
     # a value that is cut can't be given back
     table.add_column("options", overflow="fold")
     for name, kind in METHODS.items():
-        default = kind().setting
-        settings = [default, *sorted(kind.settings - {default})]
-        given = ", ".join(f"{key}={value}" for key, value in options(kind).items())
+        method = kind()
+        settings = [method.setting, *sorted(kind.settings - {method.setting})]
+        given = ", ".join(f"{key}={value}" for key, value in flat_options(method).items())
         table.add_row(
             name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-"
         )

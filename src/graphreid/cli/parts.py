@@ -11,7 +11,7 @@ from graphreid.extras import require
 from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG, LABELS
 from graphreid.report import part_pictures as pictures
-from graphreid.synthetic.ground_truth import FOLDER, overlap, read_truth
+from graphreid.synthetic.annotations import FOLDER, overlap, read_annotations
 from graphreid.training.run_folder import MODEL, complete, read_config
 
 
@@ -78,7 +78,7 @@ def parts(
         )
     elif (data / FOLDER).is_dir():
         labels, items = found[max(found)]
-        mask = read_truth(data, items).mask
+        mask = read_annotations(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
         drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
         values = overlap(labels, mask)

@@ -32,7 +32,7 @@ from graphreid.papers.publish import publish
 from graphreid.papers.recipe import Recipe, Value
 from graphreid.papers.run import Result, run
 from graphreid.papers.selection import Bench
-from graphreid.synthetic.ground_truth import FOLDER as TRUTH
+from graphreid.synthetic.annotations import FOLDER as TRUTH
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""

@@ -10,7 +10,7 @@ from graphreid.atomic_files import whole_file
 from graphreid.cli.options import ResourceOptions
 from graphreid.features.features_file import load_vectors, same_embedder
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.ranking import rank
 
 

@@ -15,13 +15,13 @@ from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.hrnet.relations import RelationObjective
 from graphreid.methods.parts import Parts
-from graphreid.methods.persistence import options as options_of
-from graphreid.methods.persistence import parse, save
+from graphreid.methods.persistence import save
 from graphreid.models import build, save_embedder
 from graphreid.models.bot import PRESETS, BoT
 from graphreid.models.hrnet import FILE, GRAPHS, OWN, SETTINGS
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
+from graphreid.options import options_of, with_options
 from graphreid.training import processes
 from graphreid.training.run_folder import (
     LOG,
@@ -30,8 +30,8 @@ from graphreid.training.run_folder import (
     Identities,
     begin,
     complete,
+    discarded_when_refused,
     split_identities,
-    taken_back,
 )
 
 
@@ -135,7 +135,7 @@ def train(
         f"{len(identities.backbone)} identities"
     )
     with (
-        taken_back(out, new=processes.first() and not resumed),
+        discarded_when_refused(out, new=processes.first() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
         embedder.fit(
@@ -174,7 +174,7 @@ def parts_of(embedder: ICG) -> Parts:
 
 def _known() -> list[str]:
     """The re-ranker's options that a run can have."""
-    return [key for key in options_of(HRNet) if key not in OWN]
+    return [option.name for option in options_of(HRNet) if option.name not in OWN]
 
 
 def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
@@ -189,13 +189,8 @@ def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
         if name is None
         else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
     )
-    text = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in (changes | own).items()
-    )
-    return cast(HRNet, parse(f"hrnet:{text}")), {
-        key: value for key, value in given.items() if key not in own
-    }
+    left = {key: value for key, value in given.items() if key not in own}
+    return with_options(HRNet(), **(changes | own)), left
 
 
 def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:

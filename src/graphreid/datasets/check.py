@@ -143,9 +143,9 @@ def _files(manifest: Manifest, resources: Resources) -> Iterator[bytes | str | N
     paths = manifest.path.tolist()
 
     def results() -> Iterator[bytes | str | None]:
-        with ThreadPoolExecutor(resources.threads or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(resources.threads or os.cpu_count()) as executor:
             for start in range(0, len(paths), _BLOCK):
-                yield from pool.map(look, paths[start : start + _BLOCK])
+                yield from executor.map(look, paths[start : start + _BLOCK])
 
     yield from resources.track("check", results(), len(paths))
 

@@ -210,9 +210,9 @@ def _place(
 
     with ThreadPoolExecutor(
         resources.threads or os.cpu_count()
-    ) as pool:  # decoding and copying release the lock
+    ) as executor:  # decoding and copying release the lock
         blocks = (entries[start : start + _BLOCK] for start in range(0, len(entries), _BLOCK))
-        problems = (problem for block in blocks for problem in pool.map(place, block))
+        problems = (problem for block in blocks for problem in executor.map(place, block))
         yield from zip(entries, resources.track("import", problems, len(entries)), strict=True)
 
 

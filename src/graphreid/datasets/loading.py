@@ -76,12 +76,12 @@ class Pixels:
         held = np.empty((len(images), height, width, 3), np.uint8) if hold else None
         good = np.ones(len(images), bool)
         starts = range(0, len(images), _CHUNK)
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(self._threads) as executor:
             for start in self._resources.track("reading images", starts, len(starts)):
                 rows = np.arange(start, min(start + _CHUNK, len(images)))
                 for row, pixels in zip(
                     rows.tolist(),
-                    pool.map(self._try if on_error == "skip" else self._one, rows),
+                    executor.map(self._try if on_error == "skip" else self._one, rows),
                     strict=True,
                 ):
                     good[row] = pixels is not None
@@ -107,14 +107,14 @@ class Pixels:
             for rows in lists:
                 yield self.held[rows]
             return
-        with ThreadPoolExecutor(self._threads) as pool:
-            ahead = [pool.submit(self._one, row) for row in (lists[0] if lists else ())]
+        with ThreadPoolExecutor(self._threads) as executor:
+            ahead = [executor.submit(self._one, row) for row in (lists[0] if lists else ())]
             for following in (*lists[1:], ())[: len(lists)]:
-                now, ahead = ahead, [pool.submit(self._one, row) for row in following]
+                now, ahead = ahead, [executor.submit(self._one, row) for row in following]
                 try:
                     batch = np.stack([future.result() for future in now])
                 except ValueError:
-                    pool.shutdown(cancel_futures=True)
+                    executor.shutdown(cancel_futures=True)
                     raise
                 yield batch
 

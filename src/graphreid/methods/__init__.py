@@ -1,6 +1,4 @@
-"""The re-rankers: one method, one file. What is not in METHODS can't be named on the command line,
-nor loaded.
-"""
+"""The re-rankers. What is not in METHODS can't be named on the command line, nor loaded."""
 
 from graphreid.methods.aqe import AQE
 from graphreid.methods.ca_jaccard import CAJaccard
@@ -20,27 +18,32 @@ from graphreid.methods.k_reciprocal import KReciprocal
 from graphreid.methods.parts import Parts
 from graphreid.methods.random_walk import RandomWalk
 from graphreid.methods.sggnn.method import SGGNN
+from graphreid.plugins import Registry
 from graphreid.protocols import Reranker
 
-METHODS: dict[str, type[Reranker]] = {
-    "cosine": Cosine,
-    "aqe": AQE,
-    "ca-jaccard": CAJaccard,
-    "cagcn": CAGCN,
-    "dba": DBA,
-    "diffusion": Diffusion,
-    "ec-gcn": ECGCN,
-    "ecn": ECN,
-    "fa-ec-gcn": FAECGCN,
-    "fa-gcn": FAGCN,
-    "ffgnn": FFGNN,
-    "gnn-reranking": GNNReranking,
-    "hrnet": HRNet,
-    "k-reciprocal": KReciprocal,
-    "parts": Parts,
-    "random-walk": RandomWalk,
-    "sggnn": SGGNN,
-}
+METHODS: Registry[type[Reranker]] = Registry(
+    "methods",
+    {
+        "cosine": Cosine,
+        "aqe": AQE,
+        "ca-jaccard": CAJaccard,
+        "cagcn": CAGCN,
+        "dba": DBA,
+        "diffusion": Diffusion,
+        "ec-gcn": ECGCN,
+        "ecn": ECN,
+        "fa-ec-gcn": FAECGCN,
+        "fa-gcn": FAGCN,
+        "ffgnn": FFGNN,
+        "gnn-reranking": GNNReranking,
+        "hrnet": HRNet,
+        "k-reciprocal": KReciprocal,
+        "parts": Parts,
+        "random-walk": RandomWalk,
+        "sggnn": SGGNN,
+    },
+)
+"""Every re-ranker by name, those of plugins too."""
 
 __all__ = [
     "AQE",

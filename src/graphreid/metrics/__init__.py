@@ -33,12 +33,14 @@ def parse_metric(text: str) -> Metric:
     raise ValueError(f"metric {text!r} is not known: choose from {known}")
 
 
-def metrics_of(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
-    """Metrics given as values or as texts, each once.
+def metrics_of(given: str | Iterable[Metric | str]) -> tuple[Metric, ...]:
+    """Metrics given as values or as texts ("mAP,rank-5", or one each), each once.
 
     Raises:
         ValueError: none is given, or one that is not known.
     """
+    if isinstance(given, str):
+        given = given.split(",")
     metrics = dict.fromkeys(parse_metric(each) if isinstance(each, str) else each for each in given)
     if not metrics:
         raise ValueError("no metric is asked for: name at least one")

@@ -95,7 +95,7 @@ def evaluate(
     query_labels: Labels,
     gallery_labels: Labels,
     *,
-    metrics: Iterable[Metric | str] = DEFAULT,
+    metrics: str | Iterable[Metric | str] = DEFAULT,
     protocol: Protocol = MARKET,
     rule: Protocol | None = None,
     top: int = 0,
@@ -111,7 +111,8 @@ def evaluate(
         gallery: the images to be found, and `gallery_labels` theirs.
         query_labels: identity, camera and role of each query.
         gallery_labels: likewise of each gallery image.
-        metrics: what to compute, as values or texts: `[AveragePrecision(), "rank-5"]`.
+        metrics: what to compute, as values or texts: `[AveragePrecision(), "rank-5"]`,
+            or "mAP,rank-5".
         protocol: which images count.
         rule: the former name of `protocol`.
         top: how many of each query's first images to keep in the report.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from graphreid.models.checkpoints.tensors import read_state
-from graphreid.models.torchvision_compat import guard
+from graphreid.models.torchvision_compat import patch_torchvision
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -50,7 +50,7 @@ def backbone(
     Raises:
         ValueError: timm has no such model, or it can't be built so.
     """
-    guard()
+    patch_torchvision()
     import timm  # noqa: PLC0415  # takes seconds
 
     base = name.removesuffix(IBN)

@@ -9,7 +9,7 @@ _SCHEMAS = (
 _declared: list[torch.library.Library] = []  # a library's declarations go when it does
 
 
-def guard() -> None:
+def patch_torchvision() -> None:
     """Call it before the first import of torchvision or timm.
 
     The torchvision wheel is a CUDA build; beside a CPU torch its operators are not loaded, and its

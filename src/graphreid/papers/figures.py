@@ -11,7 +11,7 @@ from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
 from graphreid.extras import require as require_extra
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics.relevance import Relevance
 from graphreid.papers import selection
 from graphreid.papers.recipe import SETS, Recipe

@@ -15,7 +15,7 @@ from jaxtyping import Int32
 
 from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.report import Report
 from graphreid.papers import code, selection

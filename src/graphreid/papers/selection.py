@@ -15,9 +15,11 @@ from typing import Any
 from graphreid import peak_memory as memory
 from graphreid.atomic_files import whole_file
 from graphreid.gallery import Gallery
-from graphreid.methods.persistence import options, parse, save
+from graphreid.methods.persistence import save
+from graphreid.methods.spec import parse
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.protocol import Protocol
+from graphreid.options import flat_options
 from graphreid.papers import code
 from graphreid.papers.inputs import Inputs
 from graphreid.papers.recipe import Grid, Value, with_options
@@ -128,7 +130,7 @@ def fit_text(bench: Bench, text: str) -> str:
 
 def seeded_text(text: str, seed: int) -> str | None:
     """The METHOD text with that seed, or None where the method has none."""
-    return with_options(text, {"seed": seed}) if "seed" in options(type(parse(text))) else None
+    return with_options(text, {"seed": seed}) if "seed" in flat_options(parse(text)) else None
 
 
 def parts(text: str) -> list[Reranker]:
@@ -139,9 +141,7 @@ def parts(text: str) -> list[Reranker]:
 def fields(text: str) -> dict[str, Any]:
     """All hyper-parameters of the methods in a METHOD text, by class."""
     return {
-        type(method).__name__: {
-            name: _plain(getattr(method, name)) for name in options(type(method))
-        }
+        type(method).__name__: {name: _plain(value) for name, value in flat_options(method).items()}
         for method in parts(text)
     }
 

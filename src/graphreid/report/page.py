@@ -10,6 +10,7 @@ from graphreid.atomic_files import whole_file
 from graphreid.extras import require
 from graphreid.gallery import Gallery
 from graphreid.methods.chain import gives_vectors
+from graphreid.metrics.metric import name_of
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report
 from graphreid.protocols import Hears, Reranker, Transforms
@@ -109,6 +110,9 @@ def write_report(
         "title": title,
         "base": reports[0],
         "rows": tables.results(reports),
+        "more_metrics": [
+            name_of(metric, reports[0].protocol) for metric in tables.more_metrics(reports[0])
+        ],
         "memory": any(report.extra.get("peak_mb") is not None for report in reports),
         "series": [figures.series(number) for number in range(len(reports))],
         "cmc": figures.cmc(reports),

@@ -21,7 +21,7 @@ from graphreid.datasets.manifest import Manifest
 from graphreid.models.extraction import to_tensor
 from graphreid.models.icg.embedder import ICG, LABELS
 from graphreid.models.icg.network import activation
-from graphreid.synthetic.ground_truth import overlap
+from graphreid.synthetic.annotations import overlap
 from graphreid.types import places
 
 COLOURS = np.array(

@@ -12,8 +12,11 @@ import torch
 from jaxtyping import Int64
 
 from graphreid.gallery import Gallery
+from graphreid.metrics import DEFAULT
 from graphreid.metrics.bootstrap import RESAMPLES
 from graphreid.metrics.camera_pairs import CameraTable
+from graphreid.metrics.cmc import CMC
+from graphreid.metrics.metric import Metric
 from graphreid.metrics.open_set import Point, Separation
 from graphreid.metrics.report import Report
 from graphreid.report.figures import percent
@@ -64,7 +67,9 @@ class Cell:
 
 
 def results(reports: Sequence[Report]) -> list[Row]:
-    """A row a method; all but the first are compared with it, query by query."""
+    """A row a method; all but the first are compared with it, query by query. Its cells are mAP
+    with its interval, rank-1, 5 and 10, mINP, the `more_metrics`, seconds and megabytes.
+    """
     rows: list[Row] = []
     base = reports[0]
     for number, report in enumerate(reports):
@@ -73,8 +78,9 @@ def results(reports: Sequence[Report]) -> list[Row]:
         cells = (
             f"{report.mean_ap():.3f}",
             f"{low:.3f} to {high:.3f}",
-            *(f"{report.cmc(k):.3f}" if k in report.cmc_ranks((k,)) else "" for k in (1, 5, 10)),
+            *(_share(report.cmc(k)) for k in (1, 5, 10)),
             f"{report.mean_inp():.3f}",
+            *(_share(report.mean(metric)) for metric in more_metrics(report)),
             "" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "" if memory is None else f"{memory:.0f}",
         )
@@ -83,6 +89,12 @@ def results(reports: Sequence[Report]) -> list[Row]:
             against, notes = _against(base, report)
         rows.append(Row(number, report.method, report.setting, cells, against, notes))
     return rows
+
+
+def more_metrics(report: Report) -> tuple[Metric, ...]:
+    """The metrics that were asked for beside those that every page shows."""
+    every = (*DEFAULT, CMC(5), CMC(10))
+    return tuple(metric for metric in report.metrics if metric not in every)
 
 
 def operating(separation: Separation, method: str) -> Operating:
@@ -312,6 +324,11 @@ def _signed(value: float) -> str:
     """With its sign, a true minus, and no sign for what rounds to 0."""
     text = f"{value:+.3f}"
     return "0.000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _share(value: float) -> str:
+    """Empty where there is none."""
+    return "" if math.isnan(value) else f"{value:.3f}"
 
 
 def _number(value: float) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.datasets.images import Images
-from graphreid.methods.persistence import parse
+from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
 from graphreid.protocols import Explains, Explanation, Reranker
 from graphreid.ranking import rank

@@ -2,7 +2,6 @@
 gallery at all.
 """
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from graphreid.methods.chain import Chain
+from graphreid.options import with_options
 from graphreid.protocols import ONLINE, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
@@ -79,11 +79,7 @@ def online(method: Reranker, text: str) -> Reranker:
             f"method {text!r} has no online setting, and a gallery answers queries one at a time: "
             f"choose another"
         )
-    changed = dataclasses.replace(cast("Any", method), setting=ONLINE)
-    for key, value in vars(method).items():
-        if key.endswith("_"):
-            setattr(changed, key, value)
-    return changed
+    return with_options(method, setting=ONLINE)
 
 
 def respond(

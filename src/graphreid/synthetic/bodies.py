@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 from numpy.typing import NDArray
 
-from graphreid.synthetic.textures import BINS, CARRIED, CHOICES, ROWS, Pools, atlas
+from graphreid.synthetic.textures import BINS, CARRIED, CHOICES, ROWS, Designs, atlas
 
 PARTS = ("background", "head", "upper", "carried", "lower", "shoes")
 """Names of the labels 0 .. 5 of a part mask."""
@@ -127,29 +127,29 @@ def draw(
     poses: Poses,
     outfit: Int64[np.ndarray, "b choices"],
     girth: Block,
-    pool: Pools,
+    designs: Designs,
 ) -> None:
     """Paint `b` figures into their images, and their parts' labels into the masks, both in
     place.
     """
     worn, who = np.unique(outfit, axis=0, return_inverse=True)
-    painter = Painter(canvas, mask, poses, atlas(pool, worn), who.reshape(-1))
-    for body in _bodies(poses, outfit, girth, pool):
+    painter = Painter(canvas, mask, poses, atlas(designs, worn), who.reshape(-1))
+    for body in _bodies(poses, outfit, girth, designs):
         painter.paint(body)
 
 
 def _bodies(
-    poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], pool: Pools
+    poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], designs: Designs
 ) -> list[Body]:
     """The bodies from far to near."""
     sine, cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
     near = np.where(sine >= 0, np.float32(1), np.float32(-1))  # +1 where the left side is nearer
     stride = poses.stride
     kind = np.maximum(outfit[:, CHOICES.index("carried")], 0)
-    bag = _CARRIED[pool.kind[kind]].T
+    bag = _CARRIED[designs.kind[kind]].T
     behind = bag[0] * cosine + bag[1] * sine < 0
     carries = outfit[:, CHOICES.index("carried")] >= 0
-    skirt = pool.skirt[outfit[:, CHOICES.index("lower front")]]
+    skirt = designs.skirt[outfit[:, CHOICES.index("lower front")]]
 
     def leg(side: NDArray[np.float32]) -> Body:
         step = side * stride
@@ -195,7 +195,7 @@ def _bodies(
     head = Body(
         HEAD,
         "head",
-        _HEADS[pool.hat[outfit[:, CHOICES.index("head front")]]],
+        _HEADS[designs.hat[outfit[:, CHOICES.index("head front")]]],
         0.0,
         0.25,
         0.118,

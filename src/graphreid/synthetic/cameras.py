@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy.typing import NDArray
 
 from graphreid.seeding import generator
-from graphreid.synthetic.difficulty import Level
+from graphreid.synthetic.difficulty import Difficulty
 from graphreid.synthetic.textures import PALETTE
 
 SCENE = (160, 480)
@@ -81,7 +81,7 @@ class Occluders:
         )
 
 
-def cameras(seed: int, count: int, level: Level) -> Cameras:
+def cameras(seed: int, count: int, level: Difficulty) -> Cameras:
     """The cameras of a seed."""
     rng = generator(seed, _DEAL, count)
 

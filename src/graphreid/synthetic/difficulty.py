@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Level:
+class Difficulty:
     """The numbers of a level. Lengths are shares of the image's height or width, chances are in [0,
     1].
 
@@ -45,8 +45,8 @@ class Level:
     cover: tuple[float, float]
 
 
-LEVELS = {
-    "easy": Level(
+DIFFICULTIES = {
+    "easy": Difficulty(
         family=1,
         shared=0,
         turned=(0.0, 0.3, 0.0),
@@ -61,7 +61,7 @@ LEVELS = {
         occluded=0.0,
         cover=(0.1, 0.2),
     ),
-    "default": Level(
+    "default": Difficulty(
         family=3,
         shared=3,
         turned=(0.8, 0.95, 0.85),
@@ -76,7 +76,7 @@ LEVELS = {
         occluded=0.1,
         cover=(0.1, 0.35),
     ),
-    "occluded": Level(
+    "occluded": Difficulty(
         family=3,
         shared=3,
         turned=(0.8, 0.95, 0.85),

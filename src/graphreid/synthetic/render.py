@@ -23,10 +23,10 @@ from graphreid.atomic_files import whole_folder
 from graphreid.datasets.manifest import Manifest, write_manifest
 from graphreid.resources import Resources
 from graphreid.synthetic import cameras as optics
+from graphreid.synthetic.annotations import FOLDER, SHARD, Annotations, write_shard
 from graphreid.synthetic.bodies import Poses, draw
-from graphreid.synthetic.difficulty import LEVELS, Level
-from graphreid.synthetic.ground_truth import FOLDER, SHARD, Truth, write_shard
-from graphreid.synthetic.textures import girths, outfits, pools
+from graphreid.synthetic.difficulty import DIFFICULTIES, Difficulty
+from graphreid.synthetic.textures import draw_designs, girths, outfits
 from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, ROLES
 
@@ -42,7 +42,7 @@ class Settings:
     """What the set holds.
 
     Attributes:
-        level: one of LEVELS.
+        level: one of DIFFICULTIES.
         identities: training identities.
         test_identities: identities of query and gallery, none of them in training; None for 9/10 as
             many.
@@ -68,8 +68,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise ValueError(f"level is {self.level!r}: choose one of {', '.join(LEVELS)}")
+        if self.level not in DIFFICULTIES:
+            raise ValueError(f"level is {self.level!r}: choose one of {', '.join(DIFFICULTIES)}")
         test = (
             -(-self.identities * 9 // 10) if self.test_identities is None else self.test_identities
         )
@@ -102,9 +102,9 @@ class Studio:
     """
 
     def __init__(self, settings: Settings) -> None:
-        level, seed = LEVELS[settings.level], settings.seed
+        level, seed = DIFFICULTIES[settings.level], settings.seed
         self.settings, self.level = settings, level
-        self.pool = pools(seed)
+        self.designs = draw_designs(seed)
         self.cameras = optics.cameras(seed, settings.cameras, level)
         self.noise = optics.noise_bank(seed, HEIGHT * WIDTH)
         self.views = _views(settings, level)
@@ -143,7 +143,7 @@ class Studio:
                 light=self.cameras.light[:, camera],
                 diffuse=self.cameras.diffuse[camera],
             )
-            draw(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.pool)
+            draw(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.designs)
         optics.occlude(canvas, mask, frames.things.take(rows))
         exposure = views.exposure[rows].astype(np.float32)
         return optics.expose(
@@ -201,7 +201,8 @@ def render(
 ) -> Manifest:
     """Render a set into the data folder `out`, which appears whole.
 
-    Beside manifest.parquet and the images: truth/ (`truth.read_truth`) and synthetic.json, the
+    Beside manifest.parquet and the images: truth/ (`annotations.read_annotations`) and
+    synthetic.json, the
     settings.
 
     Args:
@@ -224,7 +225,7 @@ def render(
         for name in (FOLDER, *np.unique(manifest.split).tolist()):
             (folder / name).mkdir()
         (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n")
-        _write_truth(
+        _write_annotations(
             studio, manifest, _masks(studio, manifest, folder, block, threads, resources), folder
         )
         write_manifest(manifest, folder)
@@ -244,11 +245,11 @@ def _masks(
         return mask
 
     starts = range(0, len(studio), block)
-    with ThreadPoolExecutor(threads) as pool:
-        yield from resources.track("render", pool.map(work, starts), len(starts))
+    with ThreadPoolExecutor(threads) as executor:
+        yield from resources.track("render", executor.map(work, starts), len(starts))
 
 
-def _write_truth(
+def _write_annotations(
     studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.uint8]], folder: Path
 ) -> None:
     azimuth = np.degrees(studio.views.azimuth).astype(np.float32) % 360
@@ -258,15 +259,15 @@ def _write_truth(
         while len(held) < rows.stop - start:
             held = np.concatenate([held, next(masks)])
         mask, held = held[: rows.stop - start], held[rows.stop - start :]
-        truth = Truth(
+        annotations = Annotations(
             manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16)
         )
-        write_shard(truth, folder, start // SHARD)
+        write_shard(annotations, folder, start // SHARD)
     for _ in masks:  # its end, so that progress is told to the end
         pass
 
 
-def _views(settings: Settings, level: Level) -> Views:
+def _views(settings: Settings, level: Difficulty) -> Views:
     images, seed = settings.images_per_identity, settings.seed
     most = min(settings.cameras, images // 2)
     among = (min(most, max(2, -(-settings.cameras * 2 // 3))), most)

@@ -1,4 +1,4 @@
-"""What the synthetic figures wear: pools of designs, each a texture around the azimuth, and an
+"""What the synthetic figures wear: designs of designs, each a texture around the azimuth, and an
 identity's choice of them.
 
 A texture is float32 [rows, bins, 3] in [0, 1]: rows from top to bottom of the part, bins around its
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 from numpy.typing import NDArray
 
 from graphreid.seeding import generator
-from graphreid.synthetic.difficulty import Level
+from graphreid.synthetic.difficulty import Difficulty
 
 BINS = 64
 HALF = BINS // 2
@@ -32,7 +32,7 @@ CHOICES = (
     "shoes",
     "carried",
 )
-POOL = {"head": 48, "upper": 96, "lower": 40, "shoes": 16, "carried": 48}
+DESIGNS = {"head": 48, "upper": 96, "lower": 40, "shoes": 16, "carried": 48}
 _PALETTE, _DESIGN, _FAMILY, _OWN, _GIRTH = range(101, 106)  # keys of the generators
 
 PALETTE = np.array(
@@ -83,7 +83,7 @@ _HAIR = np.array(
 
 
 @dataclass(frozen=True, eq=False)
-class Pools:
+class Designs:
     """The designs that identities choose from; the first axis is the design.
 
     Attributes:
@@ -105,14 +105,14 @@ class Pools:
     kind: Int64[np.ndarray, " c"]
 
 
-def pools(seed: int) -> Pools:
+def draw_designs(seed: int) -> Designs:
     """All designs of a seed."""
-    heads = [_head(generator(seed, _DESIGN, 0, i)) for i in range(POOL["head"])]
-    uppers = [_upper(generator(seed, _DESIGN, 1, i)) for i in range(POOL["upper"])]
-    lowers = [_lower(generator(seed, _DESIGN, 2, i)) for i in range(POOL["lower"])]
-    shoes = [_shoes(generator(seed, _DESIGN, 3, i)) for i in range(POOL["shoes"])]
-    bags = [_bag(generator(seed, _DESIGN, 4, i)) for i in range(POOL["carried"])]
-    return Pools(
+    heads = [_head(generator(seed, _DESIGN, 0, i)) for i in range(DESIGNS["head"])]
+    uppers = [_upper(generator(seed, _DESIGN, 1, i)) for i in range(DESIGNS["upper"])]
+    lowers = [_lower(generator(seed, _DESIGN, 2, i)) for i in range(DESIGNS["lower"])]
+    shoes = [_shoes(generator(seed, _DESIGN, 3, i)) for i in range(DESIGNS["shoes"])]
+    bags = [_bag(generator(seed, _DESIGN, 4, i)) for i in range(DESIGNS["carried"])]
+    return Designs(
         head=_stack([head[0] for head in heads]),
         wood=_stack([head[1] for head in heads]),
         hat=np.array([head[2] for head in heads]),
@@ -122,14 +122,14 @@ def pools(seed: int) -> Pools:
         skirt=np.array([lower[1] for lower in lowers]),
         shoes=_stack(shoes),
         carried=_stack(bags),
-        kind=np.arange(POOL["carried"]) % len(CARRIED),
+        kind=np.arange(DESIGNS["carried"]) % len(CARRIED),
     )
 
 
 def outfits(
-    seed: int, identities: NDArray[np.int64], level: Level
+    seed: int, identities: NDArray[np.int64], level: Difficulty
 ) -> Int64[np.ndarray, "n choices"]:
-    """What each identity wears, an index into a pool for each of CHOICES; carried is -1 for
+    """What each identity wears, an index into a designs for each of CHOICES; carried is -1 for
     nothing.
 
     Identities k with the same k // level.family are a family: of each, `level.shared` choices drawn
@@ -155,34 +155,34 @@ def girths(seed: int, identities: NDArray[np.int64]) -> Float32[np.ndarray, " n"
 
 
 def atlas(
-    pool: Pools, outfit: Int64[np.ndarray, "n choices"]
+    designs: Designs, outfit: Int64[np.ndarray, "n choices"]
 ) -> Float32[np.ndarray, "3 n rows bins"]:
     """The textures of `n` outfits, the bodies of ROWS stacked, colour first. Without a carried
     object its rows are unused.
     """
     face, nape, front, back, lower_front, lower_back, shoes, carried = outfit.T
-    sleeve = np.concatenate([pool.sleeve[front], pool.sleeve[back]], 2)
+    sleeve = np.concatenate([designs.sleeve[front], designs.sleeve[back]], 2)
     hand = ROWS["sleeve"] * 5 // 6
-    sleeve[:, hand:] = pool.wood[face][:, None, None]
+    sleeve[:, hand:] = designs.wood[face][:, None, None]
     parts = [
-        np.concatenate([pool.head[face][:, :, :HALF], pool.head[nape][:, :, HALF:]], 2),
-        np.concatenate([pool.upper[front], pool.upper[back]], 2),
+        np.concatenate([designs.head[face][:, :, :HALF], designs.head[nape][:, :, HALF:]], 2),
+        np.concatenate([designs.upper[front], designs.upper[back]], 2),
         sleeve,
-        np.concatenate([pool.lower[lower_front], pool.lower[lower_back]], 2),
-        pool.shoes[shoes],
-        pool.carried[np.maximum(carried, 0)],
+        np.concatenate([designs.lower[lower_front], designs.lower[lower_back]], 2),
+        designs.shoes[shoes],
+        designs.carried[np.maximum(carried, 0)],
     ]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(parts, 1), 3, 0))
 
 
-def _choose(rng: np.random.Generator, level: Level) -> NDArray[np.int64]:
-    pairs = [rng.integers(POOL[part], size=2) for part in ("head", "upper", "lower")]
+def _choose(rng: np.random.Generator, level: Difficulty) -> NDArray[np.int64]:
+    pairs = [rng.integers(DESIGNS[part], size=2) for part in ("head", "upper", "lower")]
     turned = rng.random(3) < level.turned
     fronts_and_backs = [
         (front, back if other else front)
         for (front, back), other in zip(pairs, turned, strict=True)
     ]
-    shoes, carried = rng.integers(POOL["shoes"]), rng.integers(POOL["carried"])
+    shoes, carried = rng.integers(DESIGNS["shoes"]), rng.integers(DESIGNS["carried"])
     return np.array(
         [*sum(fronts_and_backs, ()), shoes, carried if rng.random() < level.carried else -1],
         np.int64,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphreid.seeding import generator
 from graphreid.synthetic.cameras import NOISE_STARTS, SCENE, Occluders
-from graphreid.synthetic.difficulty import Level
+from graphreid.synthetic.difficulty import Difficulty
 from graphreid.synthetic.textures import PALETTE
 from graphreid.types import JUNK, NORMAL
 
@@ -80,7 +80,7 @@ def walk(
     images: int,
     among: tuple[int, int],
     cameras: int,
-    level: Level,
+    level: Difficulty,
     role: int,
 ) -> Views:
     """Each identity walks past some cameras; as it passes, the view of it turns.
@@ -115,7 +115,7 @@ def _walk(
     images: int,
     among: tuple[int, int],
     cameras: int,
-    level: Level,
+    level: Difficulty,
     role: int,
 ) -> Views:
     seen_by = int(rng.integers(among[0], among[1] + 1))
@@ -178,7 +178,7 @@ def badly_cut(seed: int, count: int, identities: NDArray[np.int64], cameras: int
     )
 
 
-def frame(seed: int, views: Views, level: Level, size: tuple[int, int]) -> Frames:
+def frame(seed: int, views: Views, level: Difficulty, size: tuple[int, int]) -> Frames:
     """How each of the images is cut, `size` = (rows, columns) each."""
     rows, columns = size
     junk = views.role == JUNK
@@ -226,7 +226,7 @@ def _things(
     top: NDArray[np.float64],
     height: NDArray[np.float64],
     centre: NDArray[np.float64],
-    level: Level,
+    level: Difficulty,
     rows: int,
 ) -> Occluders:
     # one number decides whether there is one and which

@@ -123,7 +123,7 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
 
 
 @contextmanager
-def taken_back(folder: Path, *, new: bool) -> Generator[None]:
+def discarded_when_refused(folder: Path, *, new: bool) -> Generator[None]:
     """Take back a new run that is refused in the block before it made anything: the mended command
     is another run.
     """

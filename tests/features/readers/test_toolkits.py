@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 import torch
 
-from graphreid.features.readers.toolkits import market_columns, read_foreign
+from graphreid.features.readers.toolkits import market_columns, read_toolkit_features
 
 RNG = np.random.default_rng(0)
 GALLERY, QUERY = (
@@ -50,7 +50,10 @@ def write(file: Path, value: Any) -> Path:
 @pytest.mark.parametrize("name", ["pytorch_result.mat", "market_88_test.pkl", "a.pth", "no ending"])
 def test_query_and_gallery_in_one_file(tmp_path: Path, name: str):
     file = write(tmp_path / name, TWO_PARTS)
-    gallery, query = read_foreign(file, part="gallery"), read_foreign(file, part="query")
+    gallery, query = (
+        read_toolkit_features(file, part="gallery"),
+        read_toolkit_features(file, part="query"),
+    )
     assert gallery.vectors.tolist() == GALLERY.tolist()
     assert query.vectors.tolist() == QUERY.tolist()
     assert gallery.columns["identity"].tolist() == [-1, 0, 2, 2, 7]
@@ -70,7 +73,9 @@ def test_labels_and_vectors_of_other_kinds(tmp_path: Path, kind: str):
         value["gallery_label"] = np.array(value["gallery_label"])[:, None]
     else:
         value["gallery_label"] = ["a", "b", "c", "c", "d"]
-    identity = read_foreign(write(tmp_path / "a.pkl", value), part="gallery").columns["identity"]
+    identity = read_toolkit_features(write(tmp_path / "a.pkl", value), part="gallery").columns[
+        "identity"
+    ]
     assert identity.tolist() == (["a", "b", "c", "c", "d"] if kind == "text" else [-1, 0, 2, 2, 7])
     assert identity.dtype.kind in "iU"
 
@@ -78,7 +83,7 @@ def test_labels_and_vectors_of_other_kinds(tmp_path: Path, kind: str):
 def test_cameras_may_be_missing_and_one_image_is_one_row(tmp_path: Path):
     value = {"query_f": QUERY[:1], "query_label": [3]}
     for name in ("a.mat", "a.pkl"):
-        foreign = read_foreign(write(tmp_path / name, value), part="query")
+        foreign = read_toolkit_features(write(tmp_path / name, value), part="query")
         assert foreign.vectors.shape == (1, 4)
         assert list(foreign.columns) == ["identity"]
 
@@ -104,7 +109,7 @@ def test_cameras_may_be_missing_and_one_image_is_one_row(tmp_path: Path):
 def test_bad_fields_are_named(tmp_path: Path, change: dict[str, Any], message: str):
     file = write(tmp_path / "a.pkl", {**TWO_PARTS, **change})
     with pytest.raises(ValueError, match=rf"a\.pkl: {message}"):
-        read_foreign(file, part="gallery")
+        read_toolkit_features(file, part="gallery")
 
 
 def test_fields_that_are_missing_are_named(tmp_path: Path):
@@ -114,9 +119,9 @@ def test_fields_that_are_missing_are_named(tmp_path: Path):
             ValueError,
             match=r"no gallery_label in it; it has gallery_f, gallery_cam, query_f, query_label",
         ):
-            read_foreign(write(tmp_path / name, value), part="gallery")
+            read_toolkit_features(write(tmp_path / name, value), part="gallery")
     with pytest.raises(ValueError, match=r"b\.mat: no query_f in it; it has none of its fields"):
-        read_foreign(write(tmp_path / "b.mat", {"x": 1}), part="query")
+        read_toolkit_features(write(tmp_path / "b.mat", {"x": 1}), part="query")
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth"])
@@ -129,7 +134,7 @@ def test_names_and_vectors(tmp_path: Path, name: str, kind: str):
         "lists": np.ndarray.tolist,
     }
     value = {path: made[kind](row) for path, row in zip(NAMES, VECTORS, strict=True)}
-    foreign = read_foreign(write(tmp_path / name, value))
+    foreign = read_toolkit_features(write(tmp_path / name, value))
     assert np.allclose(foreign.vectors, VECTORS)
     assert foreign.columns["item"].tolist() == foreign.columns["path"].tolist() == NAMES
     assert "identity" not in foreign.columns  # names are not looked at unless asked for
@@ -142,7 +147,7 @@ def test_a_folder_of_one_file_an_image(tmp_path: Path, shape: tuple[int, ...]):
         (folder / "demo_output").mkdir(parents=True, exist_ok=True)
         np.save(folder / "demo_output" / f"{Path(path).stem}.npy", row.reshape(shape))
         (folder / "demo_output" / f"._{Path(path).stem}.npy").write_bytes(b"\0\5")
-    foreign = read_foreign(folder)
+    foreign = read_toolkit_features(folder)
     order = [1, 2, 0]  # sorted by name
     assert foreign.columns["item"].tolist() == [
         f"demo_output/{Path(NAMES[row]).stem}" for row in order
@@ -161,7 +166,7 @@ def test_an_npy_file_and_a_list(tmp_path: Path):
     (tmp_path / "names.txt").write_text(
         "\ufeff" + "".join(f"{name}\r\n" for name in NAMES), encoding="utf-8"
     )
-    foreign = read_foreign(tmp_path / "a.npy", names=tmp_path / "names.txt")
+    foreign = read_toolkit_features(tmp_path / "a.npy", names=tmp_path / "names.txt")
     assert foreign.columns["path"].tolist() == NAMES
     assert foreign.vectors.tolist() == VECTORS.tolist()
 
@@ -176,17 +181,17 @@ def test_lists_that_do_not_fit_are_named(tmp_path: Path):
     ):
         names.write_text(text)
         with pytest.raises(ValueError, match=message):
-            read_foreign(tmp_path / "a.npy", names=names)
+            read_toolkit_features(tmp_path / "a.npy", names=names)
     names.write_bytes(b"\xff\xfe\x80")
     with pytest.raises(ValueError, match=r"names\.txt: not a readable list"):
-        read_foreign(tmp_path / "a.npy", names=names)
+        read_toolkit_features(tmp_path / "a.npy", names=names)
     with pytest.raises(ValueError, match=r"gone\.txt: not a readable list"):
-        read_foreign(tmp_path / "a.npy", names=tmp_path / "gone.txt")
+        read_toolkit_features(tmp_path / "a.npy", names=tmp_path / "gone.txt")
     with pytest.raises(
         ValueError,
         match=r"an \.npy file has no names: add --list, or give it with --vectors and a --table",
     ):
-        read_foreign(tmp_path / "a.npy")
+        read_toolkit_features(tmp_path / "a.npy")
 
 
 def test_roles_and_labels_by_market_names():
@@ -221,7 +226,7 @@ def test_roles_and_labels_by_market_names():
 )
 def test_pickles_of_other_things_are_named(tmp_path: Path, value: Any, message: str):
     with pytest.raises(ValueError, match=rf"a\.pkl: {message}"):
-        read_foreign(write(tmp_path / "a.pkl", value))
+        read_toolkit_features(write(tmp_path / "a.pkl", value))
 
 
 def test_options_that_belong_to_other_kinds(tmp_path: Path):
@@ -233,17 +238,17 @@ def test_options_that_belong_to_other_kinds(tmp_path: Path):
         ValueError,
         match=r"a \.mat file with query and gallery: say which with --part query or --part gallery",
     ):
-        read_foreign(both)
+        read_toolkit_features(both)
     with pytest.raises(
         ValueError, match=r"a\.mat: is a \.mat file with query and gallery: leave out --list"
     ):
-        read_foreign(both, part="query", names=tmp_path / "names.txt")
+        read_toolkit_features(both, part="query", names=tmp_path / "names.txt")
     with pytest.raises(ValueError, match=r"b\.pkl: has no parts: leave out --part"):
-        read_foreign(pairs, part="query")
+        read_toolkit_features(pairs, part="query")
     with pytest.raises(ValueError, match=r"c\.npy: has no parts"):
-        read_foreign(tmp_path / "c.npy", part="query", names=tmp_path / "names.txt")
+        read_toolkit_features(tmp_path / "c.npy", part="query", names=tmp_path / "names.txt")
     with pytest.raises(ValueError, match=r"b\.pkl: has its names in it: leave out --list"):
-        read_foreign(pairs, names=tmp_path / "names.txt")
+        read_toolkit_features(pairs, names=tmp_path / "names.txt")
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth"])
@@ -252,12 +257,12 @@ def test_a_pickle_that_carries_code_is_refused_and_nothing_runs(tmp_path: Path, 
     with pytest.raises(
         ValueError, match=r"it asks for posix\.mkdir, and only arrays.*nothing in it was run"
     ):
-        read_foreign(file, part="query")
+        read_toolkit_features(file, part="query")
     assert not (tmp_path / "made").exists()
     np.save(tmp_path / "o.npy", np.array([Calls(tmp_path / "made")]), allow_pickle=True)
     (tmp_path / "names.txt").write_text("a\n")
     with pytest.raises(ValueError, match=r"o\.npy: it holds Python objects"):
-        read_foreign(tmp_path / "o.npy", names=tmp_path / "names.txt")
+        read_toolkit_features(tmp_path / "o.npy", names=tmp_path / "names.txt")
     assert not (tmp_path / "made").exists()
 
 
@@ -274,5 +279,5 @@ def test_other_files_are_refused(tmp_path: Path):
         ("gone.mat", "No such file"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
-            read_foreign(tmp_path / name)
+            read_toolkit_features(tmp_path / name)
         assert "\n" not in str(caught.value)

@@ -6,11 +6,11 @@ import torch
 
 from graphreid.models.checkpoints.architectures import (
     Anatomy,
-    Foreign,
     Neck,
     NonLocal,
     Pooling,
-    pool,
+    ToolkitNetwork,
+    pooled_maps,
 )
 from tests.references import layouts as plain
 
@@ -27,7 +27,7 @@ MAPS = torch.rand(2, 5, 4, 3, generator=torch.Generator().manual_seed(0)) - 0.2
     ],
 )
 def test_pooling(pooling: Pooling, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(pool(MAPS, pooling, 2.5), wanted)
+    torch.testing.assert_close(pooled_maps(MAPS, pooling, 2.5), wanted)
 
 
 @pytest.mark.parametrize("inner", [1, 3])
@@ -58,13 +58,13 @@ def test_the_steps_of_a_neck() -> None:
 def test_pixels_on_either_scale_are_the_same() -> None:
     torch.manual_seed(0)
     small: dict[str, Any] = {"backbone": "resnet18", "channels": (8, 8, 8, 8), "head": ()}
-    one = Foreign(Anatomy(**small)).eval()
+    one = ToolkitNetwork(Anatomy(**small)).eval()
     bytes_: dict[str, Any] = {
         "pixel_scale": 255,
         "pixel_mean": (123.675, 116.28, 103.53),
         "pixel_std": (58.395, 57.12, 57.375),
     }
-    other = Foreign(Anatomy(**small, **bytes_)).eval()
+    other = ToolkitNetwork(Anatomy(**small, **bytes_)).eval()
     other.load_state_dict(one.state_dict())
     pixels = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
@@ -85,4 +85,4 @@ def test_pixels_on_either_scale_are_the_same() -> None:
 )
 def test_what_can_not_be_built(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Foreign(Anatomy(**change))
+        ToolkitNetwork(Anatomy(**change))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from graphreid.models.backbones import Matched
-from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.architectures import ToolkitNetwork
 from graphreid.models.checkpoints.filling import fill, read_layout
 from tests.models.checkpoints import states
 
@@ -16,9 +16,9 @@ MADE = {
 
 def put(
     layout: str, state: states.State, *, allow_partial: bool = False
-) -> tuple[Foreign, Matched]:
+) -> tuple[ToolkitNetwork, Matched]:
     reading = read_layout(layout, state)
-    network = Foreign(reading.anatomy)
+    network = ToolkitNetwork(reading.anatomy)
     return network, fill(network, reading, state, allow_partial=allow_partial)
 
 
@@ -89,7 +89,7 @@ def test_a_partial_match_is_an_error_unless_allowed() -> None:
     state["base.layer4.2.bn3.weight"] = torch.ones(3)
     state["base.attention.weight"] = torch.ones(3)
     reading = read_layout("bot", state)
-    network, told = Foreign(reading.anatomy), list[Matched]()
+    network, told = ToolkitNetwork(reading.anatomy), list[Matched]()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"3 missing \(base\..*, 2 unused \(base\..*--allow-partial"

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from graphreid.datasets.images import Images
 from graphreid.models import build, load_embedder, save_embedder
-from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.architectures import ToolkitNetwork
 from graphreid.models.checkpoints.imported import Imported
 from graphreid.protocols import Embedder
 from tests.models.test_bot import draw
@@ -36,7 +36,7 @@ def made(**changes: Any) -> Imported:
     torch.manual_seed(0)
     embedder = build("imported", SMALL | changes)
     assert isinstance(embedder, Imported)
-    return embedder.adopt(Foreign(embedder))
+    return embedder.adopt(ToolkitNetwork(embedder))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.architectures import ToolkitNetwork
 from graphreid.models.checkpoints.filling import fill, read_layout
 from tests.models.checkpoints import states
 from tests.references import layouts as plain
@@ -62,16 +62,18 @@ TITLES = {
 }
 
 
-def imported(layout: str, state: states.State, changes: Mapping[str, Any] | None = None) -> Foreign:
+def imported(
+    layout: str, state: states.State, changes: Mapping[str, Any] | None = None
+) -> ToolkitNetwork:
     reading = read_layout(layout, state, changes)
-    network = Foreign(reading.anatomy)
+    network = ToolkitNetwork(reading.anatomy)
     matched = fill(network, reading, state)
     dropped = [name for name in state if name.removeprefix("module.").startswith(reading.dropped)]
     assert len(matched.loaded) + len(dropped) == len(state)
     return network.eval()
 
 
-def vectors(network: Foreign, pixels: Tensor) -> Tensor:
+def vectors(network: ToolkitNetwork, pixels: Tensor) -> Tensor:
     with torch.inference_mode():
         return network(pixels)[1].double()
 
@@ -179,7 +181,7 @@ def test_groups_tell_a_resnext() -> None:
     state = states.resnet(widths=(64, 128, 256, 512), groups=32, group_width=4)
     anatomy = read_layout("torchreid", state | states.linear("classifier", 5, 2048)).anatomy
     assert (anatomy.backbone, anatomy.channels) == ("resnext50_32x4d", None)
-    own = Foreign(anatomy).state_dict()
+    own = ToolkitNetwork(anatomy).state_dict()
     assert all(own[f"backbone.body.{name}"].shape == value.shape for name, value in state.items())
 
 

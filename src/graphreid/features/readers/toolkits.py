@@ -30,7 +30,7 @@ _PICKLES = (".pkl", ".pickle", ".p", ".pt", ".pth")
 
 
 @dataclass(frozen=True, eq=False)
-class Foreign:
+class ToolkitFeatures:
     """Vectors as a toolkit saved them.
 
     Attributes:
@@ -44,9 +44,9 @@ class Foreign:
     kind: str
 
 
-def read_foreign(
+def read_toolkit_features(
     source: str | Path, *, part: Part | None = None, names: str | Path | None = None
-) -> Foreign:
+) -> ToolkitFeatures:
     """The vectors of a file or folder described above.
 
     Args:
@@ -81,7 +81,7 @@ def read_foreign(
                 )
             _whole(file, part)
             listed = _lines(Path(names))
-            return Foreign(
+            return ToolkitFeatures(
                 _matrix(file, read_npy(file), len(listed)),
                 _named(listed),
                 "an .npy file and a list",
@@ -99,7 +99,9 @@ def read_foreign(
     if names is not None:
         raise ValueError(f"{file}: has its names in it: leave out --list")
     columns = _named(list(found))
-    return Foreign(_stacked(file, found), columns if paths else {"item": columns["item"]}, kind)
+    return ToolkitFeatures(
+        _stacked(file, found), columns if paths else {"item": columns["item"]}, kind
+    )
 
 
 def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -132,7 +134,7 @@ def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArra
 
 def _two_parts(
     file: Path, fields: Mapping[str, Any], part: Part | None, names: str | Path | None, kind: str
-) -> Foreign:
+) -> ToolkitFeatures:
     if names is not None:
         raise ValueError(f"{file}: is {kind}: leave out --list")
     if part is None:
@@ -147,7 +149,7 @@ def _two_parts(
     columns = {"identity": _labels(file, f"{part}_label", fields[f"{part}_label"], len(vectors))}
     if f"{part}_cam" in fields:
         columns["camera"] = _labels(file, f"{part}_cam", fields[f"{part}_cam"], len(vectors))
-    return Foreign(vectors, columns, kind)
+    return ToolkitFeatures(vectors, columns, kind)
 
 
 def _labels(file: Path, field: str, values: Any, n: int) -> NDArray[Any]:

@@ -77,7 +77,7 @@ class Anatomy:
     width: int = 128
 
 
-class Foreign(nn.Module):
+class ToolkitNetwork(nn.Module):
     """RGB in [0, 1] to the pooled vector and the one that is compared, for any `Anatomy`; random
     weights.
 
@@ -122,7 +122,7 @@ class Foreign(nn.Module):
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b d"]]:
         """The pooled vector, and the one that is compared; float32."""
         maps = self.backbone((pixels * self.scale - self.mean) / self.std).float()
-        pooled = pool(maps, self.pooling, self.power)
+        pooled = pooled_maps(maps, self.pooling, self.power)
         return pooled, self.neck(pooled)
 
 
@@ -235,7 +235,7 @@ class Neck(nn.Sequential):
         self.num_features = inputs
 
 
-def pool(
+def pooled_maps(
     maps: Float[Tensor, "b c h w"], pooling: Pooling, power: int | float = 3.0
 ) -> Float[Tensor, "b c"]:
     """One vector of each image's maps; "gem" is (mean of x^power)^(1/power) (Radenovic et al. 2019,

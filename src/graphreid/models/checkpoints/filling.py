@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from graphreid.models.backbones import Matched
-from graphreid.models.checkpoints.architectures import Foreign
+from graphreid.models.checkpoints.architectures import ToolkitNetwork
 from graphreid.models.checkpoints.osnet import KINDS
 from graphreid.models.checkpoints.parameter_names import LAYOUTS, Reading, State, layout_of, unread
 
@@ -50,7 +50,7 @@ def read_layout(layout: str, state: State, changes: Mapping[str, Any] | None = N
 
 
 def fill(
-    network: Foreign,
+    network: ToolkitNetwork,
     reading: Reading,
     state: State,
     *,

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from graphreid.datasets.images import Images
-from graphreid.models.checkpoints.architectures import Anatomy, Foreign
+from graphreid.models.checkpoints.architectures import Anatomy, ToolkitNetwork
 from graphreid.models.extraction import Extractor, blocks
 from graphreid.resources import Resources
 from graphreid.seeding import seeded
@@ -29,7 +29,7 @@ class Imported(Anatomy):
 
     flip_average: bool = False
 
-    network_: Foreign | None = field(default=None, init=False, repr=False)
+    network_: ToolkitNetwork | None = field(default=None, init=False, repr=False)
 
     def fields(self) -> dict[str, Any]:
         """The hyper-parameters by name."""
@@ -76,7 +76,7 @@ class Imported(Anatomy):
         extractor = Extractor(network, flip_average=self.flip_average, resample=self.resample)
         yield from blocks(extractor, images, size, start=start, batch=batch, resources=resources)
 
-    def fitted(self) -> tuple[Foreign, tuple[int, int]]:
+    def fitted(self) -> tuple[ToolkitNetwork, tuple[int, int]]:
         """The network and its images' (height, width).
 
         Raises:
@@ -97,7 +97,7 @@ class Imported(Anatomy):
         """What stands beside these vectors in a features file, by column: nothing."""
         return {}
 
-    def adopt(self, network: Foreign) -> "Imported":
+    def adopt(self, network: ToolkitNetwork) -> "Imported":
         """Take a network of this anatomy, with its weights; returns itself."""
         self.network_ = network.eval()
         return self
@@ -115,7 +115,7 @@ class Imported(Anatomy):
         """
         del facts
         with seeded(0):  # what is drawn here is replaced
-            network = Foreign(self)
+            network = ToolkitNetwork(self)
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:

@@ -21,7 +21,7 @@ SHARD = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class Annotations:
     """Ground truth of `n` images.
 
     Attributes:
@@ -47,12 +47,12 @@ class Truth:
         """Where the figure is seen."""
         return self.mask > 0
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Truth":
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Annotations":
         """The images of `rows` (indices, a mask or a slice), in that order."""
-        return Truth(self.item[rows], self.mask[rows], self.azimuth[rows], self.outfit[rows])
+        return Annotations(self.item[rows], self.mask[rows], self.azimuth[rows], self.outfit[rows])
 
 
-def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> Truth:
+def read_annotations(root: str | Path, items: Sequence[str] | Text | None = None) -> Annotations:
     """The ground truth of a rendered data folder, of `items` in their order, or of all images in
     manifest order.
 
@@ -68,7 +68,7 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
     wanted = None if items is None else np.asarray(items).astype(str)
     if wanted is not None and not len(wanted):
         raise ValueError("items is empty: name at least one image")
-    shards: list[Truth] = []
+    shards: list[Annotations] = []
     for file in files:
         try:
             with np.load(file) as held:
@@ -79,14 +79,19 @@ def read_truth(root: str | Path, items: Sequence[str] | Text | None = None) -> T
                     else np.flatnonzero(np.isin(item, wanted))
                 )
                 shards.append(
-                    Truth(item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit")))
+                    Annotations(
+                        item[rows], *(held[name][rows] for name in ("mask", "azimuth", "outfit"))
+                    )
                 )
         except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(
                 f"{file}: not a readable file of ground truth ({error}): render the set again"
             ) from None
-    whole = Truth(
-        *(np.concatenate([getattr(shard, each.name) for shard in shards]) for each in fields(Truth))
+    whole = Annotations(
+        *(
+            np.concatenate([getattr(shard, each.name) for shard in shards])
+            for each in fields(Annotations)
+        )
     )
     if wanted is None:
         return whole
@@ -107,7 +112,7 @@ def overlap(
 
     Args:
         labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
-        mask: `Truth.mask`.
+        mask: `Annotations.mask`.
         parts: labels with the background; one that neither has is NaN.
 
     Raises:
@@ -136,12 +141,12 @@ def overlap(
     return ratio
 
 
-def write_shard(truth: Truth, root: Path, number: int) -> None:
+def write_shard(annotations: Annotations, root: Path, number: int) -> None:
     """Write file `number` of the ground truth into a data folder."""
     np.savez_compressed(
         root / FOLDER / f"{number:05d}.npz",
-        item=truth.item,
-        mask=truth.mask,
-        azimuth=truth.azimuth,
-        outfit=truth.outfit,
+        item=annotations.item,
+        mask=annotations.mask,
+        azimuth=annotations.azimuth,
+        outfit=annotations.outfit,
     )

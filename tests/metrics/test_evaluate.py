@@ -6,11 +6,13 @@ import pytest
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
 from graphreid.metrics.evaluate import evaluate
+from graphreid.metrics.metric import name_of
 from graphreid.metrics.protocol import MARKET, PROTOCOLS, Protocol
 from graphreid.metrics.ranks import RankCounter
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report, report_of
 from graphreid.types import DistanceBlock, Features, Labels
+from tests.metrics.cases import count
 from tests.references import evaluation as slow
 from tests.support import labelled
 
@@ -18,12 +20,8 @@ from tests.support import labelled
 def counted(
     distance: np.ndarray, query: Labels, gallery: Labels, protocol: Protocol = MARKET
 ) -> Report:
-    """In blocks of 7 queries, none of which is in the gallery."""
-    own = np.full(len(query), -1)
-    counter = RankCounter(Relevance(query, gallery, own=own, protocol=protocol))
-    for i in range(0, len(distance), 7):
-        counter.add(DistanceBlock(i, np.ascontiguousarray(distance[i : i + 7])))
-    return report_of(counter.result(), method="distances", setting="unknown")
+    ranks = count(distance, query, gallery, protocol)
+    return report_of(ranks, method="distances", setting="unknown")
 
 
 def cmc(report: Report) -> list[float]:
@@ -214,6 +212,39 @@ def test_the_report_keeps_the_first_images_asked_for() -> None:
         report.cmc(0)
 
 
-def test_an_unknown_choice_is_refused() -> None:
-    with pytest.raises(ValueError, match="ap is 'median'"):
-        Protocol(ap="median")
+def test_the_metrics_asked_for_are_reported() -> None:
+    (query, query_labels), (images, image_labels) = labelled(1)
+    given = Cosine(), query, Gallery(images), query_labels, image_labels
+    report = evaluate(*given, metrics=["rank-3", "mAP"])
+    assert [name_of(metric) for metric in report.metrics] == ["rank-3", "mAP"]
+    summary = report.summary()
+    assert list(summary)[:4] == ["rank-3", "rank-3_interval", "mAP", "mAP_interval"]
+    assert summary["rank-3"] == report.mean("rank-3") == report.cmc(3)
+    assert report.interval("rank-3") != report.interval()
+    np.testing.assert_array_equal(report.per_query("rank-2"), (report.first_rank <= 2) * 1.0)
+    for ask in (report.mean_inp, lambda: report.difference(report, "mINP")):
+        with pytest.raises(ValueError, match="mINP is not in the report: ask for it"):
+            ask()
+    other = evaluate(*given, metrics="rank-3")
+    assert report.difference(other, "rank-3") == (0, (0, 0))
+    with pytest.raises(ValueError, match="mAP is not in the report"):
+        report.difference(other)
+
+
+def test_the_former_keyword_gives_the_same() -> None:
+    (query, query_labels), (images, image_labels) = labelled(1)
+    given = Cosine(), query, Gallery(images), query_labels, image_labels
+    report = evaluate(*given, rule=PROTOCOLS["no-camera"])
+    assert report.rule == report.protocol == PROTOCOLS["no-camera"]
+    assert report.mean_ap() == evaluate(*given, protocol=PROTOCOLS["no-camera"]).mean_ap()
+
+
+def test_a_missing_block_is_refused() -> None:
+    query, gallery = Labels([1, 2]), Labels([1, 2])
+    relevance = Relevance(query, gallery, own=np.full(2, -1), protocol=MARKET)
+    counter = RankCounter(relevance)
+    counter.add(DistanceBlock(0, np.zeros((1, 2), np.float32)))
+    with pytest.raises(ValueError, match="some queries are missing"):
+        counter.result()
+    counter.add(DistanceBlock(1, np.zeros((1, 2), np.float32)))
+    assert counter.result().rank.tolist() == [1, 2]

@@ -3,12 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphreid.synthetic.ground_truth import FOLDER, SHARD, Truth, overlap, read_truth, write_shard
+from graphreid.synthetic.annotations import (
+    FOLDER,
+    SHARD,
+    Annotations,
+    overlap,
+    read_annotations,
+    write_shard,
+)
 
 
-def some(count: int, first: int = 0) -> Truth:
+def some(count: int, first: int = 0) -> Annotations:
     rng = np.random.default_rng(first)
-    return Truth(
+    return Annotations(
         item=np.array([f"item{first + i}" for i in range(count)]),
         mask=rng.integers(0, 6, (count, 8, 4), np.uint8),
         azimuth=rng.uniform(0, 360, count).astype(np.float32),
@@ -25,32 +32,37 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_all_in_order(root: Path) -> None:
-    truth = read_truth(root)
-    assert truth.item.tolist() == [f"item{i}" for i in range(15)]
-    np.testing.assert_array_equal(truth.mask[5:10], some(5, 5).mask)
-    np.testing.assert_array_equal(truth.foreground, truth.mask > 0)
-    assert len(truth) == 15
+    annotations = read_annotations(root)
+    assert annotations.item.tolist() == [f"item{i}" for i in range(15)]
+    np.testing.assert_array_equal(annotations.mask[5:10], some(5, 5).mask)
+    np.testing.assert_array_equal(annotations.foreground, annotations.mask > 0)
+    assert len(annotations) == 15
 
 
 def test_by_item_in_the_order_asked_for(root: Path) -> None:
-    truth, whole = read_truth(root, ["item11", "item2", "item7", "item2"]), read_truth(root)
-    assert truth.item.tolist() == ["item11", "item2", "item7", "item2"]
+    annotations, whole = (
+        read_annotations(root, ["item11", "item2", "item7", "item2"]),
+        read_annotations(root),
+    )
+    assert annotations.item.tolist() == ["item11", "item2", "item7", "item2"]
     for name in ("mask", "azimuth", "outfit"):
-        np.testing.assert_array_equal(getattr(truth, name), getattr(whole, name)[[11, 2, 7, 2]])
+        np.testing.assert_array_equal(
+            getattr(annotations, name), getattr(whole, name)[[11, 2, 7, 2]]
+        )
 
 
 def test_bad_input_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="item 'nobody' is not in it"):
-        read_truth(root, ["item1", "nobody"])
+        read_annotations(root, ["item1", "nobody"])
     with pytest.raises(ValueError, match="items is empty"):
-        read_truth(root, [])
+        read_annotations(root, [])
     with pytest.raises(ValueError, match="no ground truth there"):
-        read_truth(tmp_path / "elsewhere")
+        read_annotations(tmp_path / "elsewhere")
     whole = (root / FOLDER / "00001.npz").read_bytes()
     for damaged in (b"not a zip", whole[: len(whole) // 2], whole[:200] + bytes(200) + whole[400:]):
         (root / FOLDER / "00001.npz").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"00001\.npz: not a readable file"):
-            read_truth(root)
+            read_annotations(root)
 
 
 def test_shards_are_of_a_size() -> None:
