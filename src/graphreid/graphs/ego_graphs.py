@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet, normalise
-from graphreid.graphs.explanation import explanation, of_matrix
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix
 from graphreid.graphs.query_graphs import Candidates, edges_to, neighbors_within
 from graphreid.protocols import Explanation
 from graphreid.resources import Resources, slices
@@ -134,11 +134,11 @@ def explained(
     """The graph of the pool's only query: `weights` is who hears whom, the query first and then its
     nearest.
     """
-    return explanation(
+    return build_explanation(
         around.retrieval_set,
         block,
         around.near.index[0],
-        of_matrix(weights[1:, 1:]),
+        edges_of_matrix(weights[1:, 1:]),
         weights[0, 1:],
     )
 

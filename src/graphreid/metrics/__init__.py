@@ -6,12 +6,22 @@ from collections.abc import Iterable
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.macro_average_precision import MacroAveragePrecision
+from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
+from graphreid.metrics.r_precision import RPrecision
+from graphreid.metrics.recall import Recall
+from graphreid.metrics.reciprocal_rank import ReciprocalRank
 
 METRICS: tuple[type[Metric], ...] = (
     AveragePrecision,
     CMC,
     InverseNegativePenalty,
+    Recall,
+    RPrecision,
+    MAPAtR,
+    ReciprocalRank,
+    MacroAveragePrecision,
 )
 """All metrics. To add one, write its file and its line here."""
 

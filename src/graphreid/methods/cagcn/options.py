@@ -9,6 +9,7 @@ from graphreid.options import (
     Natural,
     NonNegative,
     OpenFraction,
+    Seed,
     check_options,
 )
 
@@ -99,7 +100,7 @@ class Training:
     noise: NonNegative = 1.0
     calibrate: bool = True
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: Natural = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)

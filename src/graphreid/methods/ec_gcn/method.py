@@ -43,9 +43,8 @@ from graphreid.methods.link_prediction.training import (
     train_links,
 )
 from graphreid.options import NonNegative, check_options
-from graphreid.protocols import Explanation
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 
 @final

@@ -8,9 +8,9 @@ from annotated_types import Ge
 from graphreid.options import (
     AtLeastTwo,
     Count,
-    Natural,
     NonNegative,
     OpenFraction,
+    Seed,
     check_options,
 )
 
@@ -99,7 +99,7 @@ class Training:
     metric: Literal["cosine", "euclidean"] = "cosine"
     calibrate: bool = True
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: Natural = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)

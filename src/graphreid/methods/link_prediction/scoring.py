@@ -14,11 +14,11 @@ from jaxtyping import Float32, Int32
 from torch import nn
 
 from graphreid.gallery import RetrievalSet
-from graphreid.graphs.explanation import alone, explanation, of_matrix
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix, single_query
 from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.protocols import Explanation, fingerprint
+from graphreid.protocols import fingerprint
 from graphreid.resources import slices
-from graphreid.types import DistanceBlock
+from graphreid.types import DistanceBlock, Explanation
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -195,10 +195,10 @@ def explain_links(scorer: Scorer, lam: float, calibration: Sequence[float]) -> E
     Raises:
         ValueError: there is not exactly one query.
     """
-    retrieval_set = alone(scorer.retrieval_set)
+    retrieval_set = single_query(scorer.retrieval_set)
     nodes, logits, adjacency = scorer.score(slice(0, 1))
     probability = link_probability(logits, calibration)
     block = fused_distances(retrieval_set, 0, nodes, probability, lam)
     real = nodes[0] >= 0
-    edges = of_matrix(adjacency[0][np.ix_(real, real)])
-    return explanation(retrieval_set, block, nodes[0, real], edges)
+    edges = edges_of_matrix(adjacency[0][np.ix_(real, real)])
+    return build_explanation(retrieval_set, block, nodes[0, real], edges)

@@ -29,9 +29,8 @@ from graphreid.methods.sggnn.graph import graph_nodes
 from graphreid.methods.sggnn.model import SGGNNNetwork
 from graphreid.methods.sggnn.options import Graph, Network, Training
 from graphreid.options import NonNegative, check_options
-from graphreid.protocols import Explanation
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 
 @final

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from graphreid.options import Count, Fraction, Natural, NonNegative, check_options
+from graphreid.options import Count, Fraction, NonNegative, Seed, check_options
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Training:
     noise: NonNegative = 0.0
     calibrate: bool = True
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: Natural = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)
