@@ -43,11 +43,11 @@ class Candidates:
         own = retrieval_set.own
         if (own >= 0).all():
             # every query is in the gallery, so its list is among the gallery's
-            lists = retrieval_set.gallery_neighbors(max(k1, k2 + 1)).index
+            lists = retrieval_set.neighbors(max(k1, k2 + 1), side="gallery").index
             return cls(lists[own, :k1], lists[:, : k2 + 1], own)
         return cls(
-            retrieval_set.query_neighbors(k1).index,
-            retrieval_set.gallery_neighbors(k2 + 1).index,
+            retrieval_set.neighbors(k1, side="query").index,
+            retrieval_set.neighbors(k2 + 1, side="gallery").index,
             own,
         )
 

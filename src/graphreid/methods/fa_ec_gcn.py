@@ -85,7 +85,7 @@ class FAECGCN:
 
     name: ClassVar[str] = "fa-ec-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -102,12 +102,12 @@ class FAECGCN:
         self._parts()
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """lam: what is added to FA-GCN's distance of an image without a link probability."""
         return self.lam_ if self.lam == "auto" else self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither FA-GCN's distance nor lam (1 - probability) is below it."""
         return 0.0
 
@@ -224,7 +224,7 @@ class FAECGCN:
             ec.lam_, ec.calibration_ = self.lam_, self.calibration_
             self._kept = fa, ec, fingerprint(self)
         fa, ec, key = self._kept
-        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.tail
+        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset
         queries, features = fa.transform(query, gallery, resources=resources)
         if self.setting == ONLINE:
             return (

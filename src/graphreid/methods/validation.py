@@ -97,7 +97,7 @@ class Validation:
         """A method's mAP beside that of its input, for the record of a fit."""
         retrieval_set = self.retrieval_set
         of_input = self.score(
-            retrieval_set.answer(start, retrieval_set.distances(start, stop))
+            retrieval_set.distance_block(start, retrieval_set.block(start, stop))
             for start, stop in retrieval_set.blocks()
         )
         return {"input": round(of_input, 5), "mAP": round(score, 5), "queries": len(self.queries)}

@@ -50,7 +50,7 @@ def sampler_recall(
     retrieval_set = RetrievalSet(query[0], Gallery(gallery[0]))
     k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
-        nodes = query_graphs.nearest_sampler(retrieval_set.query_neighbors(k).index, k)
+        nodes = query_graphs.nearest_sampler(retrieval_set.neighbors(k, side="query").index, k)
     else:
         candidates = query_graphs.Candidates.of(retrieval_set, k1, k2)
         nodes = query_graphs.hard_gallery_sampler(candidates, k2=k2, k=k)

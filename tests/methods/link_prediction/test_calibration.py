@@ -33,7 +33,7 @@ class Oracle:
 
     def score(self, queries: slice) -> ScoredGraphs:
         rows = self.held.queries[queries]
-        near = self.retrieval_set.gallery_neighbors(10).index[rows]
+        near = self.retrieval_set.neighbors(10, side="gallery").index[rows]
         right = self.held.labels.identity[near] == self.held.labels.identity[rows, None]
         flip = self.random.random(near.shape) < self.wrong
         logits = np.where(right ^ flip, self.strength, -self.strength).astype(np.float32)

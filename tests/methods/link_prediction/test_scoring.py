@@ -11,7 +11,7 @@ def test_fused_distances_add_lam_where_nothing_was_sampled_and_keep_the_base_ord
     nodes = np.array([[4, 7, -1], [0, 19, 3], [-1, -1, -1]], np.int32)
     probability = np.array([[0.9, 0.25, 0.5], [0.5, 0.5, 1.0], [0.7, 0.7, 0.7]], np.float32)
     block = fused_distances(retrieval_set, 0, nodes, probability, 2.0)
-    base = retrieval_set.distances(0, 3)
+    base = retrieval_set.block(0, 3)
     assert block.probability is not None
     expected = np.zeros((3, 20), np.float32)
     expected[0, [4, 7]], expected[1, [0, 19, 3]] = [0.9, 0.25], [0.5, 0.5, 1.0]

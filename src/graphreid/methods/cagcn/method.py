@@ -71,7 +71,7 @@ class CAGCN:
 
     name: ClassVar[str] = "cagcn"
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     # the text's "alpha and gamma are set to 2 and 0.25" is a slip against the loss's usual names
@@ -104,12 +104,12 @@ class CAGCN:
         return "online"
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """lam: what is added to the base distance of an image outside the graph."""
         return self.lam_ if self.lam == "auto" else self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither the base distance nor lam (1 - probability) is below it."""
         return 0.0
 
@@ -174,7 +174,7 @@ class CAGCN:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
-        yield from distance_blocks(scorer, self.tail, self.calibration_, self.name)
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -185,7 +185,7 @@ class CAGCN:
             ValueError: not one query, not fitted, or vectors of another width.
         """
         scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
-        return explain_links(scorer, self.tail, self.calibration_)
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
 
     def scorer(self, retrieval_set: RetrievalSet) -> "CAGCNScorer":
         """The fitted network for some queries and a gallery.
@@ -265,7 +265,7 @@ class CAGCNScorer:
     def score(self, queries: slice) -> ScoredGraphs:
         """Logits and adjacency of some queries' graphs."""
         network = self.network
-        vectors = self.retrieval_set.vectors[queries]
+        vectors = self.retrieval_set.query_vectors[queries]
         split = network.node_maps().shape[0]
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             graphs = query_graphs(self.candidates.take(queries), self.options, self.device)

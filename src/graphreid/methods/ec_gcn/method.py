@@ -80,7 +80,7 @@ class ECGCN:
 
     name: ClassVar[str] = "ec-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     # the optimizer is not named in the paper: CAGCN's
@@ -112,12 +112,12 @@ class ECGCN:
         return "online"
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """lam: what is added to the base distance of an image without a link probability."""
         return self.lam_ if self.lam == "auto" else self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither the base distance nor lam (1 - probability) is below it."""
         return 0.0
 
@@ -185,7 +185,7 @@ class ECGCN:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
-        yield from distance_blocks(scorer, self.tail, self.calibration_, self.name)
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -198,7 +198,7 @@ class ECGCN:
         """
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         scorer = self.scorer(retrieval_set, all_nodes=True)
-        return explain_links(scorer, self.tail, self.calibration_)
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
 
     def scorer(self, retrieval_set: RetrievalSet, *, all_nodes: bool = False) -> "ECGCNScorer":
         """The fitted network for some queries and a gallery.
@@ -311,7 +311,7 @@ class ECGCNScorer:
         first_hop = graphs.first_hop
         logits = np.full(first_hop.shape, -np.inf, np.float32)
         with self.retrieval_set.resources.limits(), torch.inference_mode():
-            vectors = self.retrieval_set.vectors[queries]
+            vectors = self.retrieval_set.query_vectors[queries]
             of_query = torch.from_numpy(network.per_image_map(vectors, self.device))
             of_query = of_query.to(self.device)  # [b, h]
             # layer l is computed only for nodes from which a scored node aggregates later

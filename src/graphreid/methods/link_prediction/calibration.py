@@ -102,7 +102,7 @@ def fit_calibration(scorer: Scorer, validation: Validation) -> list[float]:
     labels = validation.labels
     logits: list[NDArray[np.float32]] = []
     positive: list[NDArray[np.bool_]] = []
-    for part in slices(0, validation.retrieval_set.queries, GRAPHS):
+    for part in slices(0, validation.retrieval_set.query_count, GRAPHS):
         nodes, logit, _ = scorer.score(part)
         real = nodes >= 0
         identity = labels.identity[validation.queries[part], None]

@@ -159,7 +159,7 @@ def fused_distances(
     row, column = np.nonzero(nodes >= 0)
     of_gallery[row, nodes[row, column]] = probability[row, column]
     distance += np.float32(lam) * (1 - of_gallery)
-    return retrieval_set.answer(start, distance, of_gallery)
+    return retrieval_set.distance_block(start, distance, of_gallery)
 
 
 def base_distances(
@@ -172,7 +172,7 @@ def base_distances(
     gallery (ours: the papers print no scale). Those compare within a query alone; between queries
     the probability does.
     """
-    distance = retrieval_set.distances(start, stop)
+    distance = retrieval_set.block(start, stop)
     if retrieval_set.metric == "cosine":
         return distance
     own = retrieval_set.own[start:stop]

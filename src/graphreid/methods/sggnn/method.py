@@ -63,7 +63,7 @@ class SGGNN:
 
     name: ClassVar[str] = "sggnn"
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -77,12 +77,12 @@ class SGGNN:
         return "online"
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """lam: what is added to the base distance of an image outside the graph."""
         return self.lam_ if self.lam == "auto" else self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither the base distance nor lam (1 - probability) is below it."""
         return 0.0
 
@@ -147,7 +147,7 @@ class SGGNN:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
         scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
-        yield from distance_blocks(scorer, self.tail, self.calibration_, self.name)
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -158,7 +158,7 @@ class SGGNN:
             ValueError: not one query, not fitted, or vectors of another width.
         """
         scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
-        return explain_links(scorer, self.tail, self.calibration_)
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
 
     def scorer(self, retrieval_set: RetrievalSet) -> "SGGNNScorer":
         """The fitted network for some queries and a gallery.
@@ -212,7 +212,7 @@ class SGGNNScorer:
             rows = torch.from_numpy(nodes).to(self.device).long()
             near = self.gallery.index_select(0, rows.clamp(min=0).flatten())
             near = near.view(*rows.shape, -1)  # [b, n, d]
-            query = torch.from_numpy(self.retrieval_set.vectors[queries]).to(self.device)
+            query = torch.from_numpy(self.retrieval_set.query_vectors[queries]).to(self.device)
             scale = near.shape[2] ** 0.5  # as in training: entries of about unit variance
             logits, weights = self.network(query * scale, near * scale, rows >= 0)
         return ScoredGraphs(nodes, logits.cpu().numpy(), weights.cpu().numpy())
