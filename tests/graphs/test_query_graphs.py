@@ -10,7 +10,7 @@ from graphreid.graphs.query_graphs import (
     edges_to,
     hard_gallery_sampler,
     nearest_sampler,
-    sampler_recall,
+    node_recall,
 )
 from graphreid.types import Features
 from tests.references import cagcn as slow
@@ -88,12 +88,10 @@ def test_recall_counts_images_of_the_identity_but_not_the_query_itself():
     gallery = np.array([7, 7, 8, 9, 7, 8])
     # query 0 is image 4 of identity 7 and finds one of the two others; query 1 finds two of two;
     # query 2 has none to find
-    assert sampler_recall(
-        nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])
-    ) == pytest.approx((1 / 2 + 2 / 2) / 2)
-    assert sampler_recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(
-        0.5
+    assert node_recall(nodes, np.array([7, 8, 6]), gallery, np.array([4, -1, -1])) == pytest.approx(
+        (1 / 2 + 2 / 2) / 2
     )
+    assert node_recall(nodes[1:2, 1:], np.array([8]), gallery, np.array([-1])) == pytest.approx(0.5)
 
 
 def test_a_node_without_neighbours_gets_a_self_loop():

@@ -150,7 +150,7 @@ def edge_softmax(
     return torch.softmax(score.float().masked_fill(~edges, -torch.inf), 2)
 
 
-def sampler_recall(
+def node_recall(
     nodes: Int32[np.ndarray, "b n"],
     query_identity: Int64[np.ndarray, " b"],
     gallery_identity: Int64[np.ndarray, " g"],

@@ -70,6 +70,7 @@ class CAGCN:
     _fitted: FittedNetwork[CAGCNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "cagcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

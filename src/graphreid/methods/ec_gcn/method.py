@@ -79,6 +79,7 @@ class ECGCN:
     _fitted: FittedNetwork[ECGCNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ec-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

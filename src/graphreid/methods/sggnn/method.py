@@ -62,6 +62,7 @@ class SGGNN:
     _fitted: FittedNetwork[SGGNNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "sggnn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
