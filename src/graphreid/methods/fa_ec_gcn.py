@@ -119,8 +119,8 @@ class FAECGCN:
             ValueError: a value out of its range.
         """
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-        names = [each.name for each in fields(FAGCN) if each.init]
-        fa = FAGCN(**{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
+        names = flat_options(FAGCN())
+        fa = build(FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
         second = {name: own[name] for name in flat_options(ECGCN()) if name != "metric"}
         return fa, build(ECGCN, metric=fa.metric, **second)
 
@@ -225,7 +225,7 @@ class FAECGCN:
             ec.lam_, ec.calibration_ = self.lam_, self.calibration_
             self._kept = fa, ec, fingerprint(self)
         fa, ec, key = self._kept
-        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset
+        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset  # type: ignore[assignment]
         queries, features = fa.transform(query, gallery, resources=resources)
         if self.setting == ONLINE:
             return (

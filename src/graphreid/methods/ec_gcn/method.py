@@ -20,7 +20,7 @@ from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.query_graphs import Candidates
-from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
+from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive_fields
 from graphreid.methods.ec_gcn.graph import (
     gallery_neighbors,
     most_nodes,
@@ -316,7 +316,7 @@ class ECGCNScorer:
             of_query = torch.from_numpy(network.per_image_map(vectors, self.device))
             of_query = of_query.to(self.device)  # [b, h]
             # layer l is computed only for nodes from which a scored node aggregates later
-            fields = receptive(graphs.neighbors, graphs.scored, len(network.maps))
+            fields = receptive_fields(graphs.neighbors, graphs.scored, len(network.maps))
             (nodes, neighbors), *further = fields
             images = np.where(neighbors >= 0, graphs.rows[neighbors], -1).astype(np.int32)
             query = torch.from_numpy(graphs.graph[nodes]).to(self.device)
