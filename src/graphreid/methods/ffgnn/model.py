@@ -75,6 +75,21 @@ class FeatureFusion(nn.Module):
         return (1 - self.alpha) * x + self.alpha * torch.relu(normed)
 
 
+class FusionObjective(nn.Module):
+    """The fusion, and the classifier that its softmax loss needs in training.
+
+    Args:
+        width: entries of a feature, d.
+        classes: training identities.
+        options: of the fusion.
+    """
+
+    def __init__(self, width: int, classes: int, options: Network) -> None:
+        super().__init__()
+        self.fusion = FeatureFusion(width, options)
+        self.classifier = nn.Linear(width, classes)
+
+
 def _sources_of_anchor(s: Square) -> Int64[Tensor, "b m"]:
     """The nodes from which node 0 takes up features in one of the graphs at least, itself first; m
     is the largest number of them in a graph.
