@@ -68,6 +68,7 @@ class FFGNN:
     _kept: FeatureFusion | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ffgnn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

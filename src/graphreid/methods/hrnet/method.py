@@ -72,6 +72,7 @@ class HRNet:
     _kept: HybridRelations | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "hrnet"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
