@@ -44,8 +44,8 @@ SETS = {
     ),
     "stanford-online-products": Importer(
         stanford_online_products.read,
-        "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, research "
-        "only)",
+        "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, "
+        "research only)",
     ),
     "market1501": Importer(
         market1501.read,
