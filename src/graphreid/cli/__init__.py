@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from graphreid import __version__
-from graphreid.extras import advice
+from graphreid.extras import missing_extra_message
 
 app = cyclopts.App(
     name="graphreid",
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
     except ImportError as error:
-        line = advice(error)
+        line = missing_extra_message(error)
         if line is None:
             raise
         return _refuse(line)

@@ -18,7 +18,7 @@ from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
 from graphreid.cli.embedding import Embedding, Training, embedded
 from graphreid.cli.options import ResourceOptions
-from graphreid.datasets.manifest import NAME
+from graphreid.datasets.manifest import MANIFEST_FILE
 from graphreid.datasets.published import SETS
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
@@ -32,7 +32,7 @@ from graphreid.papers.publish import publish
 from graphreid.papers.recipe import Recipe, Value
 from graphreid.papers.run import Result, run
 from graphreid.papers.selection import Bench
-from graphreid.synthetic.annotations import FOLDER as TRUTH
+from graphreid.synthetic.annotations import ANNOTATIONS_FOLDER as TRUTH
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -154,10 +154,10 @@ def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
     possible: list[Recipe] = []
     for recipe in recipes:
         lacking = ""
-        if recipe.trains and not (data / NAME).is_file():
+        if recipe.trains and not (data / MANIFEST_FILE).is_file():
             lacking = (
                 f"these rows train their own networks, from images, and {data} is no data "
-                f"folder ({NAME})"
+                f"folder ({MANIFEST_FILE})"
             )
         elif COVERAGE[recipe.id].needs == MASKS and not (data / TRUTH).is_dir():
             lacking = (
@@ -273,7 +273,7 @@ def _imported(source: Path, set_: str, work: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(str(source.resolve()).encode(), digest_size=4).hexdigest()
     out = work / f"{set_}-images-{digest}"
-    if not (out / NAME).is_file():
+    if not (out / MANIFEST_FILE).is_file():
         import_(set_, source, out=out, link=True)
     return out
 

@@ -27,10 +27,10 @@ from graphreid.training.run_folder import (
     LOG,
     MODEL,
     PARTS,
-    Identities,
-    begin,
-    complete,
-    discarded_when_refused,
+    IdentitySplit,
+    is_complete,
+    open_run,
+    removed_if_refused,
     split_identities,
 )
 
@@ -124,9 +124,9 @@ def train(
         **({} if graphs is None else {"graphs": {key: getattr(graphs, key) for key in _known()}}),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
-    with processes.first_goes_ahead():
-        resumed = begin(out, config, identities)
-    if complete(out):
+    with processes.main_process_first():
+        resumed = open_run(out, config, identities)
+    if is_complete(out):
         _say(f"{out}: complete; nothing to do")
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
@@ -135,7 +135,7 @@ def train(
         f"{len(identities.backbone)} identities"
     )
     with (
-        discarded_when_refused(out, new=processes.first() and not resumed),
+        removed_if_refused(out, new=processes.is_main_process() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
         embedder.fit(
@@ -146,7 +146,7 @@ def train(
             on_error=on_error,
             beside=graphs and graphs.objective,
         )
-    if processes.first():
+    if processes.is_main_process():
         if graphs is not None:
             _save(graphs, embedder, len(rows), identities, out / FILE)
         elif isinstance(embedder, ICG):
@@ -193,7 +193,7 @@ def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
     return with_options(HRNet(), **(changes | own)), left
 
 
-def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:
+def _save(graphs: HRNet, embedder: BoT, images: int, identities: IdentitySplit, file: Path) -> None:
     """Write the re-ranker that was trained along."""
     objective = cast(RelationObjective, embedder.beside_)
     graphs.learned(objective.relations)
@@ -231,7 +231,7 @@ def _digest(manifest: Manifest, rows: Any) -> str:
 
 
 def _say(line: str) -> None:
-    if processes.first():
+    if processes.is_main_process():
         print(line)
 
 

@@ -16,10 +16,14 @@ from safetensors.torch import save_file
 
 from graphreid.atomic_files import whole_file
 from graphreid.models.bot import BoT
-from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.checkpoints.imported import ImportedEmbedder
 from graphreid.models.icg.embedder import ICG
 
-EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "icg": ICG, "imported": Imported}
+EMBEDDERS: dict[str, type[BoT] | type[ImportedEmbedder]] = {
+    "bot": BoT,
+    "icg": ICG,
+    "imported": ImportedEmbedder,
+}
 
 FORMAT = 1
 
@@ -27,8 +31,8 @@ FORMAT = 1
 @overload
 def build(name: Literal["bot", "icg"], settings: Mapping[str, Any]) -> BoT: ...
 @overload
-def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
-def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
+def build(name: str, settings: Mapping[str, Any]) -> BoT | ImportedEmbedder: ...
+def build(name: str, settings: Mapping[str, Any]) -> BoT | ImportedEmbedder:
     """An embedder with these hyper-parameters, the others by default; lists, as JSON has them,
     become tuples.
 
@@ -68,7 +72,7 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
+def save_embedder(embedder: BoT | ImportedEmbedder, path: str | Path) -> None:
     """Write what an embedder learned, whole or not at all: tensors, with its fields in the
     safetensors header.
 
@@ -87,7 +91,7 @@ def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
         save_file(tensors, temporary, header)
 
 
-def load_embedder(path: str | Path) -> BoT | Imported:
+def load_embedder(path: str | Path) -> BoT | ImportedEmbedder:
     """The embedder that `save_embedder` wrote.
 
     Raises:

@@ -24,12 +24,12 @@ from graphreid.models import extraction
 from graphreid.models.backbones import (
     PIXEL_MEAN,
     BNNeck,
-    Matched,
+    WeightMatch,
     backbone,
     channels_last,
     load_weights,
 )
-from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
+from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, update_centers
 from graphreid.resources import Resources
 from graphreid.seeding import generator, seeded
 from graphreid.training import processes
@@ -174,7 +174,7 @@ class BoT:
     network_: BNNeck | None = field(default=None, init=False, repr=False)
     size_: tuple[int, int] | None = field(default=None, init=False, repr=False)
     history_: History = field(default_factory=list[dict[str, int | float]], init=False, repr=False)
-    matched_: Matched | None = field(default=None, init=False, repr=False)
+    matched_: WeightMatch | None = field(default=None, init=False, repr=False)
     skipped_: int = field(default=0, init=False, repr=False)
     trained_in_: Literal["bf16", "fp32"] | None = field(default=None, init=False, repr=False)
     beside_: nn.Module | None = field(default=None, init=False, repr=False)
@@ -258,7 +258,7 @@ class BoT:
                 loss that isn't finite.
         """
         resources = resources or Resources()
-        resources = dataclasses.replace(resources, device=processes.device(resources.device))
+        resources = dataclasses.replace(resources, device=processes.local_device(resources.device))
         if len(images) != len(labels):
             raise ValueError(f"{len(labels)} labels for {len(images)} images: give one each")
         rows = np.flatnonzero(labels.role == NORMAL)
@@ -293,7 +293,7 @@ class BoT:
             objective,
             kind(learned, lr=self.rate, weight_decay=self.weight_decay),
             self._epochs(pixels, target, objective, resources, run),
-            processes.replicate(objective, resources.device),
+            processes.data_parallel(objective, resources.device),
             epochs=epochs,
             seed=self.seed,
             schedule=self._schedule(epochs),
@@ -441,7 +441,7 @@ class _Objective(nn.Module):
         }
         if settings.center_weight:
             parts["center"] = settings.center_weight * center_loss(pooled, target, self.centers)
-            pull_centers(pooled, target, self.centers, settings.center_rate)
+            update_centers(pooled, target, self.centers, settings.center_rate)
         return parts if self.beside is None else {**parts, **self.beside(pooled, target)}
 
 
@@ -470,7 +470,7 @@ class Epoch:
             seed=settings.seed,
             epoch=epoch,
         )
-        self.lists: Sequence[Rows] = processes.share(lists)
+        self.lists: Sequence[Rows] = processes.shard(lists)
 
     def __len__(self) -> int:
         return len(self.lists)
@@ -495,7 +495,7 @@ class Epoch:
     ) -> Float32[Tensor, "b c h w"]:
         """Mirrored, moved and erased as the step's pixels are, whatever the channels mean."""
         draw = generator(
-            self.settings.seed, self.epoch, step * processes.count() + processes.rank(), 1
+            self.settings.seed, self.epoch, step * processes.world_size() + processes.rank(), 1
         )
         batch = flip(batch, draw) if self.settings.flip else batch
         return erase(

@@ -17,7 +17,7 @@ from graphreid.papers import figures
 from graphreid.papers.pixels import Trained
 from graphreid.papers.recipe import Recipe
 from graphreid.report import part_pictures as pictures
-from graphreid.synthetic.annotations import overlap, read_annotations
+from graphreid.synthetic.annotations import part_overlap, read_annotations
 from graphreid.training.run_folder import MODEL
 
 SHOWN, IDENTITIES, EACH = 12, 4, 3
@@ -68,13 +68,13 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
     """
     embedder, found, manifest = _icg(run), pictures.development(run), read_manifest(data)
     labels, items = found[max(found)]
-    train = overlap(labels, read_annotations(data, items).mask)
+    train = part_overlap(labels, read_annotations(data, items).mask)
     rows = manifest.rows("query")
     views = [
         pictures.look(embedder, manifest.images(part)).labels
         for part in np.array_split(rows, max(1, len(rows) // 256))
     ]
-    test = overlap(np.concatenate(views), read_annotations(data, manifest.item[rows]).mask)
+    test = part_overlap(np.concatenate(views), read_annotations(data, manifest.item[rows]).mask)
     named = {
         f"clusters, {name}": float(value) for name, value in zip(pictures.NAMES, train, strict=True)
     }

@@ -37,7 +37,7 @@ from graphreid.resources import Resources, slices
 from graphreid.seeding import generator, seeded
 from graphreid.training.loop import cosine, optimise, stamp, steps
 from graphreid.training.precision import Precision, bf16, trained_in
-from graphreid.training.samplers import near_batches, pk_batches
+from graphreid.training.samplers import hard_identity_batches, pk_batches
 from graphreid.types import DistanceBlock, Features, Labels, drop_junk
 
 GRAPHS = 16
@@ -391,7 +391,9 @@ class _Lesson:
             )
         size = {"identities": min(method.identities, self.classes), "images": method.images}
         if method.batches == "near":
-            return near_batches(self.target, self.unit, **size, seed=method.seed, epoch=epoch)
+            return hard_identity_batches(
+                self.target, self.unit, **size, seed=method.seed, epoch=epoch
+            )
         return pk_batches(self.target, **size, seed=method.seed, epoch=epoch)
 
     def take(self, rows: NDArray[np.intp]) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ from graphreid.models.bot import BoT, Epoch
 from graphreid.models.extraction import to_tensor
 from graphreid.models.icg.kmeans import first_centers, kmeans, top_to_bottom
 from graphreid.models.icg.network import UNKNOWN, PartNetwork, Seen, activation, pixel_loss
-from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
+from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, update_centers
 from graphreid.resources import Resources
 from graphreid.seeding import generator
 from graphreid.training import processes
@@ -238,7 +238,7 @@ class _Objective(nn.Module):
         if settings.center_weight:
             centers = self.get_buffer(f"centers_{name}")
             loss = loss + settings.center_weight * center_loss(feature, target, centers)
-            pull_centers(feature, target, centers, settings.center_rate)
+            update_centers(feature, target, centers, settings.center_rate)
         return loss
 
 
@@ -309,8 +309,8 @@ class _Labels:
         facts: Facts = {"unclustered": 0, "clustering": 0.0}
         if due != self.made:
             file = None if self.folder is None else self.folder / f"{due:04d}.npz"
-            with processes.first_goes_ahead():
-                if file is not None and (due < epoch or not processes.first()):
+            with processes.main_process_first():
+                if file is not None and (due < epoch or not processes.is_main_process()):
                     self.labels = _read(
                         file, due
                     )  # made before an interruption, or by the first process
