@@ -15,6 +15,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
@@ -59,7 +60,7 @@ def fresh(name: str, setting: str) -> Reranker:
     options = dict(SMALL.get(name, {}))
     if len(METHODS[name].settings) > 1:
         options["setting"] = setting
-    return METHODS[name](**options)
+    return build(METHODS[name], **options)
 
 
 _FITTED: dict[tuple[str, str], Reranker] = {}
@@ -94,7 +95,7 @@ def test_declares_what_it_is(case: tuple[str, str], method: Reranker) -> None:
     assert isinstance(method, Reranker)
     assert method.setting == case[1]
     assert method.settings <= {"online", "transductive"}
-    assert method.needs in ("affinity", "vectors")
+    assert method.takes in ("distances", "vectors")
     assert isinstance(method.comparable, bool)
 
 

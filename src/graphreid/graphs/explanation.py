@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
-from graphreid.graphs.sparse_adjacency import receptive
-from graphreid.protocols import DistanceSource
+from graphreid.graphs.sparse_adjacency import receptive_fields
 from graphreid.types import DistanceBlock, Explanation, positions
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
@@ -18,13 +17,13 @@ def single_query(retrieval_set: RetrievalSet) -> RetrievalSet:
     Raises:
         ValueError: it has none, or more.
     """
-    if retrieval_set.queries != 1:
-        raise ValueError(f"there are {retrieval_set.queries} queries: explain one at a time")
+    if retrieval_set.query_count != 1:
+        raise ValueError(f"there are {retrieval_set.query_count} queries: explain one at a time")
     return retrieval_set
 
 
 def build_explanation(
-    retrieval_set: DistanceSource,
+    retrieval_set: RetrievalSet,
     block: DistanceBlock,
     nodes: Int[np.ndarray, " n"],
     edges: Edges,
@@ -46,7 +45,7 @@ def build_explanation(
     """
     rows = nodes.astype(np.int64)
     base = (
-        retrieval_set.answer(0, retrieval_set.distances(0, 1)).distance[0]
+        retrieval_set.distance_block(0, retrieval_set.block(0, 1)).distance[0]
         if base_distance is None
         else base_distance
     )
@@ -79,7 +78,7 @@ def explain_receptive_field(
         query_sources: the images that the query aggregates, and `query_weights` theirs.
         hops: layers before the query's own, from whose sources messages come as well.
     """
-    nodes = np.unique(receptive(sources, query_sources.astype(np.int64), hops)[0][1])
+    nodes = np.unique(receptive_fields(sources, query_sources.astype(np.int64), hops)[0][1])
     nodes = nodes[nodes != retrieval_set.nodes[0]]
     to_query = np.zeros(len(nodes), np.float32)
     to_query[np.searchsorted(nodes, query_sources)] = query_weights

@@ -28,8 +28,9 @@ Schedule = Callable[[float], float]
 
 
 class Batches(Protocol[Batch_co]):
-    """An epoch's batches; a list will do. Where they have `facts`, numbers by name, these go into
-    the epoch's record.
+    """The batches of an epoch; a list will do.
+
+    An attribute `statistics`, numbers by name, is added to the epoch's record.
     """
 
     def __len__(self) -> int:
@@ -123,7 +124,7 @@ def optimise(
                         f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower "
                         f"the learning rate"
                     )
-                record |= getattr(drawn, "facts", {})
+                record |= getattr(drawn, "statistics", {})
                 record |= {
                     "epoch": epoch + 1,
                     "rate": optimizer.param_groups[0]["lr"],
