@@ -40,18 +40,11 @@ BANNED = {
 FIELD = {"stem_pool": "the pooling layer of a network's stem"}
 """Names with such a word in a standard meaning of it."""
 
-REMAINING = {
+REMAINING: set[str] = {
     "Guard",
-    "Judging",
-    "Lesson",
-    "Linked",
     "above",
     "facts",
-    "heard",
-    "judge",
-    "judging",
     "least",
-    "linked",
     "living",
     "told",
 }
