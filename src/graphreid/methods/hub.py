@@ -16,7 +16,7 @@ from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.options import Count, check_options
 from graphreid.protocols import ONLINE, DistanceSource
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Neighbors
+from graphreid.types import DistanceBlock, Features, Labels, Neighbors
 
 
 @dataclass
@@ -51,6 +51,18 @@ class Hub:
     def setting(self) -> str:
         """Always "online": no query has an influence on another."""
         return ONLINE
+
+    def fit(
+        self,
+        train: Features,
+        labels: Labels,
+        *,
+        validation: tuple[Features, Labels] | None = None,
+        resources: Resources | None = None,
+    ) -> "Hub":
+        """Nothing is learned."""
+        del train, labels, validation, resources
+        return self
 
     def distances(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None

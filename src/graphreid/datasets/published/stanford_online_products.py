@@ -6,13 +6,13 @@ CVPR 2016. https://cvgl.stanford.edu/projects/lifted_struct/
 
 from pathlib import Path
 
-from graphreid.datasets.importing import Entry, Plan
+from graphreid.datasets.importing import ImageEntry, ImportPlan
 
 LISTS = {"Ebay_train.txt": "train", "Ebay_test.txt": "query+gallery"}
 COLUMNS = ["image_id", "class_id", "super_class_id", "path"]
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The photographs that SOURCE/Ebay_train.txt and Ebay_test.txt list.
 
     A line holds image_id, class_id (the product, which is the identity), super_class_id and path,
@@ -27,18 +27,18 @@ def read(source: Path) -> Plan:
         raise ValueError(f"{source}: neither {' nor '.join(LISTS)} is there")
     entries = [entry for name in present for entry in _entries(source, name)]
     notes = [f"{source / name}: not there" for name in LISTS if name not in present]
-    return Plan(entries, (), notes)
+    return ImportPlan(entries, (), notes)
 
 
-def _entries(source: Path, name: str) -> list[Entry]:
+def _entries(source: Path, name: str) -> list[ImageEntry]:
     head, *lines = (source / name).read_text(encoding="utf-8").splitlines()
     if head.split() != COLUMNS:
         raise ValueError(f"{source / name}: line 1 is {head!r}: {' '.join(COLUMNS)} is expected")
-    entries: list[Entry] = []
+    entries: list[ImageEntry] = []
     for number, line in enumerate(lines, 2):
         values = line.split(maxsplit=3)
         if len(values) != len(COLUMNS):
             raise ValueError(f"{source / name}: line {number} has {len(values)} values, not 4")
         _, identity, _, path = values
-        entries.append(Entry(source / path, path, identity, LISTS[name]))
+        entries.append(ImageEntry(source / path, path, identity, LISTS[name]))
     return entries
