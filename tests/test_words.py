@@ -37,13 +37,10 @@ BANNED = {
     "why",
 }
 
-FIELD = {
-    "stem_pool": "the pooling layer of a network's stem",
-    "weighted_pool": "pooling of a feature map",
-}
+FIELD = {"stem_pool": "the pooling layer of a network's stem"}
 """Names with such a word in a standard meaning of it."""
 
-REMAINING = {
+REMAINING: set[str] = {
     "Guard",
     "above",
     "facts",
