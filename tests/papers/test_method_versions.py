@@ -66,10 +66,10 @@ def mean_ap(name: str, inputs: Inputs) -> float:
 
 
 def test_every_method_has_a_golden_number() -> None:
-    assert set(GOLDEN) == set(METHODS)
+    assert set(GOLDEN) == set(METHODS.own)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.own)
 def test_numbers_change_only_with_the_version(name: str, inputs: Inputs) -> None:
     version, golden = GOLDEN[name]
     assert METHODS[name].version == version
@@ -83,5 +83,5 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as folder:
         drawn = load_inputs(write_inputs(Path(folder)), "drawn")
-        for each in METHODS:
+        for each in METHODS.own:
             print(f'    "{each}": ({METHODS[each].version}, {mean_ap(each, drawn):.6f}),')

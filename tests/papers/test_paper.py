@@ -7,7 +7,6 @@ from graphreid.methods.spec import FITTED, parse
 from graphreid.papers.measures import MEASURES
 from graphreid.papers.paper import (
     METRICS,
-    PAPERS,
     SETS,
     TABLES,
     Row,
@@ -164,11 +163,6 @@ def test_a_damaged_file_is_refused(text: str, says: str, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=says) as error:
         read_paper(file)
     assert "mine.toml" in str(error.value)
-
-
-def test_the_files_of_papers_are_the_list_of_papers() -> None:
-    folder = ROOT / "src" / "graphreid" / "papers"
-    assert {file.stem for file in folder.glob("*.toml")} == {*PAPERS, "common"}
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,7 @@ def draw_maps(
     if chosen is None:
         return (
             f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} "
-            "images"
-            " each."
+            "images each."
         )
     plt = pyplot()
     size = (5 * len(spaces), 5)

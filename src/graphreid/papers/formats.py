@@ -156,8 +156,7 @@ def _data_line(filled: Filled) -> str:
         return f"Ours are on {filled['data']}; the paper prints no numbers here. {counted}"
     return (
         f"**The data differ**: the paper's numbers are on {paper}, ours on {filled['data']}. "
-        "Compare the"
-        f" differences between rows, not the numbers. {counted}"
+        f"Compare the differences between rows, not the numbers. {counted}"
     )
 
 
@@ -209,11 +208,9 @@ def _runs(filled: Filled) -> str:
         shown = [f"{cost['rank_seconds']:.2f}", f"{cost['peak_mb']:.0f}", keys]
         lines.append([row["name"], f"`{ours['method']}`", fit, seconds, *shown])
     note = (
-        "METHOD has the options that differ from the defaults; *fitted* is what was fitted, on the "
-        "fit"
-        " images. Seconds and memory are of the first seed; memory is the peak while ranking. "
-        "Details of"
-        " a run: `graphreid papers runs`."
+        "METHOD has the options that differ from the defaults; *fitted* is what was fitted, on "
+        "the fit images. Seconds and memory are of the first seed; memory is the peak while "
+        "ranking. Details of a run: `graphreid papers runs`."
     )
     head = ["row", "METHOD", "fitted", "fit, s", "rank, s", "MB", "runs"]
     return f"{note}\n\n" + grid(head, lines)

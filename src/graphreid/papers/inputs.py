@@ -176,8 +176,6 @@ def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
             if len(both):
                 raise ValueError(
                     f"{folder}: {len(both)} identities are in both {one} and {other} "
-                    f"({int(both[0])} is"
-                    " one): a method must not be fitted or chosen on those it is evaluated with; "
-                    "where"
-                    " only the numbers are alike, rename them"
+                    f"({int(both[0])} is one): a method must not be fitted or chosen on those it "
+                    "is evaluated with; where only the numbers are alike, rename them"
                 )

@@ -227,9 +227,11 @@ def _row(content: Mapping[str, Any], columns: Sequence[str]) -> Row:
 
 _HERE = Path(__file__).parent
 _COMMON: Mapping[str, Any] = tomllib.loads((_HERE / "common.toml").read_text())["rows"]
-PAPERS = ("cagcn", "fa-ec-gcn", "ffgnn", "hrnet", "icg")
 TABLES: dict[str, Table] = {
-    table.id: table for name in PAPERS for table in read_paper(_HERE / f"{name}.toml")
+    table.id: table
+    for file in sorted(_HERE.glob("*.toml"))
+    if file.stem != "common"
+    for table in read_paper(file)
 }
 """Every table and figure of the papers that can be made, by id; diagrams are left out."""
 
