@@ -20,16 +20,24 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
 from graphreid.graphs.explanation import single_query
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.fitting import fit_network, half_precision
+from graphreid.methods.fitting import (
+    FittedNetwork,
+    fit_network,
+    fitted_network,
+    half_precision,
+    need_fitted,
+)
 from graphreid.methods.hrnet.losses import RelationObjective
 from graphreid.methods.hrnet.model import HybridRelations, Related
 from graphreid.methods.hrnet.options import Graphs, Losses, Network, Training
 from graphreid.methods.hrnet.training_set import RelationTrainingSet
-from graphreid.methods.link_prediction.candidates import Judged, linked
-from graphreid.methods.link_prediction.validation import UNCALIBRATED
+from graphreid.methods.link_prediction.calibration import fit_calibration
+from graphreid.methods.link_prediction.scoring import (
+    UNCALIBRATED,
+    ScoredGraphs,
+    link_probability,
+)
 from graphreid.options import NonNegative, check_options
-from graphreid.protocols import ONLINE, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
@@ -67,11 +75,11 @@ class HRNet:
     state_: dict[str, Tensor] = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: HybridRelations | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[HybridRelations] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "hrnet"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
@@ -104,7 +112,7 @@ class HRNet:
     @property
     def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
 
     @property
     def unscored_offset(self) -> float:
@@ -173,7 +181,7 @@ class HRNet:
         if held_out is not None:
             scorer = RelationScorer(self, network, held_out.retrieval_set)
             if self.network.pairwise and options.calibrate:
-                self.calibration_ = held_out.calibration(scorer)
+                self.calibration_ = fit_calibration(scorer, held_out)
             score = held_out.score(scorer.distances(self.calibration_))
             self.record_["validation"] = held_out.record(score)
         return self
@@ -182,7 +190,7 @@ class HRNet:
         """Take a network that was trained, here or together with an embedder."""
         self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
         self.calibration_ = [*UNCALIBRATED]
-        self._kept = None
+        self._fitted = None
 
     def distances(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -238,8 +246,7 @@ class HRNet:
 
     def objective(self, width: int, classes: int) -> RelationObjective:
         """The two graphs, not trained, and what they are trained by (Eq. 14)."""
-        relations = HybridRelations(width, self.graphs, self.network)
-        return RelationObjective(relations, width, classes, self.losses)
+        return RelationObjective(self._build(width), width, classes, self.losses)
 
     def scorer(self, retrieval_set: RetrievalSet) -> "RelationScorer":
         """The fitted network for some queries and a gallery.
@@ -247,16 +254,15 @@ class HRNet:
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_cosine(retrieval_set, self.name)
-        need_fitted(self)
-        width = next(
-            value.shape[1] for key, value in self.state_.items() if key.endswith("map.weight")
-        )
-        if self._kept is None:
-            build = lambda: HybridRelations(width, self.graphs, self.network)  # noqa: E731
-            self._kept = restored(build, self.state_, self.name)
-        need_width(retrieval_set, width, self.name)
-        return RelationScorer(self, self._kept.to(retrieval_set.resources.device), retrieval_set)
+        if self._fitted is None:
+            need_fitted(self)
+            any_map = next(name for name in self.state_ if name.endswith("map.weight"))
+            self._fitted = fitted_network(self, self._build, any_map)
+        network = self._fitted.for_set(retrieval_set, cosine_only=True)
+        return RelationScorer(self, network, retrieval_set)
+
+    def _build(self, width: int) -> HybridRelations:
+        return HybridRelations(width, self.graphs, self.network)
 
 
 class Scores(NamedTuple):
@@ -291,11 +297,11 @@ class RelationScorer:
         n = min(self.method.graphs.nodes, len(self.retrieval_set.gallery)) + 1
         return n * 40 * self.images.shape[1] + n * n * 24
 
-    def judge(self, part: slice) -> Judged:
+    def score(self, queries: slice) -> ScoredGraphs:
         """Nodes and logits of some queries, for the calibration."""
-        nodes = self.graphs.nearest.index[part]
-        logits = self._scores(self._related(part)).logits
-        return nodes, logits, np.empty((len(nodes), 0, 0), np.float32)
+        nodes = self.graphs.nearest.index[queries]
+        logits = self._scores(self._related(queries)).logits
+        return ScoredGraphs(nodes, logits, np.empty((len(nodes), 0, 0), np.float32))
 
     def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
         """Distances and probabilities of all queries, in blocks; with no graph of pairs, distances
@@ -339,6 +345,6 @@ class RelationScorer:
     def _block(self, start: int, scores: Scores, calibration: Sequence[float]) -> DistanceBlock:
         probability = None
         if self.method.network.pairwise:
-            probability = linked(scores.logits, calibration)
+            probability = link_probability(scores.logits, calibration)
         offset = self.method.unscored_offset
         return rescored_block(self.graphs, start, scores.distance, offset, probability)
