@@ -12,13 +12,14 @@ from graphreid.graphs.sparse_adjacency import SparseAdjacency
 from graphreid.methods.ec_gcn.graph import random_probability_sampler
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.ec_gcn.model import ECGCNNetwork
-from graphreid.methods.link_prediction.training import LinkTrainingSet, rate_schedule
+from graphreid.methods.link_prediction.training import LinkTrainingSet, milestones
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
 from graphreid.options import build
 from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.seeding import generator
+from graphreid.training.loop import steps
 from graphreid.types import Features, Labels
 from tests.references import ec_gcn as slow
 from tests.support import all_distances, blobs, labelled, shaken
@@ -344,7 +345,7 @@ def test_what_it_says_of_itself():
     assert (training.gamma, training.batch, training.queries) == (1.5, 1, None)
     assert (training.optimizer, training.rate) == ("sgd", 0.01)
     assert (training.schedule, training.epochs) == ("steps", 4)
-    factor = rate_schedule(training)
+    factor = steps(milestones(training) or ())
     assert [round(factor(epoch), 6) for epoch in (0, 0.5, 1, 2, 3.9)] == [1, 1, 0.1, 0.01, 0.001]
 
 

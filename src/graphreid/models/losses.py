@@ -54,7 +54,7 @@ def center_loss(
 
 
 @torch.no_grad()
-def pull_centers(
+def update_centers(
     features: Float[Tensor, "b d"],
     labels: Int64[Tensor, " b"],
     centers: Float[Tensor, "classes d"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 
-from graphreid.datasets.importing import Plan
+from graphreid.datasets.importing import ImportPlan
 from graphreid.datasets.published import (
     csv_table,
     cuhk03_np,
@@ -23,7 +23,7 @@ from graphreid.datasets.published import (
 class Importer:
     """How a set is read: its function, and in one line what it is, its source and its licence."""
 
-    read: Callable[..., Plan]
+    read: Callable[..., ImportPlan]
     about: str
 
 
@@ -65,7 +65,7 @@ SETS = {
 }
 
 
-def read_set(name: str, source: str | Path, **options: object) -> Plan:
+def read_set(name: str, source: str | Path, **options: object) -> ImportPlan:
     """What the importer `name` finds in `source`.
 
     Args:

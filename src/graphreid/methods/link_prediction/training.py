@@ -15,14 +15,17 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs.query_graphs import Candidates
 from graphreid.knn.exact import Metric
-from graphreid.methods.fitting import record
-from graphreid.methods.link_prediction.calibration import Lam, best_mean_ap, choose_fusion
+from graphreid.methods.fitting import TrainingOptions, fit_network, half_precision
+from graphreid.methods.link_prediction.calibration import (
+    Fusion,
+    Lam,
+    best_mean_ap,
+    choose_fusion,
+)
 from graphreid.methods.link_prediction.scoring import UNCALIBRATED, Scorer
 from graphreid.methods.validation import Validation
 from graphreid.resources import Resources
-from graphreid.seeding import generator, seeded
-from graphreid.training.loop import Schedule, cosine, optimise, stamp, steps
-from graphreid.training.precision import bf16, trained_in
+from graphreid.seeding import generator
 from graphreid.types import NORMAL, Features, Labels, drop_junk
 
 N = TypeVar("N", bound=nn.Module)
@@ -31,8 +34,8 @@ Batch = NDArray[np.intp]
 
 
 @runtime_checkable
-class TrainingOptions(Protocol):
-    """What the training of a network follows; each method documents its own."""
+class LinkTrainingOptions(TrainingOptions, Protocol):
+    """What the fit of a link predictor follows; each method documents its own."""
 
     @property
     def optimizer(self) -> Literal["sgd", "adamw"]:
@@ -40,28 +43,13 @@ class TrainingOptions(Protocol):
         ...
 
     @property
-    def rate(self) -> float:
-        """The learning rate at its highest."""
-        ...
-
-    @property
-    def weight_decay(self) -> float:
-        """Of all weights."""
-        ...
-
-    @property
     def schedule(self) -> Literal["constant", "cosine", "steps"]:
-        """Of the learning rate."""
+        """Of the learning rate: "steps" is times 0.1 after each epoch."""
         ...
 
     @property
     def epochs(self) -> int:
         """At most."""
-        ...
-
-    @property
-    def patience(self) -> int | None:
-        """Epochs without a better validation mAP after which training stops."""
         ...
 
     @property
@@ -72,11 +60,6 @@ class TrainingOptions(Protocol):
     @property
     def precision(self) -> Literal["auto", "bf16", "fp32"]:
         """Of the network's pass."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of everything random."""
         ...
 
 
@@ -195,7 +178,7 @@ def train_links(
     loss: Callable[[Float[Tensor, " m"], Float[Tensor, " m"]], Float[Tensor, ""]],
     scorer: Callable[[N, RetrievalSet], Scorer],
     batches: Callable[[int], Sequence[Batch]],
-    options: TrainingOptions,
+    options: LinkTrainingOptions,
     validation: tuple[Features, Labels] | None,
     folder: Path | None,
 ) -> LinkFit:
@@ -217,76 +200,51 @@ def train_links(
     Raises:
         ValueError: an identity is in both sets, or lam is "auto" without validation.
     """
-    resources, lam = training_set.resources, method.lam
-    held_out = _validation(training_set, lam, options.seed, validation)
-    with seeded(options.seed):
-        module = network().to(resources.device)
-    half = bf16(options.precision, resources.device)
+    lam: Lam = method.lam
+    resources = training_set.resources
+    if lam == "auto" and validation is None:
+        raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
 
-    def losses(queries: Batch) -> dict[str, Tensor]:
-        with torch.autocast(torch.device(resources.device).type, torch.bfloat16, enabled=half):
+    def losses(module: N, queries: Batch) -> dict[str, Tensor]:
+        with half_precision(options.precision, resources.device):
             values, targets = logits(module, queries)
         return {"loss": loss(values.float(), targets)}
 
-    history = optimise(
-        module,
-        _optimizer(module, options),
+    def score(module: N, held_out: Validation) -> float:
+        return best_mean_ap(scorer(module, held_out.retrieval_set), held_out, lam)
+
+    fit = fit_network(
+        method,
+        network,
         batches,
         losses,
+        score,
+        train=(training_set.train, training_set.labels),
+        used_labels=training_set.labels,
+        validation=validation,
+        options=options,
         epochs=options.epochs,
-        seed=options.seed,
-        schedule=rate_schedule(options),
-        validate=None
-        if held_out is None
-        else lambda _: best_mean_ap(scorer(module, held_out.retrieval_set), held_out, lam),
-        patience=options.patience,
-        folder=folder,
-        stamp=stamp(method, (training_set.train, training_set.labels), validation),
-        what=method.name,
+        optimizer=options.optimizer,
+        milestones=milestones(options),
+        precision=options.precision,
+        metric=training_set.metric,
         resources=resources,
+        folder=folder,
     )
-    state = {key: value.detach().cpu() for key, value in module.state_dict().items()}
-    facts = record(training_set.labels, history, trained_in(options.precision, resources.device))
-    if held_out is None:
-        return LinkFit(state, [*UNCALIBRATED], 1.0 if lam == "auto" else lam, facts)
-    fitted = scorer(module, held_out.retrieval_set)
-    fusion = choose_fusion(fitted, held_out, lam, calibrate=options.calibrate)
-    facts["validation"] = fusion.record
-    return LinkFit(state, fusion.calibration, fusion.lam, facts)
+    fusion = Fusion([*UNCALIBRATED], 1.0 if lam == "auto" else lam, {})
+    if fit.validation is not None:
+        fitted = scorer(fit.module, fit.validation.retrieval_set)
+        fusion = choose_fusion(fitted, fit.validation, lam, calibrate=options.calibrate)
+        fit.record["validation"] = fusion.record
+    state = {key: value.detach().cpu() for key, value in fit.module.state_dict().items()}
+    return LinkFit(state, fusion.calibration, fusion.lam, fit.record)
 
 
-def _validation(
-    training_set: LinkTrainingSet,
-    lam: Lam,
-    seed: int,
-    validation: tuple[Features, Labels] | None,
-) -> Validation | None:
-    if validation is not None:
-        return Validation(
-            *validation,
-            training_set.train,
-            training_set.labels,
-            seed=seed,
-            resources=training_set.resources,
-            metric=training_set.metric,
-        )
-    if lam == "auto":
-        raise ValueError("lam='auto' is chosen on validation identities: give them, or a number")
-    return None
-
-
-def _optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    parameters, decay = module.parameters(), options.weight_decay
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(parameters, options.rate, momentum=0.9, weight_decay=decay)
-    return torch.optim.AdamW(parameters, options.rate, weight_decay=decay)
-
-
-def rate_schedule(options: TrainingOptions) -> Schedule:
-    """The factor of the learning rate at each epoch; "steps" is times 0.1 after each."""
+def milestones(options: LinkTrainingOptions) -> Sequence[float] | None:
+    """Epochs at each of which the learning rate becomes a tenth; None for half a cosine."""
     if options.schedule == "steps":
-        return steps(range(1, options.epochs))
-    return cosine(options.epochs) if options.schedule == "cosine" else lambda _: 1.0
+        return [float(epoch) for epoch in range(1, options.epochs)]
+    return None if options.schedule == "cosine" else ()
 
 
 def focal_loss(
