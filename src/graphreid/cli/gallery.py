@@ -183,7 +183,8 @@ def search(
     Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if
     its first image is beyond.
     """
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     threshold = threshold_of(living, chosen)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
@@ -234,7 +235,8 @@ def explain(
     """
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
         query = _queries(living, snapshot, queries or Queries(), embedder, resources)
@@ -336,7 +338,8 @@ def calibrate(
     It holds for a gallery of
     about this size: the more images there are, the more unknown queries find one that passes.
     """
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
     with (options or ResourceOptions()).resources() as resources:
