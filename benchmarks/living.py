@@ -33,7 +33,7 @@ from graphreid.methods import CAGCN
 from graphreid.methods.spec import parse
 from graphreid.papers.code import code, environment
 from graphreid.resources import Resources
-from graphreid.store import Config, PersistentGallery, online
+from graphreid.store import GalleryConfig, PersistentGallery, online_method
 from graphreid.types import Features, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -51,7 +51,7 @@ while True:
     vectors = np.random.default_rng(step).standard_normal((20, 64)).astype(np.float32)
     living.add(Features(vectors, items))
     print(f"added {step}", flush=True)
-    if step % 25 == 24: living.keep_lists()
+    if step % 25 == 24: living.save_index()
     step += 1
 """
 
@@ -79,16 +79,18 @@ def speed(
         "load": load,
     }
     with tempfile.TemporaryDirectory() as folder:
-        living = PersistentGallery.create(Path(folder, "g"), Config(width), resources=resources)
+        living = PersistentGallery.create(
+            Path(folder, "g"), GalleryConfig(width), resources=resources
+        )
         first = gallery - 1000
         start = time.perf_counter()
         for begin in range(0, first, 10_000):
             rows = slice(begin, min(begin + 10_000, first))
             living.add(Features(images[0][rows], items[rows]))
         made["add_per_second_in_batches"] = first / (time.perf_counter() - start)
-        made["lists_built_seconds"] = _seconds(living.keep_lists)
+        made["lists_built_seconds"] = _seconds(living.save_index)
         made["one_by_one"] = _one_by_one(living, images[0], items, first)
-        living.keep_lists()
+        living.save_index()
         made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(living.folder, resources))
         made["removed_100_with_lists_seconds"] = _seconds(lambda: _without(living, items[:100]))
         cagcn = _fitted(width, seed, Path(folder, "cagcn.safetensors"))
@@ -119,7 +121,9 @@ def kill(*, times: int = 20, seed: int = 0) -> None:
     """Kill a process at random moments of adding, and look for what it said it had added."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        place = PersistentGallery.create(Path(folder, "g"), Config(64, k=10, margin=5)).folder
+        place = PersistentGallery.create(
+            Path(folder, "g"), GalleryConfig(64, k=10, margin=5)
+        ).folder
         held = 0
         for time_ in range(times):
             command = [sys.executable, "-c", ADDER, str(place), f"run{time_}"]
@@ -170,9 +174,9 @@ def load(
         _vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery")
     )
     with tempfile.TemporaryDirectory() as folder:
-        living = PersistentGallery.create(Path(folder, "g"), Config(width))
+        living = PersistentGallery.create(Path(folder, "g"), GalleryConfig(width))
         living.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
-        living.keep_lists()
+        living.save_index()
         serve = [sys.executable, "-c", "from graphreid.cli import main; main()", "serve"]
         command = [*serve, str(living.folder), "--port", "0", "--method", method]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -279,7 +283,7 @@ def _answers(
     living: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources
 ) -> dict[str, str]:
     """Seconds from a vector to all distances of the gallery as it is."""
-    method = online(parse(text), text)
+    method = online_method(parse(text), text)
     times: list[float] = []
     for row in range(len(query)):
         one_query = Features(query[row : row + 1])
