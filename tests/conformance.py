@@ -94,7 +94,7 @@ def test_declares_what_it_is(case: tuple[str, str], method: Reranker) -> None:
     assert isinstance(method, Reranker)
     assert method.setting == case[1]
     assert method.settings <= {"online", "transductive"}
-    assert method.needs in ("affinity", "vectors")
+    assert method.takes in ("distances", "vectors")
     assert isinstance(method.comparable, bool)
 
 

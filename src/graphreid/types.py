@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
 from numpy.typing import ArrayLike, NDArray
 
-NORMAL, JUNK, DISTRACTOR = 0, 1, 2
+NORMAL = 0
+JUNK = 1
+DISTRACTOR = 2
 ROLES = ("normal", "junk", "distractor")
 
 Zero = Literal["refuse", "keep"]

@@ -182,7 +182,8 @@ def search(
     Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if
     its first image is beyond.
     """
-    opened, chosen = PersistentGallery(gallery), online_method(parse(method), method)
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
     threshold = find_threshold(opened, chosen)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = opened.snapshot()
@@ -233,7 +234,8 @@ def explain(
     """
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
-    opened, chosen = PersistentGallery(gallery), online_method(parse(method), method)
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = opened.snapshot()
         query = _queries(opened, snapshot, queries or Queries(), embedder, resources)
@@ -335,7 +337,8 @@ def calibrate(
     It holds for a gallery of
     about this size: the more images there are, the more unknown queries find one that passes.
     """
-    opened, chosen = PersistentGallery(gallery), online_method(parse(method), method)
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
     opened.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=opened.config.zero))
     with (options or ResourceOptions()).resources() as resources:

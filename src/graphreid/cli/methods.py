@@ -27,7 +27,7 @@ def methods() -> None:
         settings = [method.setting, *sorted(kind.settings - {method.setting})]
         given = ", ".join(f"{key}={value}" for key, value in flat_options(method).items())
         table.add_row(
-            name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-"
+            name, ", ".join(settings), kind.takes, "used" if kind.uses_camera else "-", given or "-"
         )
     # a pipe has no width: don't wrap to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)
