@@ -1,4 +1,4 @@
-"""How `graphreid reproduce` makes embeddings of images."""
+"""How `graphreid papers reproduce` makes embeddings of images."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ from graphreid.cli.train import train
 from graphreid.datasets.manifest import NAME, read_manifest
 from graphreid.models import EMBEDDERS
 from graphreid.papers.inputs import PARTS, PROVENANCE
-from graphreid.papers.pixels import Trained
+from graphreid.papers.measures import Trained
 from graphreid.training.run_folder import MODEL, complete, read_config, read_identities
 
 Model = Literal["bot", "icg"]

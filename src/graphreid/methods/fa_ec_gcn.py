@@ -84,6 +84,7 @@ class FAECGCN(Weighted):
     _kept: Parts | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "fa-ec-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

@@ -174,6 +174,7 @@ class ECGCN(Linked):
     _kept: tuple[Connectivity, Hashable] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ec-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

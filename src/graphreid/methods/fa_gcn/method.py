@@ -150,6 +150,7 @@ class FAGCN:
     _kept: tuple[Aggregation, Hashable] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "fa-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

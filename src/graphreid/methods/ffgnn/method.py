@@ -161,6 +161,7 @@ class FFGNN:
     _kept: Fusion | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ffgnn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

@@ -139,6 +139,7 @@ class HRNet:
     _kept: Relations | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "hrnet"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
