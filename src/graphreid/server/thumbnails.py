@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
+from graphreid.report.thumbnails import webp
 from graphreid.store import THUMBNAIL_PREFIX, THUMBNAILS
 
 COPY_HEIGHT, HEIGHT, QUALITY = 512, 192, 80
@@ -60,7 +61,7 @@ class GalleryThumbnails:
             image = Image.fromarray(decode(file))
         except ValueError:
             return None  # the page shows the item without a picture, as for one that has no file
-        thumbnail = _encode(image, HEIGHT)
+        thumbnail = webp(image, HEIGHT, quality=QUALITY, effort=2)
         self._cache[path] = thumbnail
         if len(self._cache) > CACHED:
             self._cache.popitem(last=False)
@@ -76,16 +77,10 @@ class GalleryThumbnails:
 def small_copy(data: bytes) -> bytes:
     """A small copy (WebP) of an image file that was sent."""
     with Image.open(BytesIO(data)) as opened:
-        return _encode(ImageOps.exif_transpose(opened).convert("RGB"), COPY_HEIGHT)
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+        return webp(upright, COPY_HEIGHT, quality=QUALITY, effort=2)
 
 
 def copy_path(copy: bytes) -> str:
     """The path that a copy has in a gallery, by its content."""
     return f"{THUMBNAIL_PREFIX}{hashlib.blake2b(copy, digest_size=16).hexdigest()}.webp"
-
-
-def _encode(image: Image.Image, height: int) -> bytes:
-    image.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
-    stream = BytesIO()
-    image.save(stream, "WEBP", quality=QUALITY, method=2)
-    return stream.getvalue()

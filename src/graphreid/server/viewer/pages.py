@@ -12,11 +12,11 @@ from urllib.parse import quote
 import numpy as np
 from fastapi import FastAPI, File, Form, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from graphreid.graphs.explanation import ranks
+from graphreid.report.templates import template_environment
 from graphreid.seeding import generator
 from graphreid.server.middleware import TOKEN_COOKIE, is_token
 from graphreid.server.service import (
@@ -245,20 +245,13 @@ def _page(
 
 
 @cache
-def _templates() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["part"] = _part
-    return made
+def _templates() -> Any:
+    environment = template_environment(FOLDER)
+    environment.filters["part"] = _url_part
+    return environment
 
 
-def _part(text: str) -> str:
-    """Text as a part of an address."""
+def _url_part(text: str) -> str:
     return quote(text, safe="")
 
 
@@ -340,12 +333,12 @@ def _drawings(
 
 
 def _map(snapshot: Snapshot) -> str:
-    from graphreid.report.embedding_map import layout  # noqa: PLC0415  # heavy
+    from graphreid.report.embedding_map import tsne_layout  # noqa: PLC0415  # heavy
 
     gallery = snapshot.searchable()
     rows = np.sort(generator(0).permutation(len(gallery))[:MAP_IMAGES])
     vectors = gallery.vectors[rows]
-    at = layout(vectors) if len(rows) > 4 else np.eye(len(rows), 2)
+    at = tsne_layout(vectors) if len(rows) > 4 else np.eye(len(rows), 2)
     return svg.scatter(
         at,
         gallery.features.items[rows].tolist(),
