@@ -15,6 +15,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
@@ -59,7 +60,7 @@ def fresh(name: str, setting: str) -> Reranker:
     options = dict(SMALL.get(name, {}))
     if len(METHODS[name].settings) > 1:
         options["setting"] = setting
-    return METHODS[name](**options)
+    return build(METHODS[name], **options)
 
 
 _FITTED: dict[tuple[str, str], Reranker] = {}

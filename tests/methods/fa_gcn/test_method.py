@@ -7,15 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.methods.fa_gcn.mahalanobis import within
-from graphreid.methods.fa_gcn.method import (
-    FAGCN,
-    Aggregation,
-    _Training,  # pyright: ignore[reportPrivateUsage]
-)
-from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.fa_gcn.graph import TrainingGraph
+from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
+from graphreid.methods.fa_gcn.method import FAGCN
+from graphreid.methods.fa_gcn.model import FeatureAggregation
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build
 from graphreid.protocols import Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
@@ -28,9 +26,9 @@ SMALL: dict[str, Any] = {"k": 4, "epochs": 3, "batch": 4}
 
 def known(**options: Any) -> FAGCN:
     """A method with random weights, as if it had been fitted."""
-    method = FAGCN(**{**SMALL, **options})
+    method = build(FAGCN, **{**SMALL, **options})
     torch.manual_seed(3)
-    network = Aggregation(16, method.layers, 0)
+    network = FeatureAggregation(16, method.network.layers)
     root = torch.linalg.cholesky(torch.cov(torch.randn(16, 40)) + torch.eye(16))
     method.state_ = {
         **network.layers.state_dict(),
@@ -40,8 +38,18 @@ def known(**options: Any) -> FAGCN:
     return method
 
 
+def training_graph(
+    train: Features, labels: Labels, *, batch: int | None = None, epochs: int = 1
+) -> TrainingGraph:
+    return TrainingGraph(
+        train, labels, k=4, batch=batch, epochs=epochs, seed=0, resources=Resources()
+    )
+
+
 def doubles(method: FAGCN) -> list[NDArray[np.float64]]:
-    return [method.state_[f"{layer}.weight"].double().numpy() for layer in range(method.layers)]
+    return [
+        method.state_[f"{layer}.weight"].double().numpy() for layer in range(method.network.layers)
+    ]
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -75,13 +83,12 @@ def test_equals_the_papers_equations(layers: int, distance: str, setting: str):
 
 def test_the_training_losses_are_the_papers_equations():
     _, (train, labels) = labelled(1, images=50)
-    method = FAGCN(k=4, layers=2, identity_weight=0.5, tau=0.3, batch=None)
-    lesson = Lesson(train, labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources())
-    graph = _Training(method, lesson)
+    method = build(FAGCN, k=4, layers=2, identity_weight=0.5, tau=0.3, batch=None)
+    graph = training_graph(train, labels)
     torch.manual_seed(0)
-    network = Aggregation(16, 2, graph.classes)
+    network = FeatureAggregation(16, 2, graph.classes)
     rows = np.array([3, 40, 7, 12, 25, 31, 1, 2, 8])
-    got = graph.losses(network, rows)
+    got = method._losses(network, graph, rows)  # pyright: ignore[reportPrivateUsage]
     weights = [layer.weight.detach().double().numpy() for layer in network.layers]  # type: ignore[union-attr]
     z = slow.aggregated(slow.unit(train.vectors.astype(np.float64)), 4, weights)[rows]
     assert network.classifier is not None
@@ -89,7 +96,7 @@ def test_the_training_losses_are_the_papers_equations():
         z @ network.classifier.weight.detach().double().numpy().T
         + network.classifier.bias.detach().double().numpy()
     )
-    expected = slow_losses.identity_loss(logits, graph.label[rows], 0.0)
+    expected = slow_losses.identity_loss(logits, graph.target[rows], 0.0)
     assert got["identity"].item() == pytest.approx(0.5 * expected, rel=1e-4)
     contrastive = slow_losses.supervised_contrastive(
         z, labels.identity[rows], 0.3, include_self=False
@@ -105,15 +112,15 @@ def test_the_matrix_is_the_inverse_of_what_differs_within_an_identity(seed: int)
     z = rng.standard_normal((60, 6)) @ rng.standard_normal((6, 6)) + identity[
         :, None
     ] * rng.standard_normal(6)
-    root = within(z, identity)
+    root = root_of_precision(z, identity)
     np.testing.assert_allclose(root @ root.T, slow.precision(z, identity), rtol=1e-8)
 
 
 def test_entries_that_never_differ_do_no_harm():
     z = np.random.default_rng(0).standard_normal((30, 4))
     z[:, 2] = 0
-    assert np.isfinite(within(z, np.arange(30) // 3)).all()
-    assert np.isfinite(within(np.zeros((30, 4)), np.arange(30) // 3)).all()
+    assert np.isfinite(root_of_precision(z, np.arange(30) // 3)).all()
+    assert np.isfinite(root_of_precision(np.zeros((30, 4)), np.arange(30) // 3)).all()
 
 
 def test_batches_are_all_images_of_some_identities():
@@ -121,8 +128,7 @@ def test_batches_are_all_images_of_some_identities():
     role = np.zeros(60, int)
     role[:10] = DISTRACTOR
     known_labels = Labels(labels.identity, labels.camera, role)
-    lesson = Lesson(train, known_labels, k1=4, k2=0, noise=0.0, seed=0, resources=Resources())
-    graph = _Training(FAGCN(k=4, batch=3), lesson)
+    graph = training_graph(train, known_labels, batch=3)
     first, second = graph.batches(0), graph.batches(1)
     for batches in (first, second):
         assert sorted(np.concatenate(batches)) == list(range(10, 60)), (
@@ -133,7 +139,7 @@ def test_batches_are_all_images_of_some_identities():
             assert inside.sum() == len(rows)
             assert len(np.unique(labels.identity[rows])) <= 3
     assert not np.array_equal(first[0], second[0])
-    whole = _Training(FAGCN(k=4, batch=None, epochs=30), lesson)
+    whole = training_graph(train, known_labels, epochs=30)
     assert whole.rounds == 2
     assert [len(whole.batches(part)) for part in (0, 1)] == [20, 10]
     assert sorted(whole.batches(0)[0]) == list(range(10, 60))
@@ -152,7 +158,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path, more: dict
         features.take(~half),
         Labels(labels.identity[~half] + 50, np.asarray(labels.camera)[~half]),
     )
-    method = FAGCN(k=10, epochs=30, batch=5, rate=3e-3, **more).fit(*train, validation=held)
+    method = build(FAGCN, k=10, epochs=30, batch=5, rate=3e-3, **more).fit(*train, validation=held)
     validation = method.record_["validation"]
     assert validation["mAP"] > validation["input"] + 0.02  # .047 to .148 over ten seeds
     assert validation["mAP_of_distance"].keys() == {"mahalanobis", "euclidean", "cosine"}
@@ -175,7 +181,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path, more: dict
 
 def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path):
     _, train = labelled(1, images=60)
-    whole = FAGCN(**SMALL).fit(*train)
+    whole = build(FAGCN, **SMALL).fit(*train)
 
     class Stop(Exception):  # noqa: N818
         pass
@@ -185,8 +191,8 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path):
             raise Stop
 
     with pytest.raises(Stop):
-        FAGCN(**SMALL).fit(*train, folder=tmp_path, resources=Resources(progress=interrupt))
-    resumed = FAGCN(**SMALL).fit(*train, folder=tmp_path)
+        build(FAGCN, **SMALL).fit(*train, folder=tmp_path, resources=Resources(progress=interrupt))
+    resumed = build(FAGCN, **SMALL).fit(*train, folder=tmp_path)
     for key, value in whole.state_.items():
         assert torch.equal(resumed.state_[key], value), key
 
@@ -215,14 +221,14 @@ def test_what_is_kept_of_the_gallery_is_made_once():
     query, gallery = blobs(2)
     method, snapshot = known(), Gallery(gallery)
     calls: list[int] = []
-    made = Aggregation.step
+    made = FeatureAggregation.update_rows
 
     def counted(self: Any, layer: int, z: Any, *more: Any) -> Any:
         calls.append(len(z))
         return made(self, layer, z, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Aggregation, "step", counted)
+        patch.setattr(FeatureAggregation, "update_rows", counted)
         for one_query in range(3):
             all_distances(method, query.take(np.array([one_query])), snapshot)
     assert sorted(calls) == [1, 1, 1, 60]
@@ -231,21 +237,13 @@ def test_what_is_kept_of_the_gallery_is_made_once():
 def test_what_it_says_of_itself(tmp_path: Path):
     assert isinstance(FAGCN(), Learned)
     assert FAGCN().setting == "online"
-    paper = FAGCN(**FAGCN.presets["paper"])
-    assert (
-        paper.k,
-        paper.layers,
-        paper.epochs,
-        paper.rate,
-        paper.batch,
-        paper.identity_weight,
-    ) == (3, 1, 2000, 1e-4, None, 1)
-    assert (paper.distance, paper.tau, paper.include_self, paper.schedule) == (
-        "mahalanobis",
-        0.07,
-        False,
-        "steps",
-    )
+    paper = build(FAGCN, **FAGCN.PAPER)
+    assert FAGCN.presets["paper"] == FAGCN.PAPER
+    assert (paper.graph.k, paper.network.layers, paper.distance) == (3, 1, "mahalanobis")
+    training = paper.training
+    assert (training.epochs, training.rate, training.batch) == (2000, 1e-4, None)
+    assert (training.tau, training.include_self, training.schedule) == (0.07, False, "steps")
+    assert training.identity_weight == 1
     save(known(), tmp_path / "m.safetensors")
     assert isinstance(load(tmp_path / "m.safetensors"), FAGCN)
 
@@ -277,4 +275,4 @@ def test_wrong_use_is_refused():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        FAGCN(**wrong)
+        build(FAGCN, **wrong)

@@ -1,8 +1,14 @@
-"""Parts of one image without labels: where its figure is, which pixels are a part, and a graph
-among the parts (ICG).
+"""ICG's network: from pixels to the whole, the foreground, the parts and a graph among them.
+
+    F        = stages of a ResNet at 1/4 of the image's size       Eq. 1, [b, c, h, w]
+    F_g      = F S_A                                               AFM: Eq. 2
+    P_0..K-1 = softmax(conv(F_g)), P_f = sum_{k>=1} P_k            PPC: Eqs. 6-8
+    parts    = sum(F_g P_k) / sum(P_k), foreground by P_f          Eqs. 4 and 9
+    F_s      = read-out of H' = LeakyReLU(M^ H Theta)              FSG: Eqs. 10-12
 
 Equations are those of "Instance-level consistent graph with unsupervised human parts for person
-re-identification" (ICG).
+re-identification". K counts the background, as Eqs. 8, 15 and 18 do; Section 2.2's "K+1 channels"
+is a slip. The losses are in `losses`, the labels that parts are learned from in `pseudo_labels`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,8 +24,8 @@ from graphreid.models.backbones import BNNeck, width_of
 
 SLOPE = 0.01
 """Of LeakyReLU in the graph; the paper gives none."""
-UNKNOWN = -1
-"""The label of a pixel that says nothing: padded, or erased."""
+GROUPS = ("global", "foreground", "structure", "parts")
+"""Groups of features, in the order of a vector's blocks."""
 
 Map = Float[Tensor, "b h w"]
 Maps = Float[Tensor, "b c h w"]
@@ -56,12 +62,13 @@ class FeatureMap(nn.Module):
         self, backbone: Any, pixels: Float[Tensor, "b 3 H W"]
     ) -> tuple[Maps, Float[Tensor, "b d i j"]]:
         """(F, the last stage) of normalised pixels."""
+        # timm's ResNets have no call that gives all four stages
         x = backbone.maxpool(backbone.act1(backbone.bn1(backbone.conv1(pixels))))
         stages: list[Tensor] = []
         for name in ("layer1", "layer2", "layer3", "layer4"):
             x = getattr(backbone, name)(x)
             stages.append(x)
-        total = self.projections[0](stages[0])
+        total = self.projections[0](stages[0])  # [b, c, h, w] with h = H/4
         for project, stage in list(zip(self.projections, stages, strict=False))[1:]:
             total = total + functional.interpolate(project(stage), total.shape[2:], mode="bilinear")
         return torch.relu(self.norm(total)), x
@@ -92,33 +99,37 @@ def activation(f: Maps) -> Map:
     """Eq. 3, in [0, 1]: a pixel's L2 norm over the channels by the largest of its image (the
     paper's text calls it l1).
     """
-    norm = torch.linalg.vector_norm(f, dim=1)
+    norm = torch.linalg.vector_norm(f, dim=1)  # [b, h, w]
     return norm / norm.amax((1, 2), keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny)
 
 
-def pooled(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
-    """sum(F P_k) / sum(P_k) over the pixels: a vector for each map of confidences."""
-    weight = confidence.flatten(2)
+def weighted_pool(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
+    """sum(F P_k) / sum(P_k) over the pixels: a vector for each map of confidences (Eqs. 4 and 9,
+    pooled).
+    """
+    weight = confidence.flatten(2)  # [b, k, h w]
     return weight @ f.flatten(2).transpose(1, 2) / weight.sum(2, keepdim=True).clamp(min=1e-6)
 
 
-def visible(confidence: Float[Tensor, "b k h w"], least: int = 1) -> Bool[Tensor, "b parts"]:
-    """l_k (Eq. 14): part k >= 1 is the most probable one of at least `least` pixels; map 0 is the
-    background.
+def visible_parts(
+    confidence: Float[Tensor, "b k h w"], min_pixels: int = 1
+) -> Bool[Tensor, "b parts"]:
+    """l_k (Eq. 14): part k >= 1 is the most probable one of at least `min_pixels` pixels; map 0 is
+    the background.
     """
-    best = confidence.argmax(1).flatten(1)
+    best = confidence.argmax(1).flatten(1)  # [b, h w]
     parts = torch.arange(1, confidence.shape[1], device=best.device)
-    return (best[:, None] == parts[:, None]).sum(2) >= least
+    return (best[:, None] == parts[:, None]).sum(2) >= min_pixels
 
 
-def normalised(m: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
-    """Eq. 12: (I + D)^-1/2 (M + I) (I + D)^-1/2, D the sums of M's rows."""
-    scale = (1 + m.sum(2)).rsqrt()
+def normalised_adjacency(m: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
+    """M^ = (I + D)^-1/2 (M + I) (I + D)^-1/2, D the sums of M's rows (Eq. 12)."""
+    scale = (1 + m.sum(2)).rsqrt()  # [b, n], (I + D)^-1/2
     return scale[:, :, None] * (m + torch.eye(m.shape[1], device=m.device)) * scale[:, None]
 
 
 class PartGraph(nn.Module):
-    """F_s: what an image's parts make of each other (Eqs. 10-12).
+    """F_s: the structure of an image, from a graph convolution over its parts (Eqs. 10-12).
 
     Args:
         width: entries of a part.
@@ -136,37 +147,28 @@ class PartGraph(nn.Module):
         self.readout = nn.Linear(sizes[-1], out)
 
     def matrix(
-        self, parts: Float[Tensor, "b n c"], seen: Bool[Tensor, "b n"]
+        self, parts: Float[Tensor, "b n c"], visible: Bool[Tensor, "b n"]
     ) -> Float[Tensor, "b n n"]:
-        """M (Eq. 10) in [0, 1]: the sigmoid of a bilinear form of two parts; 0 in rows and columns
-        of invisible ones.
+        """M (Eq. 10) in [0, 1]: the sigmoid of a bilinear form of two parts of one image, for
+        Fig. 8 shows different matrices for two persons; 0 in rows and columns of invisible parts.
         """
-        m = torch.sigmoid(self.bilinear(parts) @ parts.transpose(1, 2) / parts.shape[2] ** 0.5)
-        return m * (seen[:, :, None] & seen[:, None])
+        score = self.bilinear(parts) @ parts.transpose(1, 2) / parts.shape[2] ** 0.5
+        return torch.sigmoid(score) * (visible[:, :, None] & visible[:, None])
 
     def forward(
-        self, parts: Float[Tensor, "b n c"], seen: Bool[Tensor, "b n"]
+        self, parts: Float[Tensor, "b n c"], visible: Bool[Tensor, "b n"]
     ) -> tuple[Float[Tensor, "b out"], Float[Tensor, "b n n"]]:
         """(F_s, M); F_s is read out of the mean over the visible parts, or over all where none is
         visible.
         """
-        m = self.matrix(parts, seen)
-        hat, h = normalised(m), parts
+        m = self.matrix(parts, visible)
+        m_hat, h = normalised_adjacency(m), parts
         for layer in self.layers:
-            h = functional.leaky_relu(hat @ layer(h), SLOPE)  # Eq. 11
-        counted = torch.where(seen.any(1, keepdim=True), seen, torch.ones_like(seen)).to(h.dtype)
-        mean = (counted[:, None] @ h)[:, 0] / counted.sum(1, keepdim=True)
+            h = functional.leaky_relu(m_hat @ layer(h), SLOPE)  # [b, n, c'], Eq. 11
+        any_visible = visible.any(1, keepdim=True)
+        counted = torch.where(any_visible, visible, torch.ones_like(visible)).to(h.dtype)
+        mean = (counted[:, None] @ h)[:, 0] / counted.sum(1, keepdim=True)  # [b, c']
         return self.readout(mean), m
-
-
-def pixel_loss(
-    logits: Float[Tensor, "b k h w"], labels: Int64[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
-    """Eqs. 17 and 19: cross-entropy, the mean over the pixels that have a label; 0 where none
-    has.
-    """
-    known = (labels != UNKNOWN).sum().clamp(min=1)
-    return functional.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum") / known
 
 
 def unit_blocks(vectors: Float[Tensor, "b d"], widths: tuple[int, ...]) -> Float[Tensor, "b d"]:
@@ -177,13 +179,13 @@ def unit_blocks(vectors: Float[Tensor, "b d"], widths: tuple[int, ...]) -> Float
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What the network sees in images.
+class PartFeatures:
+    """What the network makes of images.
 
     Attributes:
         f: F_g, the feature map after attention (Eq. 2).
-        features: by group ("global", "foreground", "parts" [b, (K-1) c] and "structure"), what
-            triplet and center loss see.
+        features: by group ("global", "foreground", "parts" [b, (K-1) c] and "structure"), before
+            their batch norms: triplet and center loss are on these.
         separation: logits of background and foreground (Eq. 16), or None.
         confidence: logits of P_0 .. P_{K-1} (Eq. 7), or None.
         visible: l_k of parts 1 .. K-1 (Eq. 14); of none without clustering.
@@ -199,8 +201,8 @@ class Seen:
 
 
 class PartNetwork(BNNeck):
-    """From pixels to what is seen in them; a BNNeck and a classifier for each group of features,
-    BNNeck's own for the whole.
+    """BoT's network with foreground, parts and structure; a batch norm and a classifier for each
+    group of features, BNNeck's own for the whole.
 
     In vectors the groups are blocks of unit length: whole | foreground | structure | part 1 | ... |
     part K-1.
@@ -213,8 +215,8 @@ class PartNetwork(BNNeck):
         feature_map: see `FeatureMap`.
         attention: whether a spatial attention weighs the map, and a foreground is learned of it.
         graph: widths of the graph's layers and of what is read out; empty for no graph.
-        least_pixels: see `visible`.
-        before_norm: vectors are made of the features before their batch norm.
+        min_pixels: see `visible_parts`.
+        before_norm: vectors are made of the features before their batch norms.
     """
 
     def __init__(
@@ -227,18 +229,19 @@ class PartNetwork(BNNeck):
         feature_map: Literal["fpn", "first"],
         attention: bool,
         graph: tuple[int, ...],
-        least_pixels: int,
+        min_pixels: int,
         before_norm: bool,
     ) -> None:
         super().__init__(model, classes, pooled=before_norm)
-        self.least_pixels, self.count = least_pixels, max(parts - 1, 0)
+        self.min_pixels = min_pixels
+        self.count = max(parts - 1, 0)  # parts without the background
         self.map = FeatureMap(model, width, feature_map)
-        self.attention = SpatialAttention() if attention else None
+        self.attention = SpatialAttention() if attention else None  # S_A
         # the scale of F_g is free, for all features made of it are normalised later: what reads its
         # pixels needs an even one
         self.even = nn.BatchNorm2d(width)
-        self.separate = nn.Conv2d(width, 2, 1) if attention else None
-        self.assign = nn.Conv2d(width, parts, 1) if parts else None
+        self.separate = nn.Conv2d(width, 2, 1) if attention else None  # background, foreground
+        self.assign = nn.Conv2d(width, parts, 1) if parts else None  # K maps (Eq. 6)
         self.graph = PartGraph(width, graph[:-1], graph[-1]) if graph else None
         widths = {"global": width + width_of(model), "foreground": width}
         widths |= {"structure": graph[-1]} if graph else {}
@@ -247,7 +250,7 @@ class PartNetwork(BNNeck):
         necks = {name: nn.BatchNorm1d(each) for name, each in widths.items()}
         classifiers = {name: nn.Linear(each, classes, bias=False) for name, each in widths.items()}
         for neck, classifier in zip(necks.values(), classifiers.values(), strict=True):
-            neck.bias.requires_grad_(False)
+            neck.bias.requires_grad_(False)  # as BNNeck's
             nn.init.normal_(classifier.weight, std=0.001)
         self.neck, self.classifier = necks.pop("global"), classifiers.pop("global")
         self.necks, self.classifiers = nn.ModuleDict(necks), nn.ModuleDict(classifiers)
@@ -262,46 +265,46 @@ class PartNetwork(BNNeck):
         with torch.autocast(pixels.device.type, enabled=False):
             return f if self.attention is None else f * self.attention(f), last.float()  # Eq. 2
 
-    def look(self, pixels: Float[Tensor, "b 3 H W"]) -> Seen:
-        """What is seen in RGB in [0, 1]."""
+    def part_features(self, pixels: Float[Tensor, "b 3 H W"]) -> PartFeatures:
+        """Features of all groups, and the maps and the graph that they come from, of RGB in
+        [0, 1].
+        """
         f, last = self.feature_map(pixels)
         with torch.autocast(pixels.device.type, enabled=False):
             pool: Any = self.backbone.global_pool
-            features = {"global": torch.cat([pool(f), pool(last)], 1)}
+            # pooled F_g too, so that the attention is learned from the global losses
+            features = {"global": torch.cat([pool(f), pool(last)], 1)}  # [b, c + 2048]
             even = self.even(f)
-            separation = None if self.separate is None else self.separate(even)
-            confidence = None if self.assign is None else self.assign(even)
-            seen, matrix = torch.zeros(len(f), 0, dtype=torch.bool, device=f.device), None
-            if confidence is None and separation is not None:
-                features["foreground"] = pooled(f, separation.softmax(1)[:, 1:]).flatten(
-                    1
-                )  # Eqs. 4 and 16
+            separation = None if self.separate is None else self.separate(even)  # Eq. 16
+            confidence = None if self.assign is None else self.assign(even)  # Eq. 6
+            visible, matrix = torch.zeros(len(f), 0, dtype=torch.bool, device=f.device), None
             if confidence is not None:
-                p = confidence.softmax(1)  # Eq. 7
-                features["foreground"] = pooled(f, p[:, 1:].sum(1, keepdim=True)).flatten(
-                    1
-                )  # Eqs. 8-9
-                seen = visible(confidence, self.least_pixels)
-                parts = pooled(f, p[:, 1:]) * seen[:, :, None]
+                p = confidence.softmax(1)  # [b, K, h, w], Eq. 7
+                p_f = p[:, 1:].sum(1, keepdim=True)  # Eq. 8
+                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 9
+                visible = visible_parts(confidence, self.min_pixels)  # Eq. 14
+                parts = weighted_pool(f, p[:, 1:]) * visible[:, :, None]  # [b, K-1, c]
                 if self.graph is not None:
-                    features["structure"], matrix = self.graph(parts, seen)
+                    # F_s and M (Eqs. 10-12)
+                    features["structure"], matrix = self.graph(parts, visible)
                 features["parts"] = parts.flatten(1)
-            return Seen(f, features, separation, confidence, seen, matrix)
+            elif separation is not None:
+                p_f = separation.softmax(1)[:, 1:]
+                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 4
+            return PartFeatures(f, features, separation, confidence, visible, matrix)
 
-    def normed(self, name: str, seen: Seen) -> Float[Tensor, "b d"]:
-        """A group's features after its batch norm; parts that are not seen are 0 again."""
-        feature = seen.features[name]
+    def after_norm(self, group: str, made: PartFeatures) -> Float[Tensor, "b d"]:
+        """A group's features after its batch norm; parts that are not visible are 0 again."""
+        feature = made.features[group]
         if not (self.pooled and not self.training):
-            feature = (self.neck if name == "global" else self.necks[name])(feature)
-        return (
-            feature * seen.visible.repeat_interleave(feature.shape[1] // self.count, 1)
-            if name == "parts"
-            else feature
-        )
+            feature = (self.neck if group == "global" else self.necks[group])(feature)
+        if group != "parts":
+            return feature
+        return feature * made.visible.repeat_interleave(feature.shape[1] // self.count, 1)
 
-    def classified(self, name: str, normed: Float[Tensor, "b d"]) -> Float[Tensor, "b classes"]:
-        """A group's logits."""
-        return (self.classifier if name == "global" else self.classifiers[name])(normed)
+    def logits(self, group: str, normed: Float[Tensor, "b d"]) -> Float[Tensor, "b classes"]:
+        """A group's logits of the identities."""
+        return (self.classifier if group == "global" else self.classifiers[group])(normed)
 
     def forward(
         self, pixels: Float[Tensor, "b 3 H W"]
@@ -309,16 +312,13 @@ class PartNetwork(BNNeck):
         """(The whole's features, vectors) of RGB in [0, 1]; the vectors are blocks of unit length,
         see above.
         """
-        seen = self.look(pixels)
-        groups = [
-            name for name in ("global", "foreground", "structure", "parts") if name in seen.features
-        ]
-        return seen.features["global"], self.finish(
-            torch.cat([self.normed(name, seen) for name in groups], 1)
-        )
+        made = self.part_features(pixels)
+        groups = [group for group in GROUPS if group in made.features]
+        vectors = torch.cat([self.after_norm(group, made) for group in groups], 1)
+        return made.features["global"], self.finish(vectors)
 
     def finish(self, vectors: Float[Tensor, "b e"]) -> Float[Tensor, "b e"]:
-        """Blocks of unit length again, after a mean of several vectors; a part seen in either of
-        two is seen.
+        """Blocks of unit length again, after a mean of several vectors; a part that is visible in
+        either of two is visible.
         """
         return unit_blocks(vectors, self.block_widths)

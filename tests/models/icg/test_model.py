@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from graphreid.models.backbones import backbone
-from graphreid.models.icg import network as parts
+from graphreid.models.icg import losses
+from graphreid.models.icg import model as parts
 from tests.references import icg as reference
 
 
@@ -22,7 +23,7 @@ def network(**change: Any) -> parts.PartNetwork:
         "feature_map": "fpn",
         "attention": True,
         "graph": (7, 5, 9),
-        "least_pixels": 1,
+        "min_pixels": 1,
         "before_norm": False,
     }
     made = parts.PartNetwork(model, 3, **{**options, **change})
@@ -44,8 +45,8 @@ def test_activation_is_equation_3():
 def test_confidence_and_pooling_are_equations_4_7_8_and_9():
     f, weight, bias = some(1, 2, 5, 4, 3), some(2, 4, 5), some(3, 4)
     p = torch.nn.functional.conv2d(f, weight[:, :, None, None], bias).softmax(1)
-    whole = parts.pooled(f, p[:, 1:].sum(1, keepdim=True))
-    each = parts.pooled(f, p[:, 1:])
+    whole = parts.weighted_pool(f, p[:, 1:].sum(1, keepdim=True))
+    each = parts.weighted_pool(f, p[:, 1:])
     for row, one in enumerate(f.numpy()):
         wanted = reference.confidence(one, weight.numpy(), bias.numpy())
         np.testing.assert_allclose(p[row], wanted, atol=1e-12)
@@ -57,15 +58,15 @@ def test_confidence_and_pooling_are_equations_4_7_8_and_9():
             np.testing.assert_allclose(
                 each[row, k - 1], reference.pooled(one, wanted[k]), atol=1e-12
             )
-        assert parts.visible(p)[row].tolist() == reference.visible(wanted)
+        assert parts.visible_parts(p)[row].tolist() == reference.visible(wanted)
 
 
 def test_a_part_is_visible_from_so_many_pixels_on():
     p = torch.zeros(1, 3, 2, 3)
     p[0, 0, 0], p[0, 1, 1, :2], p[0, 2, 1, 2] = 1, 1, 1
-    assert parts.visible(p).tolist() == [[True, True]]
-    assert parts.visible(p, 2).tolist() == [[True, False]]
-    assert parts.visible(p, 3).tolist() == [[False, False]]
+    assert parts.visible_parts(p).tolist() == [[True, True]]
+    assert parts.visible_parts(p, 2).tolist() == [[True, False]]
+    assert parts.visible_parts(p, 3).tolist() == [[False, False]]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,9 @@ def test_the_graph_is_equations_10_to_12(seen: list[bool]):
         m[0].detach(), reference.matrix(one, seen, weights["bilinear.weight"]), atol=1e-12
     )
     np.testing.assert_allclose(
-        parts.normalised(m)[0].detach(), reference.normalised(m[0].detach().numpy()), atol=1e-12
+        parts.normalised_adjacency(m)[0].detach(),
+        reference.normalised(m[0].detach().numpy()),
+        atol=1e-12,
     )
     np.testing.assert_allclose(
         got[0].detach(), reference.structure(one, seen, weights, 2), atol=1e-12
@@ -98,8 +101,8 @@ def test_pixel_loss_leaves_unknown_pixels_out():
         torch.from_numpy(np.random.default_rng(6).integers(-1, 3, (2, 4, 2))),
     )
     wanted = reference.pixel_loss(logits.softmax(1).numpy(), labels.numpy())
-    assert float(parts.pixel_loss(logits, labels)) == pytest.approx(wanted, abs=1e-12)
-    assert float(parts.pixel_loss(logits, torch.full((2, 4, 2), -1))) == 0
+    assert float(losses.pixel_loss(logits, labels)) == pytest.approx(wanted, abs=1e-12)
+    assert float(losses.pixel_loss(logits, torch.full((2, 4, 2), -1))) == 0
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,7 @@ def test_pixel_loss_leaves_unknown_pixels_out():
 def test_modules_can_be_left_out(change: dict[str, Any], groups: list[str]):
     made, pixels = network(**change), torch.rand(5, 3, 32, 16)
     with torch.no_grad():
-        seen = made.look(pixels)
+        seen = made.part_features(pixels)
         _, vectors = made(pixels)
     assert list(seen.features) == groups
     assert seen.f.shape == (5, 6, 8, 4)
@@ -133,7 +136,7 @@ def test_what_is_seen_is_what_the_equations_say_of_the_map():
     made, pixels = network(), torch.rand(3, 3, 32, 16)
     with torch.no_grad():
         raw, last = made.map(made.backbone, (pixels - made.mean) / made.std)
-        seen, (_, vectors) = made.look(pixels), made(pixels)
+        seen, (_, vectors) = made.part_features(pixels), made(pixels)
         assert made.attention is not None
         torch.testing.assert_close(seen.f, raw * made.attention(raw))  # Eq. 2
         even, whole = made.even(seen.f).double().numpy(), made.neck(seen.features["global"])
@@ -167,9 +170,9 @@ def test_what_is_seen_is_what_the_equations_say_of_the_map():
 def test_training_sees_features_and_test_sees_them_normed():
     made, pixels = network(before_norm=True), torch.rand(4, 3, 32, 16)
     with torch.no_grad():
-        seen = made.look(pixels)
-        assert torch.equal(made.normed("global", seen), seen.features["global"])
-        assert not torch.equal(made.train().normed("global", seen), seen.features["global"])
+        seen = made.part_features(pixels)
+        assert torch.equal(made.after_norm("global", seen), seen.features["global"])
+        assert not torch.equal(made.train().after_norm("global", seen), seen.features["global"])
 
 
 def test_a_mean_of_two_views_is_of_unit_blocks_again():

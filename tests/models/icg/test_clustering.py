@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.models.icg.kmeans import first_centers, kmeans, top_to_bottom
+from graphreid.models.icg.clustering import first_centers, kmeans, top_to_bottom
 from tests.references import icg as reference
 
 
@@ -23,10 +23,10 @@ def test_it_is_lloyds_iteration(seed: int, steps: int):
     label, centers = reference.kmeans(points.numpy(), begin.numpy(), steps)
     np.testing.assert_array_equal(found.label.numpy(), label)
     np.testing.assert_allclose(found.centers.numpy(), centers, atol=1e-12)
-    assert found.settled == (steps == 40)
+    assert found.converged == (steps == 40)
 
 
-def test_a_settled_answer_is_no_worse_than_where_it_began():
+def test_a_converged_answer_is_no_worse_than_where_it_began():
     points = some(1)
 
     def inertia(label: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""K-means (Lloyd 1982) over one set of points at a time, on the device where they are."""
+"""K-means (Lloyd 1982) over one identity's foreground pixels, on the device where they are."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,13 +21,13 @@ class Clusters:
         label: int64 [n], the cluster of each point; none is empty.
         centers: float [k, d], the means of the clusters before the points were assigned last.
         steps: assignments that were made.
-        settled: whether the last of them changed nothing.
+        converged: whether the last of them changed nothing.
     """
 
     label: Labels
     centers: Float[Tensor, "k d"]
     steps: int
-    settled: bool
+    converged: bool
 
 
 def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) -> Clusters:
