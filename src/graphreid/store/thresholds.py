@@ -5,7 +5,6 @@ beside the table.
 """
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +15,9 @@ from graphreid.metrics.open_set import ScoreHistograms, Unknowns
 from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.metrics.relevance import Relevance
 from graphreid.options import check_options
-from graphreid.protocols import Reranker, fingerprint
+from graphreid.protocols import Reranker
 from graphreid.resources import Resources
+from graphreid.store.method_digest import method_digest, method_digest_1
 from graphreid.store.persistent_gallery import PersistentGallery
 from graphreid.store.table import from_json, read_json
 from graphreid.types import Features, Labels
@@ -121,7 +121,7 @@ def choose_threshold(
         version=snapshot.version,
     )
     with gallery.table.locked(), whole_file(gallery.folder / FILE) as temporary:
-        known = {**load_thresholds(gallery), _key(method): chosen}
+        known = {**load_thresholds(gallery), method_digest(method): chosen}
         entries = {key: dataclasses.asdict(each) for key, each in known.items()}
         temporary.write_text(json.dumps({"format": FORMAT, "thresholds": entries}, indent=1) + "\n")
     return chosen
@@ -157,18 +157,6 @@ def find_threshold(gallery: PersistentGallery, method: Reranker) -> Threshold | 
     chosen.
     """
     known = load_thresholds(gallery)
-    return known.get(_key(method)) or known.get(_key_of_format_1(method))
-
-
-def _key(method: Reranker) -> str:
-    return _digest(fingerprint(method))
-
-
-def _key_of_format_1(method: Reranker) -> str:
-    """The key under which a file of format 1 has the method: an option had another name."""
-    described, learned = fingerprint(method)
-    return _digest((described.replace(" queries=", " probes="), learned))
-
-
-def _digest(fingerprint: tuple[str, str]) -> str:
-    return hashlib.blake2b(repr(fingerprint).encode(), digest_size=12).hexdigest()
+    if not known:
+        return None
+    return known.get(method_digest(method)) or known.get(method_digest_1(method))
