@@ -37,33 +37,23 @@ BANNED = {
     "why",
 }
 
-FIELD = {"stem_pool": "the pooling layer of a network's stem"}
+FIELD = {
+    "stem_pool": "the pooling layer of a network's stem",
+    "weighted_pool": "pooling of a feature map by weights",
+}
 """Names with such a word in a standard meaning of it."""
 
 REMAINING = {
-    "Above",
-    "Around",
-    "Guard",
-    "Heard",
-    "Hears",
     "Judging",
     "Lesson",
     "Linked",
-    "Parted",
-    "Why",
     "above",
-    "around",
     "facts",
     "heard",
     "judge",
     "judging",
-    "least",
-    "least_pixels",
     "linked",
-    "living",
-    "tail",
     "told",
-    "why",
 }
 """Names that are still to be replaced. Never add one."""
 
