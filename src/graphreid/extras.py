@@ -9,7 +9,7 @@ _GALLERY = ("lancedb",)
 EXTRAS = {
     "report": _REPORT,
     "gallery": _GALLERY,
-    "service": (*_GALLERY, *_REPORT, "fastapi", "multipart", "uvicorn"),
+    "service": (*_GALLERY, *_REPORT, "fastapi", "multipart", "prometheus_client", "uvicorn"),
     "export": ("onnx", "onnxscript", "onnxruntime", "openvino"),
 }
 """The names by which an extra's packages are imported."""
