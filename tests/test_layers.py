@@ -10,6 +10,7 @@ from tests.conftest import PACKAGE
 LAYERS = (
     (
         "types",
+        "explanation_json",
         "seeding",
         "resources",
         "atomic_files",

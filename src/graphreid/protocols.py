@@ -18,7 +18,7 @@ from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.knn.exact import Metric
 from graphreid.options import flat_options
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels, Neighbors
+from graphreid.types import DistanceBlock, Explanation, Features, Labels, Neighbors
 
 T = TypeVar("T")
 ONLINE, TRANSDUCTIVE = "online", "transductive"
@@ -297,39 +297,14 @@ class Learned(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What moved a query's result: the numbers of the same forward pass that gives its distances.
-
-    Attributes:
-        nodes: int64 [n], gallery rows of the query's graph, in the method's order.
-        edges: int64 [e, 2], places in `nodes`: the first hears the second.
-        weights: float32 [e], how much.
-        probability: float32 [n] in [0, 1], that a node shows the query's identity; None where a
-            method gives none.
-        before: int64 [n], each node's rank in the gallery by the base distance, from 1.
-        after: int64 [n], the same by the method's distance.
-        heard: float32 [n], how much the query itself hears each node; None where it is no node of
-            the graph.
-    """
-
-    nodes: Int64[np.ndarray, " n"]
-    edges: Int64[np.ndarray, "e 2"]
-    weights: Float32[np.ndarray, " e"]
-    probability: Float32[np.ndarray, " n"] | None
-    before: Int64[np.ndarray, " n"]
-    after: Int64[np.ndarray, " n"]
-    heard: Float32[np.ndarray, " n"] | None = None
-
-
 @runtime_checkable
 class Explains(Protocol):
-    """A re-ranker that can say what moved a result."""
+    """A re-ranker that gives its graph of a query."""
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Explanation:
-        """The graph of one query.
+        """The graph of one query, from the forward pass that gives its distances.
 
         Raises:
             ValueError: not one query.
@@ -338,13 +313,13 @@ class Explains(Protocol):
 
 
 @runtime_checkable
-class Hears(Protocol):
-    """A re-ranker whose graphs can be shown for a few images, each of which hears the others."""
+class HasGraphWeights(Protocol):
+    """A re-ranker that gives the edge weights among a few images, for a heat map."""
 
-    def heard(
+    def graph_weights(
         self, features: Features, *, resources: Resources | None = None
     ) -> dict[str, Float32[np.ndarray, "n n"]]:
-        """How much image i hears of image j, by what the graph is called."""
+        """By the name of each graph: weight [i, j] with which image i aggregates image j."""
         ...
 
 

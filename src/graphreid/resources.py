@@ -102,7 +102,8 @@ class Resources:
         """Within it torch uses `threads` threads, and so do compiled loops where numba is there
         already.
         """
-        before, numba = torch.get_num_threads(), sys.modules.get("numba") if self.threads else None
+        before = torch.get_num_threads()
+        numba = sys.modules.get("numba") if self.threads else None
         loops = numba.get_num_threads() if numba else 0
         torch.set_num_threads(self.threads or before)
         if numba and self.threads:

@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
 from numpy.typing import ArrayLike, NDArray
 
-NORMAL, JUNK, DISTRACTOR = 0, 1, 2
+NORMAL = 0
+JUNK = 1
+DISTRACTOR = 2
 ROLES = ("normal", "junk", "distractor")
 
 Zero = Literal["refuse", "keep"]
@@ -241,6 +243,35 @@ class Ranking:
     order: Int32[np.ndarray, "q top"]
     distance: Float32[np.ndarray, "q top"]
     probability: Float32[np.ndarray, "q top"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """How a method ranked one query: its graph of it, and each image's rank before and after.
+
+    Weights and probabilities are those of the forward pass that gives the method's distances. The
+    message of an edge goes from its source to its target: the target aggregates its sources, by
+    weight. The query itself is not in `nodes`; its own edges are `query_weights`.
+
+    Attributes:
+        nodes: int64 [n], the gallery rows in the graph, each once, in the method's order.
+        edges: int64 [e, 2], (source, target), both indices into `nodes`; each pair once.
+        weights: float32 [e], of the edges, above 0.
+        probability: float32 [n] in [0, 1], that a node shows the query's identity; None where the
+            method predicts no links.
+        rank_before: int64 [n], each node's rank in the whole gallery by the base distance, from 1.
+        rank_after: int64 [n], its rank by the method's distance, from 1.
+        query_weights: float32 [n], weight of the edge from each node to the query, 0 where there is
+            none; None where the query is no node of the method's graph.
+    """
+
+    nodes: Int64[np.ndarray, " n"]
+    edges: Int64[np.ndarray, "e 2"]
+    weights: Float32[np.ndarray, " e"]
+    probability: Float32[np.ndarray, " n"] | None
+    rank_before: Int64[np.ndarray, " n"]
+    rank_after: Int64[np.ndarray, " n"]
+    query_weights: Float32[np.ndarray, " n"] | None = None
 
 
 def places(

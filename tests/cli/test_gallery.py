@@ -115,14 +115,14 @@ def test_a_gallery_from_creation_to_export(
     assert said.count("image3 ") == 1
     one = load_vectors("query.npz").take(np.array([4]))
     save_features(folder / "one.npz", one.vectors, {"item": one.items}, embedder="net 1")
-    run("explain g --features one.npz --method k-reciprocal:k1=6,k2=3 --json why.json", capsys)
-    why = json.loads((folder / "why.json").read_text())
+    run("explain g --features one.npz --method k-reciprocal:k1=6,k2=3 --json graph.json", capsys)
+    graph = json.loads((folder / "graph.json").read_text())
     first = answers["answers"][4]["matches"][0]["item"]
-    assert [node["item"] for node in why["nodes"] if node["after"] == 1] in ([first], [])
-    assert why["query"] == one.items[0]
+    assert [node["item"] for node in graph["nodes"] if node["rank_after"] == 1] in ([first], [])
+    assert graph["query"] == one.items[0]
     said = run("explain g --item image3 --method k-reciprocal:k1=6,k2=3 --top 4", capsys)
     assert said.splitlines()[0].strip() == "image3"
-    assert "heard by the query" in said
+    assert "weight to query" in said
     assert "makes no graph" in refused("explain g --item image3 --method cosine", capsys)
     assert "one at a time" in refused(
         "explain g --features query.npz --method k-reciprocal", capsys

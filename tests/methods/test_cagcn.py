@@ -243,11 +243,11 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
         )
         assert (block.probability[one_query, np.setdiff1d(np.arange(60), given.nodes)] == 0).all()
         plain = 1 - snapshot.vectors @ RetrievalSet(query, snapshot).vectors[one_query]
-        for ranks, row in ((given.before, plain), (given.after, distance[one_query])):
+        for ranks, row in ((given.rank_before, plain), (given.rank_after, distance[one_query])):
             np.testing.assert_array_equal(ranks, np.argsort(np.argsort(row))[given.nodes] + 1)
-        sums = np.bincount(given.edges[:, 0], given.weights, minlength=len(given.nodes))
+        sums = np.bincount(given.edges[:, 1], given.weights, minlength=len(given.nodes))
         np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-5)
-        assert not np.array_equal(given.before, given.after)
+        assert not np.array_equal(given.rank_before, given.rank_after)
     with pytest.raises(ValueError, match="one at a time"):
         method.explain(query, snapshot)
 

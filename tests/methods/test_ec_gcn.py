@@ -306,9 +306,9 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
             block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5
         )
         np.testing.assert_array_equal(
-            given.after, np.argsort(np.argsort(block.distance[one_query]))[given.nodes] + 1
+            given.rank_after, np.argsort(np.argsort(block.distance[one_query]))[given.nodes] + 1
         )
-        sums = np.bincount(given.edges[:, 0], given.weights, minlength=len(given.nodes))
+        sums = np.bincount(given.edges[:, 1], given.weights, minlength=len(given.nodes))
         np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="one at a time"):
         method.explain(query, snapshot)

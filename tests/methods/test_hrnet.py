@@ -104,9 +104,9 @@ def test_every_image_of_a_batch_is_an_anchor(more: dict[str, Any]):
         logits, g = slow.pairs(f, layers[-1], anchor, doubles(method), options_of(method))
         np.testing.assert_allclose(related.logits[0, anchor].numpy(), logits, rtol=0, atol=1e-4)
         np.testing.assert_allclose(related.pairs[0, anchor].numpy(), g, rtol=0, atol=1e-5)
-    heard = method.heard(images)
-    assert list(heard) == (["A o C, images", "G, pairs"] if method.individual else ["G, pairs"])
-    np.testing.assert_allclose(heard["G, pairs"].sum(axis=1), 14, rtol=0, atol=1e-4)
+    weights = method.graph_weights(images)
+    assert list(weights) == (["A o C, images", "G, pairs"] if method.individual else ["G, pairs"])
+    np.testing.assert_allclose(weights["G, pairs"].sum(axis=1), 14, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("balance", [False, True])

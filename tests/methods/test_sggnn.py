@@ -126,7 +126,7 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
         block.probability[5, given.nodes], given.probability, rtol=0, atol=1e-5
     )
     assert len(given.edges) == 12 * 11
-    assert (given.before == np.arange(1, 13)).all()
+    assert (given.rank_before == np.arange(1, 13)).all()
 
 
 def test_what_it_says_of_itself():

@@ -1,15 +1,20 @@
 """Counted ranks of small random sets, beside the same in ranked order for slow references."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graphreid.gallery import Gallery
+from graphreid.methods import Cosine
+from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.metric import Metric
 from graphreid.metrics.protocol import MARKET, Protocol
 from graphreid.metrics.ranks import RankCounter, Ranks
 from graphreid.metrics.relevance import Relevance
-from graphreid.types import DistanceBlock, Labels
+from graphreid.metrics.report import Report
+from graphreid.types import DistanceBlock, Features, Labels
 from tests.references import evaluation as slow
 
 Right = NDArray[np.bool_]
@@ -68,3 +73,14 @@ def check_against(metric: Metric, reference: Callable[[Right], float]) -> None:
                 none += 1
     assert some > 10
     assert none > 0
+
+
+def metric_learning(golden: Path, metric: Metric) -> tuple[Report, dict[str, float]]:
+    """A set of 59 images evaluated with each as the query among the others, and its numbers by
+    pytorch-metric-learning's definitions.
+    """
+    given = np.load(golden / "metric_learning.npz")
+    features, labels = Features(given["vectors"]), Labels(given["identity"])
+    report = evaluate(Cosine(), features, Gallery(features), labels, labels, metrics=[metric])
+    numbers = {name: float(given[name]) for name in given.files if given[name].ndim == 0}
+    return report, numbers

@@ -5,6 +5,7 @@ import pytest
 
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, KReciprocal
+from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.metric import name_of
 from graphreid.metrics.protocol import MARKET, PROTOCOLS, Protocol
@@ -12,7 +13,7 @@ from graphreid.metrics.ranks import RankCounter
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report, report_of
 from graphreid.types import DistanceBlock, Features, Labels
-from tests.metrics.cases import count
+from tests.metrics.cases import count, metric_learning
 from tests.references import evaluation as slow
 from tests.support import labelled
 
@@ -63,6 +64,12 @@ def test_equals_layumi(golden: Path) -> None:
         report.ap[report.evaluated], given["layumi_ap"][report.evaluated], atol=1e-12
     )
     np.testing.assert_allclose(cmc(report), given["layumi_cmc"], atol=1e-6)
+
+
+def test_equals_metric_learnings_numbers(golden: Path) -> None:
+    report, expected = metric_learning(golden, AveragePrecision())
+    assert report.mean_ap() == pytest.approx(expected["mAP"], abs=1e-12)
+    assert report.cmc(1) == pytest.approx(expected["recall@1"], abs=1e-12)
 
 
 @pytest.mark.parametrize("case", ["medium", "distractor"])

@@ -1,17 +1,26 @@
 """What every metric must do, whatever it computes."""
 
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import ClassVar, Literal
+
 import numpy as np
 import pytest
+from jaxtyping import Float64
 
+from graphreid import metrics, plugins
 from graphreid.metrics import DEFAULT, METRICS, metrics_of, parse_metric
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.metric import Metric, mean, name_of
 from graphreid.metrics.protocol import MARKET, Protocol
+from graphreid.metrics.ranks import Ranks
+from graphreid.metrics.recall import Recall
+from graphreid.plugins import Registry
 from graphreid.types import Labels
 from tests.metrics.cases import count, ranked
 
-EVERY = [kind() for kind in METRICS]
+EVERY = [kind() for kind in METRICS.values()]
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=name_of)
@@ -85,3 +94,32 @@ def test_queries_without_a_positive_count_0_where_the_protocol_says_so() -> None
         assert mean(metric, count(distance, query, gallery, MARKET)) == 1
         protocol = Protocol(denominator="all")
         assert mean(metric, count(distance, query, gallery, protocol)) == 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plugin's metric: whether a query has a positive at all."""
+
+    text: ClassVar[str] = "found-{n}"
+    cut: ClassVar[bool] = False
+    average: ClassVar[Literal["queries", "identities"]] = "queries"
+    n: int = 1
+
+    def values(self, ranks: Ranks) -> Float64[np.ndarray, " q"]:
+        return np.where(ranks.positives >= self.n, 1.0, np.nan)
+
+
+def test_a_plugin_adds_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("found", f"{__name__}:Found", "graphreid.metrics")
+    made = Registry("metrics", dict(METRICS.own))
+
+    def entry_points(*, group: str) -> EntryPoints:
+        assert group == "graphreid.metrics"
+        return EntryPoints([point])
+
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
+    monkeypatch.setattr(metrics, "METRICS", made)
+    assert parse_metric("found-2") == Found(2)
+    assert parse_metric("recall@3") == Recall(3)
+    with pytest.raises(ValueError, match=r"choose from mAP, rank-K, .*, found-\{n\}"):
+        parse_metric("lost-2")

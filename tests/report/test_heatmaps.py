@@ -4,7 +4,7 @@ import pytest
 from graphreid.gallery import Gallery
 from graphreid.methods import HRNet
 from graphreid.metrics.evaluate import evaluate
-from graphreid.protocols import Hears
+from graphreid.protocols import HasGraphWeights
 from graphreid.report import figures
 from graphreid.report import heatmaps as heat
 from graphreid.report.page import write_report
@@ -28,7 +28,7 @@ def test_a_small_set_gives_what_it_has() -> None:
     assert heat.batch(Labels([1, 1, 1])) is None
 
 
-def test_within_is_how_much_more_an_identitys_images_hear_of_each_other() -> None:
+def test_within_is_how_much_more_weight_is_between_images_of_an_identity() -> None:
     identity = np.array([0, 0, 1, 1])
     weights = np.full((4, 4), 1.0)
     assert heat.within(weights, identity) == pytest.approx(1)
@@ -41,7 +41,7 @@ def test_a_page_shows_the_graphs_of_a_method_that_has_some(tmp_path) -> None:  #
     _, train = labelled(5, images=80)
     (query, query_labels), (gallery, gallery_labels) = labelled(6, images=80)
     method = HRNet(nodes=12, k=4, identities=4, images=3, epochs=1).fit(*train)
-    assert isinstance(method, Hears)
+    assert isinstance(method, HasGraphWeights)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, top=20)
     file = tmp_path / "r.html"
     write_report(

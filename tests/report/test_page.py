@@ -165,7 +165,7 @@ def test_pictures_are_stored_once_and_marked(text: str) -> None:
     assert len(data) == len(set(data))
     used = {name for name in Reader(text).classes if re.fullmatch(r"i\d+", name)}
     assert used == {f"i{number}" for number in range(len(data))}
-    assert {"right", "wrong", "apart"} <= set(Reader(text).classes)
+    assert {"right", "wrong", "ignored"} <= set(Reader(text).classes)
 
 
 def test_names_that_are_html_stay_text(tmp_path: Path, case: Examined) -> None:

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from graphreid.methods import Cosine
 from graphreid.server import Engine, Limits, build
+from graphreid.server.schema import SCHEMA_VERSION
 from graphreid.store import PersistentGallery, choose
 from graphreid.types import Features
 from tests.store.cases import living
@@ -72,19 +73,21 @@ def test_explains_a_vector_as_well_as_an_item(
     ranks = [
         match["item"] for match in ask(client, vector=vector, method=METHODS[1], top=50)["matches"]
     ]
-    told = client.post("/explain", json={"vector": vector, "method": METHODS[1]})
-    assert told.status_code == 200, told.text
-    told = told.json()
-    assert (told["item"], told["method"]) == ("query", METHODS[1])
-    assert len(told["nodes"]) > 3
-    for node in told["nodes"]:
-        assert node["after"] == ranks.index(node["item"]) + 1
+    graph = client.post("/explain", json={"vector": vector, "method": METHODS[1]})
+    assert graph.status_code == 200, graph.text
+    graph = graph.json()
+    assert (graph["query"], graph["method"]) == ("query", METHODS[1])
+    assert len(graph["nodes"]) > 3
+    for node in graph["nodes"]:
+        assert node["rank_after"] == ranks.index(node["item"]) + 1
         assert node["probability"] is None
-        assert node["heard"] > 0
-    assert all(edge["weight"] > 0 and edge["heard"] < len(told["nodes"]) for edge in told["edges"])
+        assert node["query_weight"] > 0
+    for edge in graph["edges"]:
+        assert edge["weight"] > 0
+        assert {edge["source"], edge["target"]} <= set(range(len(graph["nodes"])))
     by_item = client.post("/explain", json={"item": "image7", "method": METHODS[1]}).json()
     assert by_item == client.get("/explain", params={"item": "image7", "method": METHODS[1]}).json()
-    assert (by_item["item"], "image7" in [node["item"] for node in by_item["nodes"]]) == (
+    assert (by_item["query"], "image7" in [node["item"] for node in by_item["nodes"]]) == (
         "image7",
         False,
     )
@@ -197,7 +200,11 @@ def test_state(client: TestClient) -> None:
         response = client.get("/health", headers={"host": host})
         assert response.status_code == status, host
         assert status == 200 or "not called that" in response.json()["detail"]
-    paths = client.get("/openapi.json").json()["paths"]
+    assert state["schema_version"] == SCHEMA_VERSION
+    described = client.get("/openapi.json").json()
+    assert described["info"]["version"] == str(SCHEMA_VERSION)
+    assert f"Schema version {SCHEMA_VERSION} " in described["info"]["description"]
+    paths = described["paths"]
     assert {"/search", "/items", "/items/{item}", "/explain", "/health", "/metrics"} <= set(paths)
 
 
@@ -277,9 +284,9 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     )
     assert response.status_code == 201, response.text
     assert ask(client, image=image, top=1)["matches"][0]["item"] == "red"
-    told = client.post("/explain", json={"image": image, "method": METHODS[1]})
-    assert told.status_code == 200, told.text
-    assert min(told.json()["nodes"], key=lambda node: node["before"])["item"] == "red"
+    graph = client.post("/explain", json={"image": image, "method": METHODS[1]})
+    assert graph.status_code == 200, graph.text
+    assert min(graph.json()["nodes"], key=lambda node: node["rank_before"])["item"] == "red"
     path = client.get("/items/red").json()["path"]
     picture = engine.pictures.thumbnail(path)
     assert picture is not None

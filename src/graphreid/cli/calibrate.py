@@ -75,7 +75,8 @@ def calibrate(
     """
     read_config(model)
     embedder = load_embedder(model / MODEL)
-    entries, name = embedder.entries, name_of(model / MODEL, flip=embedder.flip_average)
+    entries = embedder.entries
+    name = name_of(model / MODEL, flip=embedder.flip_average)
     queries, wanted = drop_junk(*load_features(query))
     images, found = drop_junk(*load_features(gallery))
     for path, features in ((query, queries), (gallery, images)):
@@ -94,7 +95,8 @@ def calibrate(
     with (options or ResourceOptions()).resources() as resources:
         accumulate(Cosine(), queries, place, [counts], resources=resources)
     pairs = counts.result()
-    right, wrong = int(pairs.right.sum()), int(pairs.wrong.sum())
+    right = int(pairs.right.sum())
+    wrong = int(pairs.wrong.sum())
     if not right:
         raise ValueError(
             f"{query}, {gallery}: no pair of one identity counts: whether right ones pass could "

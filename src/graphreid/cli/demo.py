@@ -40,7 +40,9 @@ def demo(
     require("report", "the demo's report")
     generator(seed)  # refuses one that is none before anything is written
     _settle(out, {"quick": quick, "seed": seed})
-    data, run, extra = out / "data", out / "run", QUICK if quick else FULL
+    data = out / "data"
+    run = out / "run"
+    extra = QUICK if quick else FULL
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
     # what stands for the embeddings' own distance (ICG's parts) is for embeddings of its own
     used = {name: kind for name, kind in METHODS.items() if not isinstance(kind(), GivesAffinity)}

@@ -54,11 +54,9 @@ def embed(
         raise ValueError(
             f"{model}: its training has not ended: go on with the same 'graphreid train' command"
         )
-    manifest, identities, embedder = (
-        read_manifest(data),
-        read_identities(model),
-        load_embedder(model / MODEL),
-    )
+    manifest = read_manifest(data)
+    identities = read_identities(model)
+    embedder = load_embedder(model / MODEL)
     embedder.flip_average = embedder.flip_average if flip is None else flip
     _, size = embedder.fitted()
     rows = _rows(manifest, split, identities, data)

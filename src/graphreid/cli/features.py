@@ -14,7 +14,8 @@ from graphreid.features.readers.tables import read_table
 from graphreid.features.readers.toolkits import market_columns, read_toolkit_features
 from graphreid.types import Features, Labels
 
-_TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
+_TRUE = {"1", "true", "yes"}
+_FALSE = {"0", "false", "no"}
 
 
 def features(
@@ -71,7 +72,8 @@ def features(
             raise ValueError("--part, --list and --names go with --from: leave them out")
         if table is None and any(given.values()):
             raise ValueError("a column is named and no table is given: add --table")
-        origin, array = vectors, _vectors(vectors)
+        origin = vectors
+        array = _vectors(vectors)
         columns = _columns(table, given, len(array)) if table is not None else {}
     else:
         raise ValueError(

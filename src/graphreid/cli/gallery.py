@@ -16,6 +16,7 @@ from rich.table import Table
 from graphreid.atomic_files import whole_file, whole_folder
 from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.images import Images
+from graphreid.explanation_json import ExplanationGraph
 from graphreid.extras import require
 from graphreid.features.features_file import load_embedder_name, load_features, load_vectors
 from graphreid.methods.spec import parse
@@ -28,8 +29,8 @@ from graphreid.store import (
     online,
     respond,
     threshold_of,
-    why,
 )
+from graphreid.store import explain as explain_query
 from graphreid.store.import_export import export as write
 from graphreid.store.import_export import read
 from graphreid.store.summary import facts
@@ -182,7 +183,8 @@ def search(
     Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if
     its first image is beyond.
     """
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     threshold = threshold_of(living, chosen)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
@@ -228,39 +230,49 @@ def explain(
     ] = None,
     options: ResourceOptions | None = None,
 ) -> None:
-    """Show a method's graph of one query: which images were looked at, who hears whom, ranks before
-    and after.
+    """Show a method's graph of one query: its images, the strongest edge to each, and their ranks
+    before and after.
     """
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     with (options or ResourceOptions()).resources() as resources:
         snapshot = living.snapshot()
         query = _queries(living, snapshot, queries or Queries(), embedder, resources)
-        made = why(snapshot, chosen, method, query, resources=resources)
+        graph = explain_query(snapshot, chosen, method, query, resources=resources)
     if json_ is not None:
         with whole_file(json_) as temporary:
-            temporary.write_text(json.dumps({"method": method, **asdict(made)}, indent=1) + "\n")
-        print(f"{json_}: {len(made.nodes)} images, {len(made.edges)} edges")
+            temporary.write_text(graph.model_dump_json(indent=1) + "\n")
+        print(f"{json_}: {len(graph.nodes)} images, {len(graph.edges)} edges")
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(made.query), title_justify="left")
-    for column in ("after", "before", "item", "probability", "heard by the query", "hears most"):
-        table.add_column(
-            column, justify="left" if column in ("item", "hears most") else "right", overflow="fold"
-        )
-    loudest = {
-        edge.hears: edge
-        for edge in sorted(made.edges, key=lambda edge: edge.weight)
-        if edge.hears != edge.heard
-    }
-    for place in sorted(range(len(made.nodes)), key=lambda place: made.nodes[place].after)[:top]:
-        node, edge = made.nodes[place], loudest.get(place)
-        numbers = [
-            "-" if value is None else f"{value:.3f}" for value in (node.probability, node.heard)
+    Console(width=None if sys.stdout.isatty() else 160).print(_graph_table(graph, top))
+
+
+def _graph_table(graph: ExplanationGraph, top: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(graph.query), title_justify="left")
+    numbers = ("rank after", "before", "probability", "weight to query")
+    for column in (*numbers[:2], "item", *numbers[2:], "strongest source"):
+        justify = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, overflow="fold")
+    for place in graph.first(top):
+        node = graph.nodes[place]
+        sources = [
+            f"{graph.nodes[edge.source].item} ({edge.weight:.3f})"
+            for edge in graph.strongest_sources(place, 1)
         ]
-        hears = "-" if edge is None else f"{made.nodes[edge.heard].item} ({edge.weight:.3f})"
-        table.add_row(*map(escape, (str(node.after), str(node.before), node.item, *numbers, hears)))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        cells = [
+            str(node.rank_after),
+            str(node.rank_before),
+            node.item,
+            *(
+                "-" if value is None else f"{value:.3f}"
+                for value in (node.probability, node.query_weight)
+            ),
+            *(sources or ["-"]),
+        ]
+        table.add_row(*map(escape, cells))
+    return table
 
 
 def info(
@@ -326,7 +338,8 @@ def calibrate(
     It holds for a gallery of
     about this size: the more images there are, the more unknown queries find one that passes.
     """
-    living, chosen = _opened(gallery), online(parse(method), method)
+    living = _opened(gallery)
+    chosen = online(parse(method), method)
     living.check_embedder(_made_by(query, embedder), str(query))
     images, labels = drop_junk(*load_features(query, zero=living.config.zero))
     with (options or ResourceOptions()).resources() as resources:

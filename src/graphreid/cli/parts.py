@@ -41,7 +41,8 @@ def parts(
     embedder = load_embedder(run / MODEL)
     if not isinstance(embedder, ICG) or not embedder.clustering:
         raise ValueError(f"{run}: its network has no parts: train with --model icg")
-    manifest, found = read_manifest(data), pictures.development(run)
+    manifest = read_manifest(data)
+    found = pictures.development(run)
     rows, over = pictures.some(found, manifest, images)
     views = pictures.look(embedder, manifest.images(rows))
     drawn: list[tuple[str, str, Any]] = [

@@ -38,7 +38,8 @@ def rerank(
         NAME or FILE.safetensors, then [:key=value,…]: see `graphreid methods`.
     """
     chosen = parse(method)
-    queries, images = load_vectors(query, zero=zero), Gallery(load_vectors(gallery, zero=zero))
+    queries = load_vectors(query, zero=zero)
+    images = Gallery(load_vectors(gallery, zero=zero))
     same_embedder(query, gallery)
     with (options or ResourceOptions()).resources() as resources, whole_file(out) as temporary:
         ranking = rank(chosen.distances(queries, images, resources=resources), top)

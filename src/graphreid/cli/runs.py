@@ -51,7 +51,8 @@ def _table(records: list[Record]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("code", no_wrap=True)
     for record in records:
-        metrics, cost = record["metrics"], record["cost"]
+        metrics = record["metrics"]
+        cost = record["cost"]
         low, high = metrics["mAP_interval"]
         fit = "-" if cost["fit_seconds"] is None else f"{cost['fit_seconds']:.1f}"
         numbers = (
@@ -135,7 +136,8 @@ def _compared(first: Record, second: Record) -> list[str]:
     if not same_queries(first, second):
         return [*lines, "They judged other queries, or by another rule: no paired difference."]
     for metric in ("mAP", "rank-1", "rank-5", "rank-10"):
-        before, after = report_of(first, metric), report_of(second, metric)
+        before = report_of(first, metric)
+        after = report_of(second, metric)
         apart, (low, high) = after.difference(before)
         lines.append(f"{metric}: {apart:+.4f} [{low:+.4f}, {high:+.4f}]")
     share, (low, high) = error_removed(report_of(second), report_of(first))

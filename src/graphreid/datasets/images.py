@@ -84,9 +84,11 @@ class Images:
         """
         digest = hashlib.blake2b(digest_size=8)
         for path in self.paths:
-            head, size = b"", 0
+            head = b""
+            size = 0
             with suppress(OSError), path.open("rb") as file:
-                head, size = file.read(_HEAD), os.fstat(file.fileno()).st_size
+                head = file.read(_HEAD)
+                size = os.fstat(file.fileno()).st_size
             digest.update(size.to_bytes(8, "little") + head)
         return digest.hexdigest()
 

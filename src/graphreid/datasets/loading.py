@@ -64,13 +64,16 @@ class Pixels:
         resample: Resample = "bilinear",
         on_error: OnError = "stop",
     ) -> None:
-        self.height, self.width = height, width
+        self.height = height
+        self.width = width
         self._resample: Resample = resample
         self._resources = resources or Resources()
         self._threads = self._resources.threads or os.cpu_count() or 1
         room = HELD if self._resources.memory is None else self._resources.memory // 2
         hold = hold and len(images) * height * width * 3 <= room
-        self.images, self.kept, self.held = images, np.arange(len(images)), None
+        self.images = images
+        self.kept = np.arange(len(images))
+        self.held = None
         if not hold and on_error == "stop":
             return
         held = np.empty((len(images), height, width, 3), np.uint8) if hold else None
@@ -92,7 +95,8 @@ class Pixels:
                 f"none of {len(images)} images can be read, the first is {images.paths[0]}"
             )
         if not good.all():
-            self.kept, self.images = np.flatnonzero(good), images.take(good)
+            self.kept = np.flatnonzero(good)
+            self.images = images.take(good)
             held = None if held is None else held[good]
         self.held = held
 
@@ -110,7 +114,8 @@ class Pixels:
         with ThreadPoolExecutor(self._threads) as executor:
             ahead = [executor.submit(self._one, row) for row in (lists[0] if lists else ())]
             for following in (*lists[1:], ())[: len(lists)]:
-                now, ahead = ahead, [executor.submit(self._one, row) for row in following]
+                now = ahead
+                ahead = [executor.submit(self._one, row) for row in following]
                 try:
                     batch = np.stack([future.result() for future in now])
                 except ValueError:
@@ -160,5 +165,6 @@ def size_of_aspect(aspect: float) -> tuple[int, int]:
 
     For 1 it is 48 x 48, for 1/2 it is 64 x 32.
     """
-    height, width = (AREA / aspect) ** 0.5, (AREA * aspect) ** 0.5
+    height = (AREA / aspect) ** 0.5
+    width = (AREA * aspect) ** 0.5
     return max(round(height / _SIDE), 1) * _SIDE, max(round(width / _SIDE), 1) * _SIDE

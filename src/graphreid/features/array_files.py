@@ -100,11 +100,13 @@ class Rows:
     dtype: np.dtype[Any]
 
     def __init__(self, path: str | Path, name: str | None = None) -> None:
-        self._path, self._next = path, 0
+        self._path = path
+        self._next = 0
         self._mapped = read_npy(path) if name is None else None
         self._archive: zipfile.ZipFile | None = None
         if self._mapped is not None:
-            shape, self.dtype = self._mapped.shape, self._mapped.dtype
+            shape = self._mapped.shape
+            self.dtype = self._mapped.dtype
         else:
             shape = self._open_member(str(name))
         if len(shape) != 2:
@@ -151,7 +153,8 @@ class Rows:
         Raises:
             ValueError: the file ends before.
         """
-        start, self._next = self._next, self._next + count
+        start = self._next
+        self._next = self._next + count
         if self._mapped is not None:
             return self._mapped[start : self._next]
         wanted = count * self.shape[1] * self.dtype.itemsize

@@ -21,8 +21,10 @@ COLUMNS = ("identity", "camera", "item", "path", "role", "track", "seen", "visib
 left alone.
 """
 VECTORS = "vectors"
-VECTORS_FILE, ITEMS_FILE = "vectors.npy", "items.parquet"
-EMBEDDER, EMBEDDER_FILE = "embedder", "embedder.txt"
+VECTORS_FILE = "vectors.npy"
+ITEMS_FILE = "items.parquet"
+EMBEDDER = "embedder"
+EMBEDDER_FILE = "embedder.txt"
 """Text that names what made the vectors, where it is known: vectors of two embedders can't be
 compared.
 """

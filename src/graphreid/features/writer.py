@@ -75,7 +75,9 @@ class FeatureWriter:
             )
         self._target = Path(path)
         self._npz = is_npz(path)
-        self._rows, self._width, self._embedder = rows, width, embedder
+        self._rows = rows
+        self._width = width
+        self._embedder = embedder
         self._columns = plain_columns(columns or {}, rows)
         if self._target.is_dir() and (self._npz or any(self._target.iterdir())):
             raise ValueError(f"{path} exists already: remove it, or choose another --out")
@@ -189,7 +191,8 @@ class FeatureWriter:
                 0, os.SEEK_END
             ) >= end
         except ValueError:
-            whole, end = False, 0
+            whole = False
+            end = 0
         if not whole:
             stream.close()
             return None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs import adjacency
-from graphreid.graphs.explanation import explanation, of_matrix
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix
 from graphreid.protocols import Explanation
 from graphreid.resources import Resources, slices
 from graphreid.seeding import generator
@@ -133,11 +133,11 @@ def explained(
     """The graph of the pool's only query: `weights` is who hears whom, the query first and then its
     nearest.
     """
-    return explanation(
+    return build_explanation(
         around.retrieval_set,
         block,
         around.near.index[0],
-        of_matrix(weights[1:, 1:]),
+        edges_of_matrix(weights[1:, 1:]),
         weights[0, 1:],
     )
 

@@ -1,21 +1,19 @@
-"""What a method answers when it is asked why: its graph of one query, with each image's rank before
-and after.
-"""
+"""Makes an `Explanation`: a method's graph of one query, and ranks before and after."""
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs.sparse_adjacency import receptive
-from graphreid.protocols import DistanceSource, Explanation
-from graphreid.types import DistanceBlock, places
+from graphreid.protocols import DistanceSource
+from graphreid.types import DistanceBlock, Explanation, places
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
-"""Places of nodes, of which the first hears the second, and how much."""
+"""(Source, target) of each edge as indices into the nodes, and its weight."""
 
 
-def alone(retrieval_set: RetrievalSet) -> RetrievalSet:
-    """The pool, if it has one query.
+def single_query(retrieval_set: RetrievalSet) -> RetrievalSet:
+    """The retrieval set as it is, if it has one query.
 
     Raises:
         ValueError: it has none, or more.
@@ -25,96 +23,99 @@ def alone(retrieval_set: RetrievalSet) -> RetrievalSet:
     return retrieval_set
 
 
-def explanation(
+def build_explanation(
     retrieval_set: DistanceSource,
     block: DistanceBlock,
     nodes: Int[np.ndarray, " n"],
     edges: Edges,
-    heard: Float32[np.ndarray, " n"] | None = None,
+    query_weights: Float32[np.ndarray, " n"] | None = None,
     *,
-    before: Float32[np.ndarray, " g"] | None = None,
+    base_distance: Float32[np.ndarray, " g"] | None = None,
 ) -> Explanation:
-    """The graph of a pool's only query.
+    """The explanation of a retrieval set's only query.
 
     Args:
-        retrieval_set: with that query.
-        block: the method's answer to it.
+        retrieval_set: with that query; its distances give the ranks before.
+        block: the method's distances of that query, which give the ranks after.
         nodes: gallery rows.
         edges: between them.
-        heard: how much the query itself hears each of them; None where it is no node.
-        before: base distances, if they are not the pool's.
+        query_weights: weight of the edge from each node to the query; None where the query is no
+            node.
+        base_distance: the distances that the method started from, if not those of the retrieval
+            set.
     """
     rows = nodes.astype(np.int64)
     base = (
         retrieval_set.answer(0, retrieval_set.distances(0, 1)).distance[0]
-        if before is None
-        else before
+        if base_distance is None
+        else base_distance
     )
     return Explanation(
         nodes=rows,
         edges=edges[0],
         weights=edges[1],
         probability=None if block.probability is None else block.probability[0, rows],
-        before=_ranks(base)[rows],
-        after=_ranks(block.distance[0])[rows],
-        heard=heard,
+        rank_before=ranks(base)[rows],
+        rank_after=ranks(block.distance[0])[rows],
+        query_weights=query_weights,
     )
 
 
-def around(
+def explain_receptive_field(
     retrieval_set: RetrievalSet,
     block: DistanceBlock,
-    lists: Int32[np.ndarray, "n w"],
+    sources: Int32[np.ndarray, "n w"],
     weights: Float32[np.ndarray, "n w"],
-    near: Int32[np.ndarray, " k"],
-    said: Float32[np.ndarray, " k"],
+    query_sources: Int32[np.ndarray, " k"],
+    query_weights: Float32[np.ndarray, " k"],
     hops: int,
 ) -> Explanation:
-    """The part of a graph of all images that reaches the query: its nearest, whom these hear, and
-    so on.
+    """The explanation of a graph over all images: the part of it whose messages reach the query.
 
     Args:
-        retrieval_set: with that query.
-        block: the method's answer to it.
-        lists: whom each image hears; weights: how much.
-        near: whom the query hears; said: how much.
-        hops: from these on.
+        retrieval_set: with one query.
+        block: the method's distances of that query.
+        sources: the images that each image aggregates, and `weights` theirs.
+        query_sources: the images that the query aggregates, and `query_weights` theirs.
+        hops: layers before the query's own, from whose sources messages come as well.
     """
-    nodes = np.unique(receptive(lists, near.astype(np.int64), hops)[0][1])
+    nodes = np.unique(receptive(sources, query_sources.astype(np.int64), hops)[0][1])
     nodes = nodes[nodes != retrieval_set.nodes[0]]
-    heard = np.zeros(len(nodes), np.float32)
-    heard[np.searchsorted(nodes, near)] = said
-    row = np.repeat(np.arange(len(nodes)), lists.shape[1])
-    return explanation(
-        retrieval_set,
-        block,
-        nodes,
-        of_entries(nodes, row, lists[nodes].ravel(), weights[nodes].ravel()),
-        heard,
-    )
+    to_query = np.zeros(len(nodes), np.float32)
+    to_query[np.searchsorted(nodes, query_sources)] = query_weights
+    target = np.repeat(np.arange(len(nodes)), sources.shape[1])
+    edges = edges_of_entries(nodes, target, sources[nodes].ravel(), weights[nodes].ravel())
+    return build_explanation(retrieval_set, block, nodes, edges, to_query)
 
 
-def of_matrix(weights: Float[np.ndarray, "n n"]) -> Edges:
-    """The edges of an adjacency: its entries above 0."""
-    edges = np.argwhere(weights > 0)
-    return edges, weights[edges[:, 0], edges[:, 1]].astype(np.float32)
+def edges_of_matrix(weights: Float[np.ndarray, "n n"]) -> Edges:
+    """The edges of a dense adjacency, its entries above 0: row i aggregates column j."""
+    target, source = np.nonzero(weights > 0)
+    return np.stack([source, target], axis=1), weights[target, source].astype(np.float32)
 
 
-def of_entries(
+def edges_of_entries(
     nodes: Int[np.ndarray, " n"],
-    row: Int[np.ndarray, " m"],
-    column: Int[np.ndarray, " m"],
-    value: Float32[np.ndarray, " m"],
+    target: Int[np.ndarray, " m"],
+    source: Int[np.ndarray, " m"],
+    weight: Float32[np.ndarray, " m"],
 ) -> Edges:
-    """Those entries of a sparse matrix over all images that lie between the nodes: node place `row`
-    hears image `column`.
+    """The edges among the nodes, of entries of a sparse adjacency over all images.
+
+    Args:
+        nodes: images, each once.
+        target: of each entry, as an index into `nodes`.
+        source: of each entry, as an image; an entry of an image that is no node is left out.
+        weight: of each entry; one that is not above 0 is no edge.
     """
-    place = places(nodes, column)
-    there = (place >= 0) & (value > 0)
-    return np.stack([row[there], place[there]], axis=1).astype(np.int64), value[there]
+    place = places(nodes, source)
+    is_edge = (place >= 0) & (weight > 0)
+    edges = np.stack([place[is_edge], target[is_edge]], axis=1).astype(np.int64)
+    return edges, weight[is_edge]
 
 
-def _ranks(distance: Float32[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
-    ranks = np.empty(len(distance), np.int64)
-    ranks[np.argsort(distance, kind="stable")] = np.arange(1, len(distance) + 1)
-    return ranks
+def ranks(distance: Float32[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
+    """The rank of each gallery image, from 1; equal distances go by gallery row."""
+    rank = np.empty(len(distance), np.int64)
+    rank[np.argsort(distance, kind="stable")] = np.arange(1, len(distance) + 1)
+    return rank

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from graphreid.distances.shared import Pairs
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.csr import CHUNKS, Matrix, stacked, taken, transposed
-from graphreid.graphs.explanation import alone, explanation, of_entries
+from graphreid.graphs.explanation import build_explanation, edges_of_entries, single_query
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, Explanation
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels, Neighbors
@@ -106,7 +106,7 @@ class KReciprocal:
         Raises:
             ValueError: not one query.
         """
-        retrieval_set = alone(_retrieval_set(query, gallery, resources))
+        retrieval_set = single_query(_retrieval_set(query, gallery, resources))
         encoded, rows, by_column, farthest = self._encoded(retrieval_set)
         block = next(self._blend(retrieval_set, encoded, rows, by_column, farthest))
         _, column, heard = taken(encoded, rows)
@@ -114,8 +114,8 @@ class KReciprocal:
         nodes, heard = column[kept], heard[kept]
         start, others, value = taken(transposed(by_column, retrieval_set.images), nodes)
         row = np.repeat(np.arange(len(nodes)), np.diff(start))
-        return explanation(
-            retrieval_set, block, nodes, of_entries(nodes, row, others, value), heard
+        return build_explanation(
+            retrieval_set, block, nodes, edges_of_entries(nodes, row, others, value), heard
         )
 
     def _encoded(self, retrieval_set: DistanceSource) -> Encoded:

@@ -6,14 +6,33 @@ from collections.abc import Iterable
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
+from graphreid.metrics.macro_average_precision import MacroAveragePrecision
+from graphreid.metrics.map_at_r import MAPAtR
 from graphreid.metrics.metric import Metric
+from graphreid.metrics.r_precision import RPrecision
+from graphreid.metrics.recall import Recall
+from graphreid.metrics.reciprocal_rank import ReciprocalRank
+from graphreid.plugins import Registry
 
-METRICS: tuple[type[Metric], ...] = (
-    AveragePrecision,
-    CMC,
-    InverseNegativePenalty,
+METRICS: Registry[type[Metric]] = Registry(
+    "metrics",
+    {
+        kind.text: kind
+        for kind in (
+            AveragePrecision,
+            CMC,
+            InverseNegativePenalty,
+            Recall,
+            RPrecision,
+            MAPAtR,
+            ReciprocalRank,
+            MacroAveragePrecision,
+        )
+    },
 )
-"""All metrics. To add one, write its file and its line here."""
+"""All metrics by how they are written, and those of plugins by the name of the entry point. To add
+one, write its file and its line here.
+"""
 
 DEFAULT: tuple[Metric, ...] = (AveragePrecision(), CMC(1), InverseNegativePenalty())
 """Those that `evaluate` gives where none are asked for."""
@@ -25,11 +44,11 @@ def parse_metric(text: str) -> Metric:
     Raises:
         ValueError: no such metric.
     """
-    for kind in METRICS:
+    for kind in METRICS.values():
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(kind.text))
         if found := re.fullmatch(pattern, text.strip(), re.IGNORECASE):
             return kind(**{name: int(value) for name, value in found.groupdict().items()})
-    known = ", ".join(kind.text.replace("{k}", "K") for kind in METRICS)
+    known = ", ".join(kind.text.replace("{k}", "K") for kind in METRICS.values())
     raise ValueError(f"metric {text!r} is not known: choose from {known}")
 
 

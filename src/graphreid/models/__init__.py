@@ -55,7 +55,8 @@ def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    origin, parts = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    parts = get_args(hint)
     if origin is Literal:
         return value in parts
     if origin in (UnionType, Union):

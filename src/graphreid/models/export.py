@@ -13,7 +13,8 @@ from graphreid.extras import require
 from graphreid.models.extraction import Extractor
 from graphreid.seeding import generator
 
-INPUT, OUTPUT = "pixels", "vectors"
+INPUT = "pixels"
+OUTPUT = "vectors"
 XML = "model.xml"
 TOLERANCE = 1e-4
 """Largest difference between entries of unit-length vectors that is taken for rounding."""
@@ -121,7 +122,8 @@ def parity_pixels(size: tuple[int, int]) -> list[Pixels]:
     always the same ones.
     """
     height, width = size
-    rows, columns = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
+    rows = np.linspace(0, 1, height)[:, None]
+    columns = np.linspace(0, 1, width)[None]
     batches: list[Pixels] = []
     for batch in _BATCHES:
         draw = generator(0, batch)

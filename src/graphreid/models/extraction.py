@@ -30,7 +30,8 @@ class Extractor(nn.Module):
         self, network: nn.Module, *, flip_average: bool, resample: Resample = "bilinear"
     ) -> None:
         super().__init__()
-        self.network, self.flip_average = network, flip_average
+        self.network = network
+        self.flip_average = flip_average
         self.resample: Resample = resample
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:

@@ -138,7 +138,8 @@ class _Contrastive(torch.autograd.Function):
         # a pair of partners has two rows: either's gradient is the other's mean
         gradient = -2 * mean if ctx.needs_input_grad[0] else None
         for start in range(0, len(z), rows):
-            block, some = z[start : start + rows], counts[start : start + rows]
+            block = z[start : start + rows]
+            some = counts[start : start + rows]
             score = (block @ z.T).div_(temperature)
             if not include_self:
                 own = torch.arange(len(block), device=z.device)

@@ -18,7 +18,7 @@ from graphreid.papers.recipe import SETS, Recipe
 from graphreid.papers.records import report_of
 from graphreid.papers.run import Result, orders
 from graphreid.papers.selection import Bench
-from graphreid.protocols import Hears, Transforms
+from graphreid.protocols import HasGraphWeights, Transforms
 from graphreid.report import embedding_map as tsne
 from graphreid.report import heatmaps as heat
 from graphreid.report.ranked_lists import Case, groups
@@ -123,8 +123,8 @@ def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, f
         )
     method = parse(str(selection.fitted(bench, fit).file))
     graphs = (
-        method.heard(gallery.features.take(rows), resources=bench.resources)
-        if isinstance(method, Hears)
+        method.graph_weights(gallery.features.take(rows), resources=bench.resources)
+        if isinstance(method, HasGraphWeights)
         else {}
     )
     figure, panels = plt.subplots(

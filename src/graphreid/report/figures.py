@@ -167,7 +167,7 @@ def embedding_map(
 def heat_map(
     number: int, what: str, weights: Float32[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]
 ) -> str:
-    """How much images hear of each other; `number` tells the page's heat maps apart."""
+    """A heat map of edge weights; `number` tells the page's heat maps apart."""
     figure, axes = _figure(330, 300)
     heat.draw(axes, weights, identity)
     return _svg(figure, f"heat map of {what}", number)

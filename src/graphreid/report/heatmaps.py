@@ -1,4 +1,4 @@
-"""Heat maps: how much some images hear of each other in a method's graphs, in order of identity."""
+"""Heat maps of edge weights: a method's graph of a few images, in order of identity."""
 
 from typing import Any
 
@@ -29,11 +29,15 @@ def batch(labels: Labels) -> Int64[np.ndarray, " n"] | None:
 
 
 def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> None:
-    """Draw one on axes of matplotlib: row i is what image i hears; a line stands wherever the
-    identity changes.
+    """Draw edge weights on axes of matplotlib, with a line wherever the identity changes.
 
-    The diagonal is not drawn where it is all that could be seen: colours end at the largest weight
-    beside it.
+    The colour scale ends at the largest weight off the diagonal, so that edges from an image to
+    itself do not hide the others.
+
+    Args:
+        axes: of matplotlib.
+        weights: [n, n], row i has the weights with which image i aggregates each image.
+        identity: int64 [n], ascending in groups.
     """
     n = len(weights)
     beside = weights[~np.eye(n, dtype=bool)]
@@ -48,7 +52,7 @@ def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarra
         axes.axhline(edge, color="#888888", linewidth=0.3)
         axes.axvline(edge, color="#888888", linewidth=0.3)
     axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[], xlabel="image heard", ylabel="image that hears")
+    axes.set(xticks=[], yticks=[], xlabel="source image", ylabel="target image")
 
 
 def within(weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> float:

@@ -13,10 +13,9 @@ from graphreid.methods.chain import gives_vectors
 from graphreid.metrics.metric import name_of
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report
-from graphreid.protocols import Hears, Reranker, Transforms
-from graphreid.report import contributions as messages
+from graphreid.protocols import HasGraphWeights, Reranker, Transforms
+from graphreid.report import contributions, figures, tables
 from graphreid.report import embedding_map as maps
-from graphreid.report import figures, tables
 from graphreid.report import heatmaps as heat
 from graphreid.report import ranked_lists as lists
 from graphreid.report.examine import MOST_CAMERAS, Details
@@ -92,10 +91,10 @@ def write_report(
     sections = _lists(subject, seed)
     own = gallery.rows_of(query.items)
     relevance = Relevance(query_labels, gallery_labels, own=own, protocol=reports[0].protocol)
-    told = messages.messages(
+    graphs = contributions.query_graphs(
         sections, methods or {}, query, gallery, relevance, resources=resources
     )
-    pictures = _pictures(sections, told, shown, thumbnails)
+    pictures = _pictures(sections, graphs, shown, thumbnails)
     card = tables.protocol(
         reports,
         query,
@@ -117,7 +116,8 @@ def write_report(
         "series": [figures.series(number) for number in range(len(reports))],
         "cmc": figures.cmc(reports),
         "sections": sections,
-        "messages": told,
+        "graphs": graphs,
+        "sources": contributions.SOURCES,
         "names": shown,
         "pictures": pictures,
         "shown": lists.SHOWN,
@@ -207,7 +207,7 @@ def _lists(subject: _Subject, seed: int) -> list[tuple[str, str | None, tuple[li
 
 def _pictures(
     sections: Sequence[tuple[str, str | None, tuple[lists.Group, ...]]],
-    told: Sequence[messages.Message],
+    graphs: Sequence[contributions.QueryGraph],
     names: _Names,
     find: Find | None,
 ) -> Thumbnails:
@@ -218,7 +218,7 @@ def _pictures(
             items.extend(
                 names.image(entry.row) for listing in case.listings for entry in listing.entries
             )
-    items.extend(map(names.image, messages.rows(told)))
+    items.extend(item for graph in graphs for item in graph.items())
     return thumbnails(items, find)
 
 
@@ -321,10 +321,10 @@ def _heat(
     rows = heat.batch(subject.gallery_labels)
     drawn: list[tuple[str, str, float]] = []
     for name, method in methods.items():
-        if rows is None or not isinstance(method, Hears):
+        if rows is None or not isinstance(method, HasGraphWeights):
             continue
         identity = subject.gallery_labels.identity[rows]
-        for graph, weights in method.heard(
+        for graph, weights in method.graph_weights(
             subject.gallery.features.take(rows), resources=resources
         ).items():
             what = f"{name}: {graph}"

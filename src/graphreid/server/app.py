@@ -13,10 +13,17 @@ from pydantic_core import to_json
 from starlette.middleware import Middleware
 
 from graphreid import __version__
+from graphreid.explanation_json import ExplanationGraph
 from graphreid.server import schema
 from graphreid.server.middleware import Counts, Guard, Limits
 from graphreid.server.service import ConflictError, Engine, MissingError, QuerySource, row_of
 
+_DESCRIPTION = f"""A gallery of images: search it, change it, and see how a method ranked it.
+
+Schema version {schema.SCHEMA_VERSION} (also in `/health`) of graphreid {__version__}. In version 2
+the graph of a query has edges with `source` and `target`, nodes with `rank_before`, `rank_after`
+and `query_weight`, and its query is called `query`.
+"""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schema.Problem, "description": what}
@@ -68,8 +75,8 @@ def build(
     ]
     app = FastAPI(
         title="graphreid",
-        version=__version__,
-        description="A gallery of images: search it, add to it, and see why an image was found.",
+        version=str(schema.SCHEMA_VERSION),
+        description=_DESCRIPTION,
         lifespan=life,
         middleware=middleware,
         responses=_REFUSALS,
@@ -130,27 +137,21 @@ def _search(app: FastAPI, engine: Engine, limits: Limits) -> None:
         method: Annotated[
             str, Query(description="one of those that /health names; if not given, the first")
         ] = "",
-    ) -> schema.Graph:
+    ) -> ExplanationGraph:
         """The graph that a method made of an image of the gallery."""
         return graph(QuerySource(item=item), method)
 
     @app.post("/explain", responses=_MISSING)
-    def explain_any(asked: schema.Why) -> schema.Graph:  # pyright: ignore[reportUnusedFunction]
+    def explain_any(asked: schema.Query) -> ExplanationGraph:  # pyright: ignore[reportUnusedFunction]
         """The graph that a method made of a query: nodes, weighted edges, probabilities, ranks
         before and after.
         """
         return graph(QuerySource(asked.vector, asked.image, asked.item, asked.camera), asked.method)
 
-    def graph(query: QuerySource, method: str) -> schema.Graph:
-        method = method or next(iter(engine.methods))
-        made = engine.explain(query, method)
-        return schema.Graph(
-            method=method,
-            item=query.item or "query",
-            version=made.version,
-            nodes=[schema.Node(**asdict(node)) for node in made.nodes],
-            edges=[schema.Edge(**asdict(edge)) for edge in made.edges],
-        )
+    def graph(query: QuerySource, method: str) -> ExplanationGraph:
+        made = engine.explain(query, method or next(iter(engine.methods)))
+        # an image or a vector has no item of its own
+        return made if query.item else made.model_copy(update={"query": "query"})
 
 
 def _items(app: FastAPI, engine: Engine, limits: Limits) -> None:
@@ -195,6 +196,7 @@ def _state(app: FastAPI, engine: Engine, counts: Counts) -> None:
         snapshot = engine.living.snapshot()
         return schema.Health(
             status="ok",
+            schema_version=schema.SCHEMA_VERSION,
             images=len(snapshot),
             version=snapshot.version,
             width=engine.living.config.width,

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+SCHEMA_VERSION = 2
+"""Raised when a field of a request or an answer changes its name or meaning."""
 WIDEST = 65_536
 """Entries of a vector beyond which no gallery goes."""
 NAME = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
@@ -23,7 +25,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Why(_Strict):
+class Query(_Strict):
     """A query: a vector, an image, or an item of the gallery, which does not find itself."""
 
     vector: Vector | None = None
@@ -40,7 +42,7 @@ class Why(_Strict):
     ] = ""
 
 
-class Search(Why):
+class Search(Query):
     """A query, and how many images to give."""
 
     top: Annotated[int, Field(ge=1, description="images to give")] = 10
@@ -129,49 +131,13 @@ class Item(BaseModel):
     vector: list[float]
 
 
-class Node(BaseModel):
-    """An image in a query's graph."""
-
-    item: str
-    probability: Annotated[
-        float | None,
-        Field(
-            description="that it shows the query's identity, in [0, 1]; null where the method "
-            "gives none"
-        ),
-    ]
-    heard: Annotated[
-        float | None,
-        Field(description="how much the query itself hears it; null where it is no node"),
-    ]
-    before: Annotated[int, Field(description="its rank by the base distance, from 1")]
-    after: Annotated[int, Field(description="its rank by the method's distance")]
-
-
-class Edge(BaseModel):
-    """Who hears whom in a query's graph, and how much."""
-
-    hears: Annotated[int, Field(description="place in nodes")]
-    heard: Annotated[int, Field(description="place in nodes")]
-    weight: float
-
-
-class Graph(BaseModel):
-    """What moved a query's result."""
-
-    method: str
-    item: Annotated[str, Field(description='of the gallery; "query" for a vector or an image')]
-    version: int
-    nodes: list[Node]
-    edges: list[Edge]
-
-
 class Health(BaseModel):
     """That the service is up, and what it serves."""
 
     status: str
+    schema_version: Annotated[int, Field(description="of this interface")]
     images: int
-    version: int
+    version: Annotated[int, Field(description="of the gallery; each change raises it")]
     width: int
     methods: list[str]
     takes_images: bool

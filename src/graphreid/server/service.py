@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.datasets.images import Images
+from graphreid.explanation_json import ExplanationGraph
 from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
-from graphreid.protocols import Explains, Explanation, Reranker
+from graphreid.protocols import Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
 from graphreid.server.thumbnails import Pictures, path_of, shrunk
 from graphreid.store import (
     Answer,
-    Graph,
     PersistentGallery,
     Snapshot,
     Threshold,
+    explain,
     online,
     respond,
     threshold_of,
     told,
-    why,
 )
 from graphreid.training.run_folder import MODEL, complete, read_config
-from graphreid.types import Features
+from graphreid.types import Explanation, Features
 
 MOST_PIXELS = 40_000_000
 """Pixels of an image that is sent; more is refused before it is decoded."""
@@ -186,7 +186,7 @@ class Engine:
         """A served method's threshold, None where none was chosen."""
         return threshold_of(self.living, self.method(method))
 
-    def explain(self, one_query: QuerySource, method: str) -> Graph:
+    def explain(self, one_query: QuerySource, method: str) -> ExplanationGraph:
         """The graph of a query.
 
         Raises:
@@ -202,7 +202,7 @@ class Engine:
         snapshot = self.living.snapshot()
         query = self.features(one_query, snapshot)
         with self._turn:
-            return why(snapshot, chosen, method, query, resources=self.resources)
+            return explain(snapshot, chosen, method, query, resources=self.resources)
 
     def features(self, query: QuerySource, snapshot: Snapshot) -> Features:
         """The query's vector.

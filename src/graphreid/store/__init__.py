@@ -2,7 +2,7 @@
 kept beside it.
 """
 
-from graphreid.store.explain import Edge, Graph, Node, why
+from graphreid.store.explain import explain
 from graphreid.store.persistent_gallery import PersistentGallery, Snapshot
 from graphreid.store.search import Answer, Match, online, respond, told
 from graphreid.store.table import MARK, PICTURES, Config
@@ -13,18 +13,15 @@ __all__ = [
     "PICTURES",
     "Answer",
     "Config",
-    "Edge",
-    "Graph",
     "Match",
-    "Node",
     "PersistentGallery",
     "Snapshot",
     "Threshold",
     "choose",
+    "explain",
     "online",
     "respond",
     "threshold_of",
     "thresholds",
     "told",
-    "why",
 ]

@@ -132,7 +132,8 @@ def overlap(
         found = labels[part][:, rows][:, :, columns]
         pair = found.astype(np.int64) * both.shape[1] + mask[part]
         both += np.bincount(pair.reshape(-1), minlength=both.size).reshape(both.shape)
-    ours, theirs = both.sum(1), np.zeros(parts, np.int64)
+    ours = both.sum(1)
+    theirs = np.zeros(parts, np.int64)
     theirs[: both.shape[1]] = both.sum(0)[:parts]
     same = np.array([both[k, k] if k < both.shape[1] else 0 for k in range(parts)])
     union = ours + theirs - same

@@ -142,7 +142,8 @@ def _bodies(
     poses: Poses, outfit: NDArray[np.int64], girth: NDArray[np.float32], designs: Designs
 ) -> list[Body]:
     """The bodies from far to near."""
-    sine, cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
+    sine = np.sin(poses.azimuth)
+    cosine = np.cos(poses.azimuth)
     near = np.where(sine >= 0, np.float32(1), np.float32(-1))  # +1 where the left side is nearer
     stride = poses.stride
     kind = np.maximum(outfit[:, CHOICES.index("carried")], 0)
@@ -221,17 +222,21 @@ class Painter:
         textures: NDArray[np.float32],
         who: NDArray[np.intp],
     ) -> None:
-        self.canvas, self.mask, self.poses = canvas, mask, poses
+        self.canvas = canvas
+        self.mask = mask
+        self.poses = poses
         self.textures = textures.reshape(3, -1)
         self.base = who * (sum(ROWS.values()) * BINS)
-        self.sine, self.cosine = np.sin(poses.azimuth), np.cos(poses.azimuth)
+        self.sine = np.sin(poses.azimuth)
+        self.cosine = np.cos(poses.azimuth)
         # the bin at the middle of what the camera sees, in sixteenths of one; azimuth -90 degrees
         # starts bin 0
         self.turn = np.rint((poses.azimuth / (2 * np.pi) + 0.25) * (BINS << _FINE)).astype(np.int64)
 
     def paint(self, body: Body) -> None:
         """Paint one body into the images where it is shown."""
-        poses, height = self.poses, self.poses.height
+        poses = self.poses
+        height = self.poses.height
         shown = np.ones(len(height), bool) if body.shown is None else body.shown
         if not shown.any():
             return
@@ -308,7 +313,8 @@ class Painter:
 
     def _shade(self, u: Floats, facing: Floats, slope: Floats) -> tuple[Floats, Floats]:
         """Light on the surface, about 1, and the highlight added to it."""
-        light, diffuse = self.poses.light, self.poses.diffuse
+        light = self.poses.light
+        diffuse = self.poses.diffuse
         flat = 1 / np.sqrt(1 + slope * slope)  # [b, rows]: how far the normal is horizontal
         right, up, near = (_f(light[i])[:, None] for i in range(3))
         lit = u * (right * flat)[..., None]
@@ -336,9 +342,11 @@ def _lookup(
     """Radius in pixels, and how steeply it grows downwards, of each row."""
     steep = np.clip(np.gradient(profile, axis=-1) * (_STEPS - 1), -8, 8)
     if profile.ndim == 1:
-        radius, slope = profile[step], steep[step]
+        radius = profile[step]
+        slope = steep[step]
     else:
-        radius, slope = np.take_along_axis(profile, step, 1), np.take_along_axis(steep, step, 1)
+        radius = np.take_along_axis(profile, step, 1)
+        slope = np.take_along_axis(steep, step, 1)
     return _f(radius * half[:, None]), _f(slope * (half / size)[:, None])
 
 

@@ -90,7 +90,8 @@ def cameras(seed: int, count: int, level: Difficulty) -> Cameras:
 
     strength = level.light
     elevation = np.radians(spread(4.0, 30.0))
-    side, up = np.radians(spread(-65.0, 65.0)), np.radians(spread(25.0, 60.0))
+    side = np.radians(spread(-65.0, 65.0))
+    up = np.radians(spread(25.0, 60.0))
     light = np.stack([np.sin(side) * np.cos(up), np.sin(up), np.cos(side) * np.cos(up)])
     warm, tint, exposure = (strength * spread(-1.0, 1.0) for _ in range(3))
     balance = np.stack([1 + 0.20 * warm, 1 + 0.06 * tint, 1 - 0.20 * warm]) * 2 ** (0.55 * exposure)
@@ -140,7 +141,8 @@ def cast_shadow(
     """
     rows, columns = canvas.shape[2:]
     depth = half * (slant * np.float32(0.8) + np.float32(0.15))
-    low, high = int(np.floor((soles - depth).min())), int(np.ceil((soles + depth).max()))
+    low = int(np.floor((soles - depth).min()))
+    high = int(np.ceil((soles + depth).max()))
     window = slice(max(0, low), max(0, min(rows, high)))
     y = (np.arange(rows, dtype=np.float32)[window] + np.float32(0.5) - soles[:, None]) / depth[
         :, None
@@ -201,7 +203,8 @@ def expose(
     grey = canvas[0] * np.float32(0.3)
     grey += canvas[1] * np.float32(0.59)
     grey += canvas[2] * np.float32(0.11)
-    saturation, contrast = each(taken_by.saturation), each(taken_by.contrast)
+    saturation = each(taken_by.saturation)
+    contrast = each(taken_by.contrast)
     canvas *= saturation
     canvas += grey * (1 - saturation)
     canvas -= np.float32(0.45)
@@ -236,8 +239,11 @@ def _blur(canvas: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[n
     for _ in range(2):
         for axis in (2, 3):
             inner: list[slice] = [slice(None)] * 4
-            before, after = list(inner), list(inner)
-            inner[axis], before[axis], after[axis] = slice(1, -1), slice(None, -2), slice(2, None)
+            before = list(inner)
+            after = list(inner)
+            inner[axis] = slice(1, -1)
+            before[axis] = slice(None, -2)
+            after[axis] = slice(2, None)
             blurred = canvas.copy()
             middle = canvas[tuple(before)] + canvas[tuple(after)]
             middle -= canvas[tuple(inner)] * np.float32(2)
@@ -270,7 +276,8 @@ def _thing(
     top: NDArray[np.float32],
 ) -> tuple[Floats, Floats]:
     """How far an occluder covers each pixel, and its shade."""
-    half, middle = (right - left) / 2, (left + right) / 2
+    half = (right - left) / 2
+    middle = (left + right) / 2
     u = (x - middle) / half
     across = np.clip((1 - np.abs(u)) * half + 0.5, 0, 1)
     down = np.clip(y - top + np.float32(0.5), 0, 1)
@@ -313,7 +320,8 @@ def _scene(rng: np.random.Generator, elevation: float, clutter: int) -> NDArray[
     things before the wall.
     """
     rows, columns = SCENE
-    y, x = np.arange(rows)[:, None] + 0.5, np.arange(columns)[None, :] + 0.5
+    y = np.arange(rows)[:, None] + 0.5
+    x = np.arange(columns)[None, :] + 0.5
     foot = 16 + rows * (0.56 - 0.62 * elevation)  # the row where wall and floor meet
     tone = rng.uniform(0.35, 0.75)
     wall = tone + 0.12 * (PALETTE[rng.integers(len(PALETTE))] - 0.5)
@@ -352,7 +360,8 @@ def _add(scene: NDArray[np.float64], rng: np.random.Generator, foot: float) -> N
     )
     y = np.arange(rows)[:, None] + 0.5
     x = (np.arange(columns)[None, :] + 0.5 - left) % columns
-    u, v = x / width * 2 - 1, (y - base + height) / height * 2 - 1
+    u = x / width * 2 - 1
+    v = (y - base + height) / height * 2 - 1
     box = (np.abs(u) < 1) & (np.abs(v) < 1)
     if kind == 3:
         wave = 0.25 * np.sin(x * 0.9) * np.sin(y * 0.7)

@@ -30,7 +30,8 @@ from graphreid.synthetic.textures import draw_designs, girths, outfits
 from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, ROLES
 
-HEIGHT, WIDTH = 128, 64
+HEIGHT = 128
+WIDTH = 64
 QUALITY = 92
 """JPEG quality of the images, colour at full resolution."""
 SETTINGS = "synthetic.json"
@@ -102,8 +103,10 @@ class Studio:
     """
 
     def __init__(self, settings: Settings) -> None:
-        level, seed = DIFFICULTIES[settings.level], settings.seed
-        self.settings, self.level = settings, level
+        level = DIFFICULTIES[settings.level]
+        seed = settings.seed
+        self.settings = settings
+        self.level = level
         self.designs = draw_designs(seed)
         self.cameras = optics.cameras(seed, settings.cameras, level)
         self.noise = optics.noise_bank(seed, HEIGHT * WIDTH)
@@ -122,9 +125,12 @@ class Studio:
         """The images of `rows` and their part masks; without `figures`, what the cameras see while
         nobody is there.
         """
-        views, frames = self.views, self.frames
+        views = self.views
+        frames = self.frames
         camera = views.camera[rows]
-        top, height, centre = frames.top[rows], frames.height[rows], frames.centre[rows]
+        top = frames.top[rows]
+        height = frames.height[rows]
+        centre = frames.centre[rows]
         slant = np.tan(self.cameras.elevation[camera]).astype(np.float32)
         column = np.floor(views.column[rows]).astype(np.int64)
         canvas = optics.backdrop(
@@ -214,7 +220,8 @@ def render(
     Raises:
         ValueError: `out` can't be written, or the memory is too small.
     """
-    settings, resources = settings or Settings(), resources or Resources()
+    settings = settings or Settings()
+    resources = resources or Resources()
     if block < 1:
         raise ValueError(f"block is {block}: it must be at least 1")
     threads = resources.threads or os.cpu_count() or 1
@@ -258,7 +265,8 @@ def _write_annotations(
         rows = slice(start, min(start + SHARD, len(studio)))
         while len(held) < rows.stop - start:
             held = np.concatenate([held, next(masks)])
-        mask, held = held[: rows.stop - start], held[rows.stop - start :]
+        mask = held[: rows.stop - start]
+        held = held[rows.stop - start :]
         annotations = Annotations(
             manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16)
         )
@@ -268,7 +276,8 @@ def _write_annotations(
 
 
 def _views(settings: Settings, level: Difficulty) -> Views:
-    images, seed = settings.images_per_identity, settings.seed
+    images = settings.images_per_identity
+    seed = settings.seed
     most = min(settings.cameras, images // 2)
     among = (min(most, max(2, -(-settings.cameras * 2 // 3))), most)
     train = np.arange(1, settings.identities + 1)

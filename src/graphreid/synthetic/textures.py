@@ -140,7 +140,8 @@ def outfits(
     for identity in np.unique(identities).tolist():
         own = generator(seed, _OWN, identity)
         family = generator(seed, _FAMILY, identity // level.family)
-        choice, of_family = _choose(own, level), _choose(family, level)
+        choice = _choose(own, level)
+        of_family = _choose(family, level)
         taken = own.permutation(len(CHOICES))[: level.shared]
         choice[taken] = of_family[taken]
         found[identity] = choice
@@ -182,7 +183,8 @@ def _choose(rng: np.random.Generator, level: Difficulty) -> NDArray[np.int64]:
         (front, back if other else front)
         for (front, back), other in zip(pairs, turned, strict=True)
     ]
-    shoes, carried = rng.integers(DESIGNS["shoes"]), rng.integers(DESIGNS["carried"])
+    shoes = rng.integers(DESIGNS["shoes"])
+    carried = rng.integers(DESIGNS["carried"])
     return np.array(
         [*sum(fronts_and_backs, ()), shoes, carried if rng.random() < level.carried else -1],
         np.int64,
@@ -218,7 +220,8 @@ def _pattern(rng: np.random.Generator, rows: int) -> NDArray[np.bool_]:
     v, a = _grid(rows, HALF)
     n = int(rng.integers(3, 5))
     wide = rng.uniform(0.8, 1.25)
-    hoops, bars = np.floor(v * 2 * n) % 2 == 1, np.floor((a + 90) / (15 * wide)) % 2 == 1
+    hoops = np.floor(v * 2 * n) % 2 == 1
+    bars = np.floor((a + 90) / (15 * wide)) % 2 == 1
     centre = (v - 0.45) / (0.24 * wide), a / (36 * wide)
     dots = (np.modf(v * n)[0] - 0.5) ** 2 + (np.modf((a + 90) / 30)[0] - 0.5) ** 2 < 0.11
     patterns = [
@@ -270,11 +273,14 @@ def _lower(rng: np.random.Generator) -> tuple[NDArray[np.float64], bool]:
 
 def _head(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     v, a = _grid(ROWS["head"], BINS)
-    wood, hair = _WOOD[rng.integers(len(_WOOD))], _HAIR[rng.integers(len(_HAIR))]
+    wood = _WOOD[rng.integers(len(_WOOD))]
+    hair = _HAIR[rng.integers(len(_HAIR))]
     cloth, band = _colours(rng, PALETTE, 2)
     hat = int(rng.integers(3))
     turn = _fill(v.shape, wood)
-    fringe, length, face = rng.uniform(0.2, 0.36), rng.uniform(0.55, 1.0), rng.uniform(55, 80)
+    fringe = rng.uniform(0.2, 0.36)
+    length = rng.uniform(0.55, 1.0)
+    face = rng.uniform(55, 80)
     turn[(v < fringe) | ((np.abs(a) > face) & (v < length))] = hair
     for side in (-1, 1):
         turn[((a - side * 24) / 8) ** 2 + ((v - 0.5) / 0.075) ** 2 < 1] = (0.12, 0.1, 0.1)

@@ -209,7 +209,9 @@ def frame(seed: int, views: Views, level: Difficulty, size: tuple[int, int]) -> 
     centre = np.where(
         beside, 0.5 + (0.62 + 0.14 * chance[3]) * np.where(chance[4] < 0.5, -1, 1), centre
     )
-    top, height, centre = top * rows, zoom * rows, centre * columns
+    top = top * rows
+    height = zoom * rows
+    centre = centre * columns
     return Frames(
         row=(chance[6] * (SCENE[0] - rows)).astype(np.int64),
         top=top.astype(np.float32),
@@ -236,7 +238,9 @@ def _things(
     cover = level.cover[0] + (level.cover[1] - level.cover[0]) * chance[1]
     wide = 0.38 * height  # of a figure with its arms
     side = np.where(chance[2] < 0.5, -1.0, 1.0)
-    pole, peg, low = kind == 0, kind == 4, (kind >= 1) & (kind <= 3)
+    pole = kind == 0
+    peg = kind == 4
+    low = (kind >= 1) & (kind <= 3)
     # a pole stands anywhere before it, somebody else covers it from one side, all others cover it
     # from below
     width = np.where(
@@ -249,7 +253,8 @@ def _things(
     )
     middle = np.where(peg, centre + side * (wide / 2 * (1 - 2 * cover) + width / 2), middle)
     upper = np.where(pole, -5.0, np.where(peg, top + (0.05 + 0.3 * chance[2]) * height, top))
-    above, below = np.clip(top, 0, rows), np.clip(top + height, 0, rows)
+    above = np.clip(top, 0, rows)
+    below = np.clip(top + height, 0, rows)
     upper = np.where(low, below - cover * (below - above), upper)
     colour = 0.75 * PALETTE[(chance[3] * len(PALETTE)).astype(np.int64)] + 0.12
     colour = np.where((kind == 2)[:, None], colour * 0.3 + np.array([0.12, 0.32, 0.14]), colour)

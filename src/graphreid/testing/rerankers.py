@@ -287,30 +287,34 @@ def check_an_explanation_has_the_numbers_of_the_distances(case: Case) -> None:
     for one_query in (query.take(np.array([3])), gallery.take(np.array([7]))):
         block = next(iter(method.distances(one_query, snapshot)))
         own = snapshot.rows_of(one_query.items)[0]
-        told = method.explain(one_query, snapshot)
-        n = len(told.nodes)
+        explanation = method.explain(one_query, snapshot)
+        n = len(explanation.nodes)
         assert n > 2
-        assert len(np.unique(told.nodes)) == n
-        assert own not in told.nodes
+        assert len(np.unique(explanation.nodes)) == n
+        assert own not in explanation.nodes
         np.testing.assert_array_equal(
-            told.after, np.argsort(np.argsort(block.distance[0], kind="stable"))[told.nodes] + 1
+            explanation.rank_after,
+            np.argsort(np.argsort(block.distance[0], kind="stable"))[explanation.nodes] + 1,
         )
         if not case.own_base:
             base = next(iter(Cosine().distances(one_query, snapshot))).distance[0]
             np.testing.assert_array_equal(
-                told.before, np.argsort(np.argsort(base, kind="stable"))[told.nodes] + 1
+                explanation.rank_before,
+                np.argsort(np.argsort(base, kind="stable"))[explanation.nodes] + 1,
             )
-        assert (told.probability is None) == (block.probability is None)
-        if told.probability is not None and block.probability is not None:
-            np.testing.assert_array_equal(told.probability, block.probability[0, told.nodes])
-        assert told.edges.shape == (len(told.weights), 2)
-        assert ((told.edges >= 0) & (told.edges < n)).all()
-        assert len(np.unique(told.edges, axis=0)) == len(told.edges) > 0
-        assert (told.weights > 0).all()
-        if told.heard is not None:
-            assert told.heard.shape == (n,)
-            assert told.heard.min() >= 0
-            assert told.heard.max() > 0
+        assert (explanation.probability is None) == (block.probability is None)
+        if explanation.probability is not None and block.probability is not None:
+            np.testing.assert_array_equal(
+                explanation.probability, block.probability[0, explanation.nodes]
+            )
+        assert explanation.edges.shape == (len(explanation.weights), 2)
+        assert ((explanation.edges >= 0) & (explanation.edges < n)).all()
+        assert len(np.unique(explanation.edges, axis=0)) == len(explanation.edges) > 0
+        assert (explanation.weights > 0).all()
+        if explanation.query_weights is not None:
+            assert explanation.query_weights.shape == (n,)
+            assert explanation.query_weights.min() >= 0
+            assert explanation.query_weights.max() > 0
     with pytest.raises(ValueError, match="one at a time"):
         method.explain(query, snapshot)
     (one, _), (only, _) = labelled(7, queries=1, images=1)

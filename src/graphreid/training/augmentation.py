@@ -81,18 +81,18 @@ def erase(
     area = draw.uniform(*AREA, (count, _TRIES)) * height * width
     # uniform in the ratio, as the authors' code draws it
     ratio = draw.uniform(*ASPECT, (count, _TRIES))
-    tall, wide = (
-        np.rint(np.sqrt(area * ratio)).astype(int),
-        np.rint(np.sqrt(area / ratio)).astype(int),
-    )
+    tall = np.rint(np.sqrt(area * ratio)).astype(int)
+    wide = np.rint(np.sqrt(area / ratio)).astype(int)
     fits = (tall < height) & (wide < width)
     first = fits.argmax(1)
     some = np.arange(count)
-    tall, wide = tall[some, first], wide[some, first]
+    tall = tall[some, first]
+    wide = wide[some, first]
     chosen = (draw.random(count) < share) & fits.any(1)
     top = (draw.random(count) * np.maximum(height - tall + 1, 1)).astype(int)
     left = (draw.random(count) * np.maximum(width - wide + 1, 1)).astype(int)
-    rows, columns = np.arange(height)[None], np.arange(width)[None]
+    rows = np.arange(height)[None]
+    columns = np.arange(width)[None]
     vertical = (rows >= top[:, None]) & (rows < (top + tall)[:, None]) & chosen[:, None]
     horizontal = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
     hole = torch.from_numpy(vertical[:, None, :, None] & horizontal[:, None, None, :]).to(

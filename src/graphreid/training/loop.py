@@ -100,7 +100,8 @@ def optimise(
                 module.train()
                 began = perf_counter()
                 sums: dict[str, Tensor] = {}
-                drawn, factor = batches(epoch), 1.0
+                drawn = batches(epoch)
+                factor = 1.0
                 if not len(drawn):
                     raise ValueError(
                         f"{what}: epoch {epoch + 1} has no batches: there are too few images"
@@ -144,7 +145,10 @@ class _State:
     def __init__(
         self, module: nn.Module, optimizer: Optimizer, folder: Path | None, stamp: str
     ) -> None:
-        self.module, self.optimizer, self.folder, self.stamp = module, optimizer, folder, stamp
+        self.module = module
+        self.optimizer = optimizer
+        self.folder = folder
+        self.stamp = stamp
         self.history: History = []
         self.best: dict[str, Tensor] | None = None
         for group in optimizer.param_groups:
@@ -164,7 +168,8 @@ class _State:
             )
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
-        self.history, self.best = saved["history"], saved["best"]
+        self.history = saved["history"]
+        self.best = saved["best"]
 
     def scores(self) -> list[float]:
         """An epoch's score each, or nothing."""

@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from graphreid.atomic_files import whole_file
 from graphreid.seeding import generator
 
-CONFIG, IDENTITIES, MODEL, LOG = "config.json", "identities.json", "model.safetensors", "log.jsonl"
+CONFIG = "config.json"
+IDENTITIES = "identities.json"
+MODEL = "model.safetensors"
+LOG = "log.jsonl"
 
 PARTS = "parts.safetensors"
 """The distance of ICG's vectors, a re-ranker, in the run's folder."""
@@ -95,7 +98,8 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
                 f"{folder} exists already, and is no training run: choose another --out"
             )
     elif folder.exists():
-        before, now = read_config(folder), json.loads(json.dumps(config))
+        before = read_config(folder)
+        now = json.loads(json.dumps(config))
         differing = sorted(
             key
             for key in {*_flat(before), *_flat(now)}

@@ -3,9 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphreid.protocols import Explanation
 from graphreid.server.viewer import svg as draw
-from graphreid.types import Neighbors
+from graphreid.types import Explanation, Neighbors
 
 
 def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
@@ -21,8 +20,8 @@ def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
         after,
         after,
     )
-    drawn = draw.of_method(made)
-    assert sorted(made.after[drawn.nodes - 100].tolist()) == list(range(1, draw.NODES + 1))
+    drawn = draw.strongest(made)
+    assert sorted(made.rank_after[drawn.nodes - 100].tolist()) == list(range(1, draw.NODES + 1))
     assert len(drawn.edges) <= draw.EDGES
     assert (drawn.edges[:, 0] != drawn.edges[:, 1]).all()
     assert drawn.probability is not None
@@ -33,10 +32,10 @@ def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
     assert text.count('class="node"') == draw.NODES + 1
     assert "<101>" not in text
     assert "stroke-width:" not in text.split('class="edge"')[0]
-    heard = replace(made, heard=np.linspace(1, 0, n, dtype=np.float32))
-    text = draw.graph(draw.of_method(heard), [str(row) for row in drawn.nodes], None)
+    weighted = replace(made, query_weights=np.linspace(1, 0, n, dtype=np.float32))
+    text = draw.graph(draw.strongest(weighted), [str(row) for row in drawn.nodes], None)
     assert text.count(";stroke-width:") == draw.NODES
-    assert text.count("heard by the query: ") >= draw.NODES
+    assert text.count("edge to the query: ") >= draw.NODES
     at = draw.layout(len(drawn.nodes), drawn.edges, drawn.weights)
     assert (np.linalg.norm(at - draw.SCREEN / 2, axis=1) > 60).all()
 
@@ -57,9 +56,12 @@ def test_lists_make_a_graph_where_a_method_makes_none() -> None:
         np.full((4, 2), 0.5, np.float32),
         np.ones(4, np.float32),
     )
-    drawn = draw.of_lists(np.array([1, 0, 2]), np.array([0.1, 0.2, 0.3], np.float32), near)
-    assert {tuple(edge) for edge in drawn.edges.tolist()} == {(0, 1), (1, 0), (1, 2), (2, 1)}
-    assert not drawn.own
+    drawn = draw.from_neighbors(np.array([1, 0, 2]), np.array([2, 1, 4, 3]), near)
+    # image 1 has the neighbours 0 and 3, image 0 has 1 and 2, image 2 has 3 and 0
+    assert set(map(tuple, drawn.edges.tolist())) == {(1, 0), (0, 1), (2, 1), (1, 2)}
+    np.testing.assert_allclose(drawn.weights, 1 / 1.5)
+    assert drawn.rank_before.tolist() == [1, 2, 4]
+    assert drawn.rank_after.tolist() == [1, 2, 3]
 
 
 def test_a_histogram_counts_every_finite_score() -> None:

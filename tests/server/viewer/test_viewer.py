@@ -133,11 +133,11 @@ def test_from_the_gallery_to_a_query_and_on(browser: Browser, address: str) -> N
     assert page.locator("article.list").count() == 2
     assert page.locator("article.list").first.locator("li.right").count() >= 5
     assert page.locator("svg.graph image").count() >= 8
-    assert "what the query itself hears" in page.locator("#why figcaption").first.inner_text()
+    assert "the edges to the query" in page.locator("#graph figcaption").first.inner_text()
     assert page.locator("svg.histogram .threshold").count() == 0
     page.locator("p.tabs").get_by_role("link", name="cosine").click()
     assert page.locator("svg.graph image").count() >= 11
-    assert "makes no graph" in page.locator("#why figcaption").first.inner_text()
+    assert "makes no graph" in page.locator("#graph figcaption").first.inner_text()
     assert page.locator("svg.histogram .threshold").count() == 1
     page.keyboard.press("m")
     page.wait_for_url("**/map")

@@ -130,7 +130,8 @@ def _unpacked(folder: Path, boxes: Boxes) -> tuple[list[Entry], list[str], list[
                     f"1_001_1_01.png)"
                 )
                 continue
-            identity, camera = str(int(labels[row])), str(int(fields[2]))
+            identity = str(int(labels[row]))
+            camera = str(int(fields[2]))
             entries.append(
                 Entry(folder / names[row], f"{folder.name}/{names[row]}", identity, split, camera)
             )

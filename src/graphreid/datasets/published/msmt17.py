@@ -13,7 +13,8 @@ from graphreid.datasets.folder_layouts import LAYOUTS, Layout, differences, loca
 from graphreid.datasets.importing import Entry, Plan
 
 TERMS = "MSMT17 shows people; its terms: given by its authors under an agreement, for research only"
-TRAIN, VALIDATION = 30_248, 2_373
+TRAIN = 30_248
+VALIDATION = 2_373
 PUBLISHED = {
     "train identities": 1_041,
     "query images": 11_659,

@@ -21,7 +21,8 @@ from graphreid.datasets.importing import Entry, Plan, image_files, subfolders
 from graphreid.features.array_files import read_npz
 
 PACKED = "omniglot.npz"
-BACKGROUND, EVALUATION = "images_background", "images_evaluation"
+BACKGROUND = "images_background"
+EVALUATION = "images_evaluation"
 QUERY_DRAWERS = 4
 _SIDE = 105
 _CHARACTER = re.compile(r"character(\d+)")

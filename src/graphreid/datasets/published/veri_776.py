@@ -65,10 +65,8 @@ def _labeller(root: Path, layout: Layout) -> Callable[[Path], tuple[str, str]]:
     for file in (root / name for name in LABELS if (root / name).is_file()):
         for item in _ITEM.findall(file.read_text(encoding="latin-1")):
             values = dict(_ATTRIBUTE.findall(item))
-            identity, camera = (
-                values.get("vehicleID", ""),
-                values.get("cameraID", "").removeprefix("c"),
-            )
+            identity = values.get("vehicleID", "")
+            camera = values.get("cameraID", "").removeprefix("c")
             if not ("imageName" in values and identity.isdecimal() and camera.isdecimal()):
                 raise ValueError(
                     f"{file}: an Item without imageName, vehicleID and cameraID "

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 _HDF5 = (b"MATLAB 7.3 ", b"\x89HDF\r\n\x1a\n")
 _HEADER = 128
-_MATRIX, _COMPRESSED = 14, 15
+_MATRIX = 14
+_COMPRESSED = 15
 _STORED = {
     1: "i1",
     2: "u1",
@@ -46,7 +47,9 @@ _CLASSES = {
 """What they are, by the class of the array: whole numbers of class double may be stored as
 bytes.
 """
-_CELL, _CHAR, _COMPLEX = 1, 4, 0x0800
+_CELL = 1
+_CHAR = 4
+_COMPLEX = 0x0800
 _TEXT = {1: "utf-8", 2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 _DEPTH = 3
 
@@ -94,7 +97,8 @@ def _variables(
     data: memoryview, order: str, names: Collection[str]
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     for stored, packed in _elements(data, order):
-        kind, body = stored, packed
+        kind = stored
+        body = packed
         if kind == _COMPRESSED:
             kind, body = next(_elements(memoryview(zlib.decompress(packed)), order), (0, packed))
         if kind != _MATRIX:
@@ -135,7 +139,8 @@ def _array(
         return name, None
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError(f"{name or 'a cell'} has the shape {shape}")
-    kind, body = flags & 0xFF, parts[3:]
+    kind = flags & 0xFF
+    body = parts[3:]
     if kind == _CELL:
         cells = np.empty(len(body), dtype=object)
         for row, (_, cell) in enumerate(body):

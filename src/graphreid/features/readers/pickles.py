@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ZIP, _TORCH_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
+_ZIP = b"PK\x03\x04"
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _KINDS = re.compile(r"[<>=|]?([biufSU]\d+|[?bBhHiIlLqQefd])")
 
 

@@ -61,11 +61,10 @@ def read_toolkit_features(
     file = Path(source)
     paths = True
     if file.is_dir():
-        found, kind, paths = (
-            _folder(file),
-            "a folder of .npy files",
-            False,
-        )  # the names have lost their endings
+        # the names have lost their endings
+        found = _folder(file)
+        kind = "a folder of .npy files"
+        paths = False
     else:
         with _opened(file) as stream:
             head = stream.read(128)
@@ -94,7 +93,8 @@ def read_toolkit_features(
         value = read_pickle(file)
         if isinstance(value, dict) and set(_FIELDS) & set(value):
             return _two_parts(file, value, part, names, "a pickle with query and gallery")
-        found, kind = _pairs(file, value), "a pickle of names and vectors"
+        found = _pairs(file, value)
+        kind = "a pickle of names and vectors"
     _whole(file, part)
     if names is not None:
         raise ValueError(f"{file}: has its names in it: leave out --list")

@@ -20,7 +20,7 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs.aggregation import weighted_sum
 from graphreid.graphs.csr import with_self
-from graphreid.graphs.explanation import alone, around
+from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
 from graphreid.knn.exact import Metric, block_distances
 from graphreid.methods.fa_gcn.mahalanobis import within
@@ -291,7 +291,7 @@ class FAGCN:
             ValueError: not one query, not fitted, or vectors of another width.
         """
         retrieval_set, union = (
-            alone(RetrievalSet(query, gallery, resources=resources)),
+            single_query(RetrievalSet(query, gallery, resources=resources)),
             self.setting == TRANSDUCTIVE,
         )
         block = next(_compared(retrieval_set, *self._vectors(retrieval_set), self.metric))
@@ -304,7 +304,9 @@ class FAGCN:
         else:
             mine = retrieval_set.query_neighbors(self.k)
             near, said = mine.index[0], affinity(mine)[0, 1:]
-        return around(retrieval_set, block, lists, weights, near, said, self.layers)
+        return explain_receptive_field(
+            retrieval_set, block, lists, weights, near, said, self.layers
+        )
 
     def _vectors(self, retrieval_set: RetrievalSet) -> tuple[Vectors, Vectors]:
         """The new vectors of queries and gallery, in the space of the distance."""

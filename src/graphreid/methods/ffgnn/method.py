@@ -20,7 +20,7 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import adjacency
 from graphreid.graphs.ego_graphs import Around, Lesson, explained, rescored
-from graphreid.graphs.explanation import alone
+from graphreid.graphs.explanation import single_query
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.link_prediction.layers import NodeBatchNorm
 from graphreid.methods.link_prediction.validation import Validation
@@ -316,7 +316,9 @@ class FFGNN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self._fusing(alone(RetrievalSet(query, gallery, resources=resources))).explained()
+        return self._fusing(
+            single_query(RetrievalSet(query, gallery, resources=resources))
+        ).explained()
 
     @property
     def lists(self) -> int:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet, normalise
 from graphreid.graphs import ego_graphs as neighborhood
 from graphreid.graphs.ego_graphs import Around, explained, rescored
-from graphreid.graphs.explanation import alone
+from graphreid.graphs.explanation import single_query
 from graphreid.methods.fitted import need_fitted, need_width, record, restored
 from graphreid.methods.hrnet.relations import (
     IndividualRelation,
@@ -284,9 +284,9 @@ class HRNet:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self.judging(alone(RetrievalSet(query, gallery, resources=resources))).explained(
-            self.calibration_
-        )
+        return self.judging(
+            single_query(RetrievalSet(query, gallery, resources=resources))
+        ).explained(self.calibration_)
 
     def build(self, width: int) -> Relations:
         """The two graphs, not trained."""
@@ -308,7 +308,7 @@ class HRNet:
             relations.begin()
         return relations
 
-    def heard(
+    def graph_weights(
         self, features: Features, *, resources: Resources | None = None
     ) -> dict[str, Float32[np.ndarray, "n n"]]:
         """A o C of some images, and the sum of their graphs of pairs, G: what the paper's Fig. 5

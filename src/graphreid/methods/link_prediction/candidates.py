@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet, normalise
-from graphreid.graphs.explanation import alone, explanation, of_matrix
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix, single_query
 from graphreid.knn.exact import Metric
 from graphreid.protocols import Explanation
 from graphreid.resources import Resources, slices
@@ -239,13 +239,13 @@ def explained(judging: Judging, lam: float, calibration: Sequence[float]) -> Exp
     Raises:
         ValueError: not one query.
     """
-    retrieval_set = alone(judging.retrieval_set)
+    retrieval_set = single_query(judging.retrieval_set)
     nodes, logits, weights = judging.judge(slice(0, 1))
     probability = np.where(
         np.isneginf(logits), np.float32(0), linked(logits, calibration)
     )  # not judged: exactly 0
     block = fused(retrieval_set, 0, 1, nodes, probability, lam)
     real = nodes[0] >= 0
-    return explanation(
-        retrieval_set, block, nodes[0, real], of_matrix(weights[0][np.ix_(real, real)])
+    return build_explanation(
+        retrieval_set, block, nodes[0, real], edges_of_matrix(weights[0][np.ix_(real, real)])
     )

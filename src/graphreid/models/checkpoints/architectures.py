@@ -103,7 +103,8 @@ class ToolkitNetwork(nn.Module):
                 f"pixel mean {anatomy.pixel_mean}, std {anatomy.pixel_std}: three of each, std "
                 f"positive"
             )
-        self.scale, self.power = anatomy.pixel_scale, anatomy.gem_power
+        self.scale = anatomy.pixel_scale
+        self.power = anatomy.gem_power
         self.pooling: Pooling = anatomy.pooling
         if anatomy.backbone in KINDS:
             self.backbone: ResNetMaps | OSNet = OSNet(anatomy.backbone, anatomy.channels or WIDTHS)
@@ -136,7 +137,8 @@ class ResNetMaps(nn.Module):
 
     def __init__(self, anatomy: Anatomy) -> None:
         super().__init__()
-        self.stem_relu, self.stem_pool = anatomy.stem_relu, anatomy.stem_pool
+        self.stem_relu = anatomy.stem_relu
+        self.stem_pool = anatomy.stem_pool
         body: Any = backbone(
             anatomy.backbone,
             height=anatomy.height,
@@ -150,7 +152,8 @@ class ResNetMaps(nn.Module):
                 f"backbone {anatomy.backbone!r}: only ResNets with the stem of the first ones have "
                 f"these layouts"
             )
-        self.body, self.width = body, int(body.num_features)
+        self.body = body
+        self.width = int(body.num_features)
         lasts = [stage[-1] for stage in self._stages()]
         outputs = [
             int((last.bn3 if hasattr(last, "bn3") else last.bn2).num_features) for last in lasts

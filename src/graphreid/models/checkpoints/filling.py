@@ -27,7 +27,8 @@ def read_layout(layout: str, state: State, changes: Mapping[str, Any] | None = N
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is not known: choose one of {', '.join(LAYOUTS)}")
-    bare, given = _bare(state), dict(changes or {})
+    bare = _bare(state)
+    given = dict(changes or {})
     known = layout_of(bare)
     if known != layout:
         reason = f"but of {known}: choose --layout {known}" if known else f"({unread(bare)})"
@@ -73,7 +74,8 @@ def fill(
     Raises:
         ValueError: a partial match that is not allowed; the message counts it, and names the first.
     """
-    own, bare = network.state_dict(), _bare(state)
+    own = network.state_dict()
+    bare = _bare(state)
     found: dict[str, Tensor] = {}
     loaded: list[str] = []
     unused: list[str] = []

@@ -12,7 +12,8 @@ WIDTHS = (64, 256, 384, 512)
 """Channels of the stem and of the three stages at width 1.0."""
 STREAMS = 4
 """Streams of a block: the t-th has t light convolutions, so each looks at a larger surrounding."""
-_SQUEEZE, _GATE = 4, 16
+_SQUEEZE = 4
+_GATE = 16
 
 Norm = Literal["none", "after", "inside"]
 """Where a block has instance normalisation: nowhere, after the sum, or before it in the

@@ -123,7 +123,8 @@ def _torchreid(state: State) -> Reading:
             "it has fc.weight and no classifier: torchvision's, it seems; train on them with "
             "'train --weights'"
         )
-    resnet, reduced = _resnet(state), "fc.0.weight" in state
+    resnet = _resnet(state)
+    reduced = "fc.0.weight" in state
     # its resnet50_fc512 strides by 1, all its other ResNets by 2
     anatomy = Anatomy(layout="torchreid", **resnet, **_fc(state), last_stride=1 if reduced else 2)
     return Reading(

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from graphreid.graphs.explanation import ranks
 from graphreid.seeding import generator
 from graphreid.server.middleware import COOKIE, same
 from graphreid.server.service import Engine, Look, MissingError, QuerySource, row_of
@@ -144,7 +145,7 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
     def view(  # pyright: ignore[reportUnusedFunction]
         item: str = "",
         upload: str = "",
-        why: str = "",
+        method: str = "",
         top: Annotated[int, Query(ge=1, le=100)] = TOPS[0],
     ) -> Response:
         def answer() -> Response:
@@ -165,8 +166,8 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
                 query = engine.features(QuerySource(item=item), snapshot)
                 one_query = _tile(snapshot, row_of(snapshot, item))
                 here = f"item={quote(item, safe='')}"
-            looks = [engine.look(snapshot, query, method, top) for method in engine.methods]
-            named = why if why in engine.methods else list(engine.methods)[-1]
+            looks = [engine.look(snapshot, query, each, top) for each in engine.methods]
+            named = method if method in engine.methods else list(engine.methods)[-1]
             chosen = looks[list(engine.methods).index(named)]
             return _page(
                 "view.html",
@@ -177,8 +178,8 @@ def _query(app: FastAPI, engine: Engine, uploads: OrderedDict[str, Uploaded]) ->
                 here=here,
                 top=top,
                 tops=TOPS,
-                **_why(engine, snapshot, query, chosen, one_query["picture"]),
-                why=named,
+                **_drawings(engine, snapshot, query, chosen, looks[0], one_query["picture"]),
+                graph_of=named,
             )
 
         return _told(engine, answer)
@@ -269,50 +270,48 @@ def _names(snapshot: Snapshot, column: str) -> list[str]:
 
 def _listing(snapshot: Snapshot, look: Look, base: Look) -> dict[str, Any]:
     """A ranked list, and how far each image has moved since the first method's."""
-    gallery = snapshot.searchable()
-    before = np.empty(len(gallery), np.int64)
-    before[np.argsort(base.distance, kind="stable")] = np.arange(1, len(gallery) + 1)
-    rows = gallery.rows_of(np.array([match.item for match in look.answer.matches], str))
+    rows = _rows(snapshot, look)
+    before = ranks(base.distance)[rows].tolist()
     entries = [
         {
             "rank": rank,
             "match": match,
             "tile": _tile(snapshot, row),
-            "moved": 0 if look is base else int(before[row]) - rank,
+            "moved": 0 if look is base else before[rank - 1] - rank,
         }
         for rank, (row, match) in enumerate(zip(rows.tolist(), look.answer.matches, strict=True), 1)
     ]
     return {"method": look.method, "answer": look.answer, "entries": entries, "first": look is base}
 
 
-def _why(
-    engine: Engine, snapshot: Snapshot, query: Features, look: Look, picture: str
+def _rows(snapshot: Snapshot, look: Look) -> NDArray[np.int64]:
+    """The gallery rows of a ranked list."""
+    items = np.array([match.item for match in look.answer.matches], str)
+    return snapshot.searchable().rows_of(items).astype(np.int64)
+
+
+def _drawings(
+    engine: Engine, snapshot: Snapshot, query: Features, look: Look, base: Look, picture: str
 ) -> dict[str, Any]:
     """The drawings of one method: its graph of the query, and the scores of all images."""
     gallery = snapshot.searchable()
-    made = engine.graph(snapshot, query, look.method)
-    if made is None:
-        rows = gallery.rows_of(np.array([match.item for match in look.answer.matches], str))
-        apart = np.array([match.distance for match in look.answer.matches], np.float32)
-        drawn = draw.of_lists(
-            rows, apart, gallery.neighbors(draw.AROUND, resources=engine.resources)
-        )
+    explanation = engine.graph(snapshot, query, look.method)
+    if explanation is None:
+        neighbors = gallery.neighbors(draw.NEIGHBORS, resources=engine.resources)
+        drawn = draw.from_neighbors(_rows(snapshot, look), ranks(base.distance), neighbors)
     else:
-        drawn = draw.of_method(made)
+        drawn = draw.strongest(explanation)
     threshold = engine.threshold(look.method)
-    first = look.answer.matches[0].score if look.answer.matches else None
-    name = (
-        "1 - link probability"
-        if look.answer.matches and look.answer.matches[0].probability is not None
-        else "distance"
-    )
+    first = look.answer.matches[0] if look.answer.matches else None
+    name = "1 - link probability" if first and first.probability is not None else "distance"
     limit = None if threshold is None else threshold.threshold
+    histogram = draw.histogram(look.score, limit, None if first is None else first.score, name)
     return {
         "graph": Markup(draw.graph(drawn, gallery.features.items[drawn.nodes].tolist(), picture)),  # noqa: S704  # escaped there
-        "own": drawn.own,
-        "linked": drawn.probability is not None,
-        "heard": drawn.heard is not None,
-        "histogram": Markup(draw.histogram(look.score, limit, first, name)),  # noqa: S704
+        "has_graph": explanation is not None,
+        "has_probability": drawn.probability is not None,
+        "has_query_weights": drawn.query_weights is not None,
+        "histogram": Markup(histogram),  # noqa: S704  # escaped there
         "threshold": threshold,
     }
 

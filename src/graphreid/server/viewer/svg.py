@@ -8,11 +8,10 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from graphreid.protocols import Explanation
-from graphreid.types import Neighbors
+from graphreid.types import Explanation, Neighbors, places
 
 BINS, WIDE, HIGH = 48, 640, 220
-NODES, EDGES, AROUND = 24, 120, 10
+NODES, EDGES, NEIGHBORS = 24, 120, 10
 """Images and edges in a drawn graph, at most; and neighbours of an image that make edges where a
 method makes none.
 """
@@ -20,136 +19,121 @@ SIDE, SCREEN = 46, 640
 """Units of a thumbnail and of the whole drawing."""
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A graph to draw.
-
-    Attributes:
-        nodes: int64 [n], gallery rows.
-        edges: int64 [e, 2], places in `nodes`.
-        weights: float32 [e].
-        probability: float32 [n], that a node shows the query's identity; None where nothing says
-            so.
-        heard: float32 [n], how much the query hears each node; None where it is no node.
-        words: a line on each node.
-        own: whether these are the method's own edges, or the gallery's neighbour lists.
+def strongest(explanation: Explanation) -> Explanation:
+    """The part of a method's graph that is drawn: the NODES images that the method ranks first, and
+    the EDGES heaviest edges between them.
     """
-
-    nodes: Int64[np.ndarray, " n"]
-    edges: Int64[np.ndarray, "e 2"]
-    weights: Float32[np.ndarray, " e"]
-    probability: Float32[np.ndarray, " n"] | None
-    heard: Float32[np.ndarray, " n"] | None
-    words: Sequence[str]
-    own: bool
-
-
-def of_method(made: Explanation) -> Drawn:
-    """The images that a method puts first in its graph of a query, and the heaviest edges between
-    them.
-    """
-    order = np.argsort(made.after, kind="stable")[:NODES]
-    place = np.full(len(made.nodes), -1, np.int64)
-    place[order] = np.arange(len(order))
-    both = (place[made.edges] >= 0).all(axis=1) & (made.edges[:, 0] != made.edges[:, 1])
-    heavy = np.flatnonzero(both)[np.argsort(-made.weights[both], kind="stable")[:EDGES]]
-    probability = None if made.probability is None else made.probability[order]
-    words = [
-        f"rank {before} before, {after} after"
-        for before, after in zip(made.before[order], made.after[order], strict=True)
-    ]
-    heard = None if made.heard is None else made.heard[order]
-    if heard is not None:
-        words = [
-            f"{word}, heard by the query: {weight:.4f}"
-            for word, weight in zip(words, heard.tolist(), strict=True)
-        ]
-    return Drawn(
-        made.nodes[order],
-        place[made.edges[heavy]],
-        made.weights[heavy],
-        probability,
-        heard,
-        words,
-        own=True,
+    first = np.argsort(explanation.rank_after, kind="stable")[:NODES]
+    place = np.full(len(explanation.nodes), -1, np.int64)
+    place[first] = np.arange(len(first))
+    source, target = place[explanation.edges].T
+    drawn = np.flatnonzero((source >= 0) & (target >= 0) & (source != target))
+    heavy = drawn[np.argsort(-explanation.weights[drawn], kind="stable")[:EDGES]]
+    probability, query_weights = explanation.probability, explanation.query_weights
+    return Explanation(
+        nodes=explanation.nodes[first],
+        edges=place[explanation.edges[heavy]],
+        weights=explanation.weights[heavy],
+        probability=None if probability is None else probability[first],
+        rank_before=explanation.rank_before[first],
+        rank_after=explanation.rank_after[first],
+        query_weights=None if query_weights is None else query_weights[first],
     )
 
 
-def of_lists(
-    rows: Int64[np.ndarray, " n"], distance: Float32[np.ndarray, " n"], near: Neighbors
-) -> Drawn:
-    """A method's first images, joined where one is in the other's neighbour list."""
-    rows, distance = rows[:NODES], distance[:NODES]
-    place = {row: number for number, row in enumerate(rows.tolist())}
-    found: dict[tuple[int, int], float] = {}
-    for row, number in place.items():
-        for other, apart in zip(
-            near.index[row, :AROUND].tolist(), near.distance[row, :AROUND].tolist(), strict=True
-        ):
-            if other in place:
-                found[number, place[other]] = 1 / (1 + apart)
-    edges = np.array(list(found), np.int64).reshape(-1, 2)
-    words = [
-        f"rank {rank}, distance {apart:.4f}" for rank, apart in enumerate(distance.tolist(), 1)
-    ]
-    return Drawn(
-        rows, edges, np.array(list(found.values()), np.float32), None, None, words, own=False
-    )
-
-
-def graph(drawn: Drawn, items: Sequence[str], query: str | None) -> str:
-    """A drawing with thumbnails for nodes; the query is in the middle.
+def from_neighbors(
+    rows: Int64[np.ndarray, " n"], rank_before: Int64[np.ndarray, " g"], neighbors: Neighbors
+) -> Explanation:
+    """In place of a method's graph: the first images of its ranked list, with an edge to each from
+    those that are among its nearest neighbours in the gallery.
 
     Args:
-        drawn: what to draw.
+        rows: gallery rows of the list, nearest first.
+        rank_before: each gallery image's rank by the base distance.
+        neighbors: of the gallery's images; the edges' weights are 1 / (1 + distance).
+    """
+    rows = rows[:NODES]
+    target, nth = np.indices((len(rows), min(NEIGHBORS, neighbors.k))).reshape(2, -1)
+    source = places(rows, neighbors.index[rows[target], nth])
+    target, nth, source = (each[source >= 0] for each in (target, nth, source))
+    return Explanation(
+        nodes=rows,
+        edges=np.stack([source, target], axis=1).astype(np.int64),
+        weights=1 / (1 + neighbors.distance[rows[target], nth]),
+        probability=None,
+        rank_before=rank_before[rows],
+        rank_after=np.arange(1, len(rows) + 1),
+    )
+
+
+def graph(explanation: Explanation, items: Sequence[str], query: str | None) -> str:
+    """A drawing of a graph with thumbnails for nodes; the query is in the middle.
+
+    Args:
+        explanation: what to draw (`strongest`).
         items: the item of each node.
         query: the address of the query's picture, None where it has none.
     """
-    at = layout(len(drawn.nodes), drawn.edges, drawn.weights)
+    at = layout(len(explanation.nodes), explanation.edges, explanation.weights)
     middle = SCREEN / 2
-    low, high = (
-        edge(np.append(at, [[middle, middle]], axis=0), axis=0) for edge in (np.min, np.max)
-    )
-    (left, top), (wide, tall) = low - SIDE, high - low + 2 * SIDE
-    shape = f"{left:.0f} {top:.0f} {wide:.0f} {tall:.0f}"
-    parts = [f'<svg class="graph" viewBox="{shape}" role="img" aria-label="graph of the query">']
-    loudest = 0.0 if drawn.heard is None else float(drawn.heard.max(initial=1e-9))
-    for number, (x, y) in enumerate(at.tolist()):
-        colour = _colour(None if drawn.probability is None else float(drawn.probability[number]))
-        # where the query is a node, its spokes are its edges
-        width = (
-            ""
-            if drawn.heard is None
-            else f";stroke-width:{0.4 + 2.6 * float(drawn.heard[number]) / loudest:.2f}"
-        )
-        line = (
+    corners = np.append(at, [[middle, middle]], axis=0)
+    left, top = corners.min(axis=0) - SIDE
+    width, height = np.ptp(corners, axis=0) + 2 * SIDE
+    box = f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}"
+    nodes = [_NodeText.of(explanation, node, item) for node, item in enumerate(items)]
+    parts = [f'<svg class="graph" viewBox="{box}" role="img" aria-label="graph of the query">']
+    for (x, y), node in zip(at.tolist(), nodes, strict=True):
+        parts.append(
             f'<line class="spoke" x1="{middle}" y1="{middle}" x2="{x:.1f}" y2="{y:.1f}" '
-            f'style="stroke:{colour}{width}"/>'
+            f'style="stroke:{node.colour}{node.spoke}"/>'
         )
-        parts.append(line)
     names = [escape(item) for item in items]
-    most = float(drawn.weights.max(initial=1e-9))
-    for (one, other), weight in zip(drawn.edges.tolist(), drawn.weights.tolist(), strict=True):
-        (x1, y1), (x2, y2) = at[one], at[other]
-        share = weight / most
+    heaviest = float(explanation.weights.max(initial=1e-9))
+    for (source, target), weight in zip(
+        explanation.edges.tolist(), explanation.weights.tolist(), strict=True
+    ):
+        (x1, y1), (x2, y2) = at[source], at[target]
+        share = weight / heaviest
         parts.append(
             f'<line class="edge" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-            f'stroke-width="{0.6 + 2.4 * share:.2f}"'
-            f' stroke-opacity="{0.2 + 0.7 * share:.2f}"><title>{names[one]} hears {names[other]}: '
-            f"weight"
-            f" {weight:.4f}</title></line>"
+            f'stroke-width="{0.6 + 2.4 * share:.2f}" stroke-opacity="{0.2 + 0.7 * share:.2f}">'
+            f"<title>{names[source]} → {names[target]}: weight {weight:.4f}"
+            "</title></line>"
         )
-    for number, ((x, y), item) in enumerate(zip(at.tolist(), items, strict=True)):
-        chance = None if drawn.probability is None else float(drawn.probability[number])
-        says = f"{item}: {drawn.words[number]}" + (
-            "" if chance is None else f", link probability {chance:.3f}"
-        )
+    for (x, y), item, node in zip(at.tolist(), items, nodes, strict=True):
         name = quote(item, safe="")
         parts.append(
-            _node(x, y, f"/picture?item={name}", _colour(chance), says, f"/view?item={name}")
+            _node(x, y, f"/picture?item={name}", node.colour, node.title, f"/view?item={name}")
         )
     parts.append(_node(middle, middle, query, "var(--link)", "the query", None))
     return "\n".join([*parts, "</svg>"])
+
+
+@dataclass(frozen=True)
+class _NodeText:
+    """What a node of a drawn graph shows: its frame's colour, its title, and the style of the line
+    from the query to it, whose width is the weight of that edge.
+    """
+
+    colour: str
+    title: str
+    spoke: str
+
+    @classmethod
+    def of(cls, explanation: Explanation, node: int, item: str) -> "_NodeText":
+        """The text of a node."""
+        before, after = explanation.rank_before[node], explanation.rank_after[node]
+        title = f"{item}: rank {before} before, {after} after"
+        spoke, probability = "", None
+        if explanation.query_weights is not None:
+            weight = float(explanation.query_weights[node])
+            share = weight / float(explanation.query_weights.max(initial=1e-9))
+            title += f", edge to the query: weight {weight:.4f}"
+            spoke = f";stroke-width:{0.4 + 2.6 * share:.2f}"
+        if explanation.probability is not None:
+            probability = float(explanation.probability[node])
+            title += f", link probability {probability:.3f}"
+        return cls(_colour(probability), title, spoke)
 
 
 def layout(
