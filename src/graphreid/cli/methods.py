@@ -25,9 +25,8 @@ def methods() -> None:
     for name, kind in METHODS.items():
         method = kind()
         settings = [method.setting, *sorted(kind.settings - {method.setting})]
-        given = ", ".join(
-            f"{key}={option_to_text(value)}" for key, value in flat_options(method).items()
-        )
+        options = flat_options(method).items()
+        given = ", ".join(f"{option}={option_to_text(value)}" for option, value in options)
         table.add_row(
             name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-"
         )

@@ -360,7 +360,8 @@ def check_too_little_memory_says_what_is_needed(method: Reranker) -> None:
 def check_a_value_out_of_its_range_is_refused(case: Case) -> None:
     method = case.fresh()
     for option in options_of(case.kind):
-        if Annotated not in map(get_origin, (option.kind, *get_args(option.kind))):
+        kinds = (option.kind, *get_args(option.kind))
+        if not any(get_origin(kind) is Annotated for kind in kinds):
             continue
         *groups, name = option.paths[0]
         owner: Any = method
