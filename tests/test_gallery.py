@@ -38,16 +38,18 @@ def test_the_union_is_by_item() -> None:
     assert (retrieval_set.own[[0, 1, 3]] == -1).all()
     assert retrieval_set.nodes[[4, 2, 0, 1, 3]].tolist() == [g - 2, g - 1, g, g + 1, g + 2]
     np.testing.assert_allclose(
-        retrieval_set.union[retrieval_set.nodes], normalise(query.vectors), atol=1e-6
+        retrieval_set.union_vectors[retrieval_set.nodes], normalise(query.vectors), atol=1e-6
     )
 
 
 def test_a_query_is_no_neighbour_of_itself() -> None:
     query, images = blobs(0)
     gallery = Gallery(joined(query, images))
-    near = RetrievalSet(query, gallery).query_neighbors(5)
+    near = RetrievalSet(query, gallery).neighbors(5, side="query")
     np.testing.assert_array_equal(near.index, gallery.neighbors(5).index[: len(query)])
-    block = RetrievalSet(query, gallery).answer(0, np.zeros((len(query), len(gallery)), np.float32))
+    block = RetrievalSet(query, gallery).distance_block(
+        0, np.zeros((len(query), len(gallery)), np.float32)
+    )
     assert np.isinf(block.distance.diagonal()).all()
     assert np.isinf(block.distance).sum() == len(query)
 
@@ -55,16 +57,17 @@ def test_a_query_is_no_neighbour_of_itself() -> None:
 def test_pairs_and_blocks_agree() -> None:
     query, images = blobs(0)
     retrieval_set = RetrievalSet(query, Gallery(images), resources=Resources(memory=2_000))
-    rows = [retrieval_set.distances(start, stop) for start, stop in retrieval_set.blocks()]
+    rows = [retrieval_set.block(start, stop) for start, stop in retrieval_set.blocks()]
     assert len(rows) > 1
     distance = np.concatenate(rows)
     queries, columns = np.indices(distance.shape).reshape(2, -1).astype(np.int32)
     np.testing.assert_allclose(
-        retrieval_set.query_pairs(queries, columns), distance.ravel(), atol=1e-6
+        retrieval_set.pairs(queries, columns, side="query"), distance.ravel(), atol=1e-6
     )
     nodes = retrieval_set.nodes[queries].astype(np.int32)
     np.testing.assert_array_equal(
-        retrieval_set.pairs(nodes, columns), retrieval_set.query_pairs(queries, columns)
+        retrieval_set.pairs(nodes, columns, side="union"),
+        retrieval_set.pairs(queries, columns, side="query"),
     )
 
 
@@ -74,9 +77,9 @@ def test_euclidean_takes_vectors_as_they_are() -> None:
     retrieval_set = RetrievalSet(Features(query.vectors * 3, query.items), gallery)
     expected = np.linalg.norm(3.0 * query.vectors[:, None] - 3.0 * images.vectors[None], axis=2)
     np.testing.assert_allclose(
-        retrieval_set.distances(0, retrieval_set.queries), expected, atol=1e-4
+        retrieval_set.block(0, retrieval_set.query_count), expected, atol=1e-4
     )
-    near = retrieval_set.query_neighbors(4)
+    near = retrieval_set.neighbors(4, side="query")
     np.testing.assert_array_equal(near.index, np.argsort(expected, axis=1, kind="stable")[:, :4])
     np.testing.assert_allclose(near.farthest, expected.max(axis=1), atol=1e-4)
 
@@ -130,14 +133,14 @@ def test_distances_among_the_images_of_a_list() -> None:
     for metric in ("cosine", "euclidean"):
         retrieval_set = RetrievalSet(query, Gallery(images, metric=metric))
         one, other = np.repeat(lists, 3, axis=1).reshape(-1), np.tile(lists, (1, 3)).reshape(-1)
-        want = retrieval_set.gallery_pairs(one, other).reshape(2, 3, 3)
+        want = retrieval_set.pairs(one, other, side="gallery").reshape(2, 3, 3)
         np.testing.assert_allclose(
             retrieval_set.among(lists), want, atol=1e-3 if metric == "euclidean" else 2e-6
         )
         assert (
-            retrieval_set.images,
+            retrieval_set.gallery_count,
             retrieval_set.metric,
-            retrieval_set.beneath,
+            retrieval_set.base,
             retrieval_set.corrections(online=True),
         ) == (
             60,

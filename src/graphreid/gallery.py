@@ -6,18 +6,32 @@ query never finds itself.
 
 from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.knn.exact import Metric, block_distances, nearest_in, pair_distances, search
+from graphreid.knn.exact import (
+    Metric,
+    block_distances,
+    listed_distances,
+    nearest_in,
+    pair_distances,
+    search,
+)
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Neighbors, Text
 
 T = TypeVar("T")
+Side = Literal["union", "query", "gallery"]
+"""Whose distances are asked for.
+
+"union": each image of gallery and queries to all others, the transductive view. The online view has
+two halves: "query", each query to the gallery images, and "gallery", each gallery image to the
+others, as the gallery alone gives them.
+"""
 AT_ONCE = 32
 """Queries whose distances to all images are kept until they are asked for."""
 SAME = 1e-4
@@ -191,12 +205,12 @@ class RetrievalSet:
     """The union of gallery and queries by item id: nodes 0 .. g-1 are the gallery, new queries
     follow in their order.
 
-    It is the vectors' kind of `DistanceSource`: what a re-ranker starts from.
+    It is a `distances.protocol.DistanceSource`: the one whose distances are those of vectors.
 
     Attributes:
         own: int64 [q], the gallery image that a query itself is, or -1.
         nodes: int64 [q], the node of each query.
-        vectors: float32 [q, d], the queries'.
+        query_vectors: float32 [q, d].
 
     Raises:
         ValueError: widths differ, or one id has two vectors.
@@ -208,7 +222,8 @@ class RetrievalSet:
         _same_width(query, gallery)
         self.gallery = gallery
         self.resources = resources or Resources()
-        self.vectors = normalise(query.vectors) if gallery.metric == "cosine" else query.vectors
+        cosine = gallery.metric == "cosine"
+        self.query_vectors = normalise(query.vectors) if cosine else query.vectors
         self.own = gallery.rows_of(query.items)
         self._new = np.flatnonzero(self.own < 0)
         self.nodes = self.own.copy()
@@ -221,17 +236,17 @@ class RetrievalSet:
         return len(self.gallery) + len(self._new)
 
     @property
-    def queries(self) -> int:
+    def query_count(self) -> int:
         """How many queries there are, q."""
         return len(self.own)
 
     @property
-    def images(self) -> int:
+    def gallery_count(self) -> int:
         """How many gallery images there are, g."""
         return len(self.gallery)
 
     @property
-    def beneath(self) -> "RetrievalSet":
+    def base(self) -> "RetrievalSet":
         """The vectors that the distances are made of: these."""
         return self
 
@@ -245,84 +260,95 @@ class RetrievalSet:
         return self.gallery.metric
 
     @cached_property
-    def union(self) -> Float32[np.ndarray, "n d"]:
+    def union_vectors(self) -> Float32[np.ndarray, "n d"]:
         """The vector of each node."""
         if not len(self._new):
             return self.gallery.vectors
-        return np.concatenate([self.gallery.vectors, self._fresh])
+        return np.concatenate([self.gallery.vectors, self._new_vectors])
 
     @cached_property
-    def _fresh(self) -> NDArray[np.float32]:
+    def _new_vectors(self) -> NDArray[np.float32]:
         """The vectors of the nodes that are not in the gallery."""
-        return self.vectors if len(self._new) == self.queries else self.vectors[self._new]
+        all_new = len(self._new) == self.query_count
+        return self.query_vectors if all_new else self.query_vectors[self._new]
 
-    def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union, queries among them ([n, k]): the transductive
-        view.
+    def neighbors(self, k: int, *, side: Side) -> Neighbors:
+        """The k nearest others of each node ("union": [n, k], queries among them) or gallery image
+        ("gallery": [g, k]), or the k nearest gallery images of each query ("query": [q, k]).
         """
-        if not len(self._new):
+        if side == "query":
+            return self._query_neighbors(k)
+        if side == "gallery" or not len(self._new):
             return self.gallery.neighbors(k, resources=self.resources)
         return search(
-            self.gallery.vectors, k, more=self._fresh, metric=self.metric, resources=self.resources
+            self.gallery.vectors,
+            k,
+            more=self._new_vectors,
+            metric=self.metric,
+            resources=self.resources,
         )
 
-    def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the
-        gallery's side.
-        """
-        return self.gallery.neighbors(k, resources=self.resources)
-
-    def query_neighbors(self, k: int) -> Neighbors:
-        """Each query's k nearest gallery images, itself left out ([q, k]): the online view of the
-        queries' side.
-        """
+    def _query_neighbors(self, k: int) -> Neighbors:
         images = self.gallery.vectors
         few = min(AT_ONCE, self.resources.rows(len(images) * 8, what="distances"))
-        if self.metric == "cosine" and self.queries <= few:
+        if self.metric == "cosine" and self.query_count <= few:
             # a few queries: one product gives their neighbours and their distances
-            self._made = self.distances(0, self.queries)
+            self._made = self.block(0, self.query_count)
             return nearest_in(
-                self._made, images, k, queries=self.vectors, own=self.own, resources=self.resources
+                self._made,
+                images,
+                k,
+                queries=self.query_vectors,
+                own=self.own,
+                resources=self.resources,
             )
         return search(
             images,
             k,
-            queries=self.vectors,
+            queries=self.query_vectors,
             own=self.own,
             metric=self.metric,
             resources=self.resources,
         )
 
-    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        """Distances of the queries start .. stop-1 to the gallery."""
+    def block(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        """Distances of the queries start .. stop-1 to the whole gallery."""
         made, self._made = self._made, None
-        if made is not None and (start, stop) == (0, self.queries):
+        if made is not None and (start, stop) == (0, self.query_count):
             return made
         return block_distances(
-            self.vectors[start:stop], self.gallery.vectors, self.metric, self.resources
+            self.query_vectors[start:stop], self.gallery.vectors, self.metric, self.resources
+        )
+
+    def candidates(
+        self, queries: Int64[np.ndarray, " b"], index: Int32[np.ndarray, "b r"]
+    ) -> Float32[np.ndarray, "b r"]:
+        """Distances of listed queries to the gallery images in their lists (+inf where -1); the
+        work and memory don't grow with the gallery.
+        """
+        return listed_distances(
+            self.query_vectors[queries], self.gallery.vectors, index, self.metric, self.resources
         )
 
     def pairs(
-        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+        self,
+        left: Int32[np.ndarray, " e"],
+        right: Int32[np.ndarray, " e"],
+        *,
+        side: Side,
     ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of nodes."""
+        """Distances of listed pairs: of nodes ("union"), of gallery images ("gallery"), or of a
+        query and a gallery image ("query").
+        """
         images = self.gallery.vectors
+        if side == "gallery":
+            return self.gallery.pairs(left, right, resources=self.resources)
+        if side == "query":
+            return pair_distances(
+                self.query_vectors, left, images, right, self.metric, self.resources
+            )
         return pair_distances(
-            images, nodes, images, others, self.metric, self.resources, more=self._fresh
-        )
-
-    def gallery_pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of gallery images."""
-        return self.gallery.pairs(rows, others, resources=self.resources)
-
-    def query_pairs(
-        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed queries to listed gallery images."""
-        return pair_distances(
-            self.vectors, queries, self.gallery.vectors, rows, self.gallery.metric, self.resources
+            images, left, images, right, self.metric, self.resources, more=self._new_vectors
         )
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
@@ -362,11 +388,11 @@ class RetrievalSet:
         rows = self.resources.rows(
             len(self.gallery) * 8 + row_bytes, fixed_bytes=fixed_bytes, most=256, what=what
         )
-        starts = range(0, self.queries, rows)
+        starts = range(0, self.query_count, rows)
         for start in self.resources.track(what, starts, len(starts)):
-            yield start, min(start + rows, self.queries)
+            yield start, min(start + rows, self.query_count)
 
-    def answer(
+    def distance_block(
         self,
         start: int,
         distance: Float32[np.ndarray, "b g"],
@@ -382,7 +408,7 @@ class RetrievalSet:
         both = np.flatnonzero(self.own >= 0)
         for part in np.array_split(both, max(1, len(both) // 4096)):
             apart = (
-                np.abs(self.vectors[part] - self.gallery.vectors[self.own[part]]).max(
+                np.abs(self.query_vectors[part] - self.gallery.vectors[self.own[part]]).max(
                     axis=1, initial=0
                 )
                 > SAME

@@ -14,8 +14,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
 from graphreid.datasets.images import Images
-from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.knn.exact import Metric
+from graphreid.gallery import Gallery, RetrievalSet, Side
 from graphreid.options import flat_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Explanation, Features, Labels, Neighbors
@@ -47,14 +46,14 @@ class Reranker(Protocol):
         settings: "online" (a query sees the gallery alone), "transductive" (it sees the other
             queries too), or both.
         setting: the one in use; by default as published.
-        needs: "affinity" (any distances will do) or "vectors" (coordinates are needed).
+        takes: what it starts from, "distances" (of whatever kind) or "vectors".
         uses_camera: whether `Features.camera` has an influence.
         comparable: whether distances of different queries may be held against one threshold (those
             that are scaled by query may not; a link probability always may).
     """
 
     settings: ClassVar[frozenset[str]]
-    needs: ClassVar[str]
+    takes: ClassVar[str]
     uses_camera: ClassVar[bool]
     comparable: ClassVar[bool]
 
@@ -85,113 +84,67 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """Distances that another method changed: base distance + `tail` + the sparse `entries`, a row
-    an image that was the query.
+    """Distances that another method changed: base distance + `unscored_offset` + the sparse
+    `entries`, a row an image that was the query.
 
     Attributes:
         entries: compressed rows (start, column, value), one a node; in the online view one a
             gallery image, then one a query.
         queries: int64 [q], the row of each query.
-        tail: what is added to every base distance.
+        unscored_offset: what is added to every base distance.
     """
 
     entries: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
     queries: Int64[np.ndarray, " q"]
-    tail: float
+    unscored_offset: float
 
 
 @runtime_checkable
 class DistanceSource(Protocol):
-    """What a re-ranker starts from: a union of gallery and queries, with distances.
+    """What a re-ranker starts from: distances of some queries and a gallery.
 
-    Nodes 0 .. g-1 are the gallery; queries that are not in it follow in their order.
-    `gallery.RetrievalSet` is the kind that has vectors, `graph.reranked.Reranked` the kind that
-    another method's distances make. Distances need not be symmetric: the first image of a pair is
-    the one that was the query.
+    `gallery.RetrievalSet` gives those of vectors, `distances.from_reranker.RerankedDistances` those
+    that another method made. Nodes 0 .. g-1 are the gallery; queries that are not in it follow in
+    their order. Distances need not be symmetric: the first image of a pair is the one that was the
+    query.
 
     Attributes:
-        own: int64 [q], the gallery image that a query itself is, or -1.
-        resources: where and with how much memory.
+        base: the queries and the gallery, with the vectors that the distances are made of.
     """
 
-    own: Int64[np.ndarray, " q"]
-    resources: Resources
-
-    def __len__(self) -> int:
-        """Nodes, n."""
-        ...
-
     @property
-    def queries(self) -> int:
-        """How many queries there are, q."""
+    def base(self) -> RetrievalSet:
+        """Queries and gallery."""
         ...
 
-    @property
-    def images(self) -> int:
-        """How many gallery images there are, g."""
-        ...
-
-    @property
-    def nodes(self) -> Int64[np.ndarray, " q"]:
-        """The node of each query."""
-        ...
-
-    @property
-    def beneath(self) -> RetrievalSet:
-        """The vectors that the distances are made of."""
-        ...
-
-    def corrections(self, *, online: bool) -> Corrections | None:
-        """What was changed in the distances of `beneath`; None where nothing was."""
-        ...
-
-    @property
-    def metric(self) -> Metric:
-        """What the distance of two vectors is: "cosine", 1 - cos in [0, 2], or "euclidean"."""
-        ...
-
-    def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union ([n, k]): the transductive view."""
-        ...
-
-    def query_neighbors(self, k: int) -> Neighbors:
-        """Each query's k nearest gallery images ([q, k]): the online view of the queries' side."""
-        ...
-
-    def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery ([g, k]): the online view of the
-        gallery's side.
+    def neighbors(self, k: int, *, side: Side) -> Neighbors:
+        """The k nearest others of each node ("union": [n, k]) or gallery image ("gallery": [g, k]),
+        or the k nearest gallery images of each query ("query": [q, k]).
         """
         ...
 
-    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        """Distances of the queries start .. stop-1 to the gallery."""
-        ...
-
     def pairs(
-        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+        self, left: Int32[np.ndarray, " e"], right: Int32[np.ndarray, " e"], *, side: Side
     ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of nodes."""
-        ...
-
-    def gallery_pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of gallery images, as the gallery alone gives them."""
-        ...
-
-    def query_pairs(
-        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed queries to listed gallery images."""
+        """Distances of listed pairs: of nodes ("union"), of gallery images ("gallery"), or of a
+        query and a gallery image ("query").
+        """
         ...
 
     def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
         """Distances between the gallery images of each list, as the gallery alone gives them."""
         ...
 
-    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
-        """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
+    def block(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        """Distances of the queries start .. stop-1 to the whole gallery."""
+        ...
+
+    def candidates(
+        self, queries: Int64[np.ndarray, " b"], index: Int32[np.ndarray, "b r"]
+    ) -> Float32[np.ndarray, "b r"]:
+        """Distances of listed queries to the gallery images in their lists (+inf where -1), without
+        a row of distances to the whole gallery.
+        """
         ...
 
     def blocks(
@@ -202,37 +155,36 @@ class DistanceSource(Protocol):
         """
         ...
 
-    def answer(
-        self,
-        start: int,
-        distance: Float32[np.ndarray, "b g"],
-        probability: Float32[np.ndarray, "b g"] | None = None,
-    ) -> DistanceBlock:
-        """A block of results in which no query finds itself."""
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, a value of the gallery's side alone, kept with the gallery under `key`."""
+        ...
+
+    def corrections(self, *, online: bool) -> Corrections | None:
+        """What was changed in the distances of `base`; None where nothing was."""
         ...
 
 
 @runtime_checkable
-class FromAffinity(Protocol):
-    """A re-ranker that can start from any distances (`needs` is "affinity"), and so stand after
+class TakesDistances(Protocol):
+    """A re-ranker that can start from any distances (`takes` is "distances"), and so stand after
     another in A+B.
     """
 
-    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
-        """What `distances` gives, from an affinity instead of vectors."""
+    def from_distances(self, source: DistanceSource) -> Iterator[DistanceBlock]:
+        """What `distances` gives, from any distances instead of those of vectors."""
         ...
 
 
 @runtime_checkable
-class GivesAffinity(Protocol):
-    """A re-ranker whose distances are an affinity in full, from which another method starts in
-    A+B.
+class GivesDistances(Protocol):
+    """A re-ranker that knows the distance of any two images, so that another method can start from
+    these in A+B.
     """
 
-    def affinity(
+    def distance_source(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = ...
     ) -> DistanceSource:
-        """The union of gallery and queries, with these distances."""
+        """Queries and gallery, with these distances."""
         ...
 
 
@@ -252,20 +204,20 @@ class Transforms(Protocol):
 
 
 @runtime_checkable
-class Rescores(Protocol):
-    """A re-ranker that gives new distances to the nearest images and has a tail beyond, and so can
-    stand first in A+B.
+class GivesScores(Protocol):
+    """A re-ranker that scores some of the gallery's images and moves all others behind by a
+    constant, and so can stand first in A+B.
     """
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """What is added to the base distance of an image that the method does not score, or that
         A+B does not keep.
         """
         ...
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """No distance is below it; in A+B it becomes 0."""
         ...
 
@@ -323,9 +275,9 @@ class HasGraphWeights(Protocol):
         ...
 
 
-def need_cosine(affinity: DistanceSource, method: str) -> None:
+def need_cosine(source: DistanceSource, method: str) -> None:
     """Raises ValueError where distances are not 1 - cosine, nor made of it."""
-    if affinity.metric != "cosine":
+    if source.base.metric != "cosine":
         raise ValueError(f"{method} needs cosine similarities: use a gallery with metric='cosine'")
 
 

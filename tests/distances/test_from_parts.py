@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphreid.distances.from_parts import Parted
+from graphreid.distances.from_parts import PartDistances
 from graphreid.gallery import Gallery
 from graphreid.methods import Cosine, Parts
 from graphreid.methods.spec import parse
-from graphreid.protocols import DistanceSource, FromAffinity, GivesAffinity
+from graphreid.protocols import DistanceSource, GivesDistances, TakesDistances
 from graphreid.ranking import rank
 from graphreid.resources import Resources
 from graphreid.types import Features
@@ -40,8 +40,8 @@ def slow(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.flo
     return np.array([[reference.distance(q, g, 3) for g in split[1]] for q in split[0]])
 
 
-def parted(query: Features, images: Features, resources: Resources | None = None) -> Parted:
-    return Parted(query, Gallery(images), **PARTS, resources=resources)
+def parted(query: Features, images: Features, resources: Resources | None = None) -> PartDistances:
+    return PartDistances(query, Gallery(images), **PARTS, resources=resources)
 
 
 def test_distances_are_equations_13_to_15():
@@ -71,9 +71,9 @@ def test_lists_are_those_of_all_distances(memory: int | None):
     assert isinstance(some, DistanceSource)
     union = np.concatenate([images.vectors, query.vectors])
     for near, left, right, itself in (
-        (some.neighbors(7), union, union, True),
-        (some.gallery_neighbors(7), images.vectors, images.vectors, True),
-        (some.query_neighbors(7), query.vectors, images.vectors, False),
+        (some.neighbors(7, side="union"), union, union, True),
+        (some.neighbors(7, side="gallery"), images.vectors, images.vectors, True),
+        (some.neighbors(7, side="query"), query.vectors, images.vectors, False),
     ):
         distance = slow(left, right)
         np.testing.assert_allclose(near.farthest, distance.max(1), atol=2e-6)
@@ -96,9 +96,9 @@ def test_listed_pairs():
     )
     i, j, p = (rng.integers(0, n, 50).astype(np.int32) for n in (49, 49, 9))
     a, b = (rng.integers(0, 40, 50).astype(np.int32) for _ in range(2))
-    np.testing.assert_allclose(some.pairs(i, j), every[i, j], atol=2e-6)
-    np.testing.assert_allclose(some.gallery_pairs(a, b), inside[a, b], atol=2e-6)
-    np.testing.assert_allclose(some.query_pairs(p, b), across[p, b], atol=2e-6)
+    np.testing.assert_allclose(some.pairs(i, j, side="union"), every[i, j], atol=2e-6)
+    np.testing.assert_allclose(some.pairs(a, b, side="gallery"), inside[a, b], atol=2e-6)
+    np.testing.assert_allclose(some.pairs(p, b, side="query"), across[p, b], atol=2e-6)
     rows = rng.integers(0, 40, (5, 6)).astype(np.int32)
     np.testing.assert_allclose(some.among(rows), inside[rows[:, :, None], rows[:, None]], atol=2e-6)
 
@@ -106,7 +106,7 @@ def test_listed_pairs():
 def test_equal_distances_go_by_index_and_many_of_them_are_all_looked_at():
     one = blocks(3, 1).vectors
     images = Features(np.repeat(one, 60, axis=0))
-    near = parted(blocks(4, 2, "query"), images).gallery_neighbors(5)
+    near = parted(blocks(4, 2, "query"), images).neighbors(5, side="gallery")
     assert near.index[0].tolist() == [1, 2, 3, 4, 5]
     assert near.index[59].tolist() == [0, 1, 2, 3, 4]
 
@@ -114,8 +114,8 @@ def test_equal_distances_go_by_index_and_many_of_them_are_all_looked_at():
 def test_queries_of_the_gallery_do_not_find_themselves():
     images = blocks(1, 30)
     some = parted(images.take(np.arange(4)), images)
-    assert len(some) == 30
-    near = some.query_neighbors(29)
+    assert len(some.base) == 30
+    near = some.neighbors(29, side="query")
     assert all(row not in near.index[row] for row in range(4))
     block = next(iter(Parts(**PARTS).distances(images.take(np.arange(4)), Gallery(images))))
     assert np.isposinf(np.diag(block.distance[:, :4])).all()
@@ -135,9 +135,9 @@ def test_queries_of_the_gallery_do_not_find_themselves():
 def test_methods_start_from_it(text: str):
     query, gallery = blocks(0, 9, "query"), Gallery(blocks(1, 40))
     method, chain = parse(text), parse(f"parts:parts=3,width=4+{text}")
-    assert isinstance(method, FromAffinity)
+    assert isinstance(method, TakesDistances)
     direct = np.concatenate(
-        [block.distance for block in method.from_affinity(parted(query, gallery.features))]
+        [block.distance for block in method.from_distances(parted(query, gallery.features))]
     )
     got = all_distances(chain, query, gallery)
     np.testing.assert_array_equal(got, direct)
@@ -146,7 +146,7 @@ def test_methods_start_from_it(text: str):
 
 
 def test_what_needs_vectors_is_refused_in_a_line():
-    assert isinstance(Parts(), GivesAffinity)
+    assert isinstance(Parts(), GivesDistances)
     with pytest.raises(
         ValueError, match=r"parts\+aqe: aqe needs vectors, and parts gives distances"
     ):

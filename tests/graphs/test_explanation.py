@@ -34,7 +34,7 @@ def test_edges_of_a_matrix_and_of_entries() -> None:
 
 def test_one_query_at_a_time() -> None:
     query, gallery = blobs(0)
-    assert single_query(RetrievalSet(query.take(np.array([1])), Gallery(gallery))).queries == 1
+    assert single_query(RetrievalSet(query.take(np.array([1])), Gallery(gallery))).query_count == 1
     with pytest.raises(ValueError, match="12 queries: explain one at a time"):
         single_query(RetrievalSet(query, Gallery(gallery)))
 
@@ -53,7 +53,7 @@ def test_k_reciprocal_distances_follow_from_the_explanation() -> None:
     source, target = explanation.edges.T
     weights[target, source] = explanation.weights
     shared = np.minimum(weights, explanation.query_weights).sum(axis=1)
-    far = retrieval_set.distances(0, 1)[0]
+    far = retrieval_set.block(0, 1)[0]
     want = 0.7 * (1 - shared / (2 - shared)) + 0.3 * far[explanation.nodes] / far.max()
     np.testing.assert_allclose(distance[explanation.nodes], want, rtol=0, atol=1e-5)
 
@@ -69,9 +69,15 @@ def test_fa_gcn_explains_by_its_affinity(setting: str, layers: int) -> None:
         method.explain(one_query, gallery),
         RetrievalSet(one_query, gallery),
     )
-    near, mine = retrieval_set.neighbors(3), retrieval_set.query_neighbors(3)
-    every = affinity(near if setting == "transductive" else retrieval_set.gallery_neighbors(3))
-    lists = near.index if setting == "transductive" else retrieval_set.gallery_neighbors(3).index
+    near, mine = retrieval_set.neighbors(3, side="union"), retrieval_set.neighbors(3, side="query")
+    every = affinity(
+        near if setting == "transductive" else retrieval_set.neighbors(3, side="gallery")
+    )
+    lists = (
+        near.index
+        if setting == "transductive"
+        else retrieval_set.neighbors(3, side="gallery").index
+    )
     place = {row: at for at, row in enumerate(explanation.nodes.tolist())}
     want: dict[tuple[int, int], float] = {}
     for row, at in place.items():
@@ -107,9 +113,11 @@ def test_ffgnn_explains_by_s_and_hrnet_by_its_weights() -> None:
     ffgnn = FFGNN(k=12, reciprocal=4, tau=5, epochs=1, scope="graph").fit(*train)
     explanation = ffgnn.explain(one_query, gallery)
     unit = torch.from_numpy(
-        np.concatenate([retrieval_set.vectors, gallery.vectors[explanation.nodes]])
+        np.concatenate([retrieval_set.query_vectors, gallery.vectors[explanation.nodes]])
     )
-    np.testing.assert_array_equal(explanation.nodes, retrieval_set.query_neighbors(12).index[0])
+    np.testing.assert_array_equal(
+        explanation.nodes, retrieval_set.neighbors(12, side="query").index[0]
+    )
     s = ffgnn.graphs(unit[None])[0].numpy()
     hrnet = HRNet(nodes=12, k=4, layers=1, identities=4, images=3, epochs=1).fit(*train)
     other = hrnet.explain(one_query, gallery)

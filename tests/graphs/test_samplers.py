@@ -77,7 +77,7 @@ def test_lists_of_a_gallery_that_holds_the_queries_equal_those_searched_for():
     kept = Candidates.of(RetrievalSet(query, Gallery(joined)), 15, 7)
     both = Candidates.of(RetrievalSet(Features(query.vectors[:1], ["new"]), Gallery(joined)), 15, 7)
     np.testing.assert_array_equal(
-        kept.near, RetrievalSet(query, Gallery(joined)).query_neighbors(15).index
+        kept.near, RetrievalSet(query, Gallery(joined)).neighbors(15, side="query").index
     )
     np.testing.assert_array_equal(kept.lists, both.lists)
 

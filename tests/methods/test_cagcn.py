@@ -12,7 +12,7 @@ from graphreid.methods.cagcn.method import CAGCN
 from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import cagcn as slow
@@ -75,7 +75,9 @@ def test_equals_the_papers_equations(edges: str, edge_weight: str, more: dict[st
             query.vectors[one_query].astype(np.float64),
             gallery.vectors.astype(np.float64),
         )
-        expected, likely = slow.distances(vector, images, doubles(method), options, method.tail)
+        expected, likely = slow.distances(
+            vector, images, doubles(method), options, method.unscored_offset
+        )
         np.testing.assert_allclose(probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(distance[one_query], expected, rtol=1e-4)
     assert probability.std() > 0.05
@@ -91,7 +93,7 @@ def test_the_module_on_whole_differences_equals_its_maps_taken_image_by_image():
         _, places = judging.graphs.build(judging.candidates)
         joined, real = judging.graphs.joined(nodes, places)
         images = torch.from_numpy(retrieval_set.gallery.vectors[nodes] * 4)
-        x = torch.from_numpy(retrieval_set.vectors[:, None] * 4) - images
+        x = torch.from_numpy(retrieval_set.query_vectors[:, None] * 4) - images
         with torch.inference_mode():
             whole, whole_weights = judging.network(x, images, joined, real)
         np.testing.assert_allclose(logits[nodes >= 0], whole.numpy()[nodes >= 0], rtol=0, atol=2e-5)
@@ -124,7 +126,7 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
 
 def test_lam_0_is_the_original_order():
     query, gallery = blobs(0)
-    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    plain = RetrievalSet(query, Gallery(gallery)).block(0, 12)
     np.testing.assert_array_equal(all_distances(known(lam=0.0), query, Gallery(gallery)), plain)
 
 
@@ -133,7 +135,7 @@ def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
     nodes = method.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
-    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    plain = RetrievalSet(query, Gallery(gallery)).block(0, 12)
     assert block.probability is not None
     np.testing.assert_allclose(
         block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6
@@ -185,7 +187,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     # lam can be changed of a fitted method, what shapes its network can't
     plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
     np.testing.assert_array_equal(
-        plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance
+        plain, RetrievalSet(test[0], Gallery(test[0])).distance_block(0, plain).distance
     )
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
@@ -242,7 +244,7 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
             block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5
         )
         assert (block.probability[one_query, np.setdiff1d(np.arange(60), given.nodes)] == 0).all()
-        plain = 1 - snapshot.vectors @ RetrievalSet(query, snapshot).vectors[one_query]
+        plain = 1 - snapshot.vectors @ RetrievalSet(query, snapshot).query_vectors[one_query]
         for ranks, row in ((given.rank_before, plain), (given.rank_after, distance[one_query])):
             np.testing.assert_array_equal(ranks, np.argsort(np.argsort(row))[given.nodes] + 1)
         sums = np.bincount(given.edges[:, 1], given.weights, minlength=len(given.nodes))
@@ -254,8 +256,8 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
 
 def test_what_it_says_of_itself():
     assert isinstance(CAGCN(), Learned)
-    assert isinstance(CAGCN(lam=0.4), Rescores)
-    assert CAGCN(lam=0.4).tail == 0.4
+    assert isinstance(CAGCN(lam=0.4), GivesScores)
+    assert CAGCN(lam=0.4).unscored_offset == 0.4
     paper = CAGCN(**CAGCN.presets["paper"])
     assert (paper.layers, paper.width, paper.k1, paper.k2, paper.k, paper.links) == (
         9,

@@ -108,9 +108,9 @@ def test_k_reciprocal_after_distances_equals_the_slow_statement(
         np.concatenate([query.items, gallery.items]),
     )
     given = all_distances(first, joined, Gallery(joined)).astype(np.float64)
-    between = slow.reranked(given, cosine, max(keep, 7), first.tail, first.least)
-    given[np.isinf(given)] = first.least
-    farthest = (given - first.least).max(axis=1)  # by the first method's own distances
+    between = slow.reranked(given, cosine, max(keep, 7), first.unscored_offset, first.min_distance)
+    given[np.isinf(given)] = first.min_distance
+    farthest = (given - first.min_distance).max(axis=1)  # by the first method's own distances
     expected = slow_k_reciprocal.transductive(between, len(query), 7, 3, 0.3, farthest)
     got = all_distances(chained(first, KReciprocal(7, 3, 0.3)), query, Gallery(gallery))
     np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
@@ -130,7 +130,12 @@ def test_ecn_on_another_methods_distances_equals_the_slow_statement(
     given = all_distances(first, joined, Gallery(joined)).astype(np.float64)
     for by_rank in (True, False):
         between = slow.reranked(
-            given, cosine_distances(query, gallery), keep, first.tail, first.least, floor=by_rank
+            given,
+            cosine_distances(query, gallery),
+            keep,
+            first.unscored_offset,
+            first.min_distance,
+            floor=by_rank,
         )
         second = ECN(6, 2, 3, "rankdist" if by_rank else "origdist")
         got = all_distances(chained(first, second), query, Gallery(gallery))
@@ -207,15 +212,15 @@ def test_a_method_that_needs_vectors_refuses_distances(text: str) -> None:
         parse(text)
 
 
-def test_a_method_without_a_tail_is_refused() -> None:
-    class Tailless(Cosine):
+def test_a_method_without_an_offset_is_refused() -> None:
+    class NoOffset(Cosine):
         def __getattribute__(self, name: str) -> Any:
-            if name == "tail":
+            if name == "unscored_offset":
                 raise AttributeError(name)
             return super().__getattribute__(name)
 
     with pytest.raises(ValueError, match="can't stand before"):
-        Chain(Tailless(), KReciprocal())
+        Chain(NoOffset(), KReciprocal())
     query, gallery = blobs(0)
     with pytest.raises(ValueError, match="gives distances, not vectors"):
         Chain(AQE(), KReciprocal()).transform(query, Gallery(gallery))

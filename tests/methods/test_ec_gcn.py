@@ -13,7 +13,7 @@ from graphreid.methods.ec_gcn.method import ECGCN, Connectivity
 from graphreid.methods.link_prediction.candidates import Lesson
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import ec_gcn as slow
@@ -76,7 +76,7 @@ def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
             vector,
             images,
             doubles(method),
-            lam=method.tail,
+            lam=method.unscored_offset,
             euclidean=metric == "euclidean",
             **options,
         )
@@ -220,7 +220,7 @@ def test_beyond_what_is_judged_a_distance_is_the_base_distance_plus_lam():
     query, gallery = blobs(0)
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
-    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    plain = RetrievalSet(query, Gallery(gallery)).block(0, 12)
     assert block.probability is not None
     np.testing.assert_allclose(
         block.distance, plain + 0.7 * (1 - block.probability), rtol=0, atol=1e-6
@@ -257,7 +257,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
     assert isinstance(load(tmp_path / "m.safetensors"), ECGCN)
     plain = all_distances(parse(f"{tmp_path}/m.safetensors:lam=0"), test[0], Gallery(test[0]))
     np.testing.assert_array_equal(
-        plain, RetrievalSet(test[0], Gallery(test[0])).answer(0, plain).distance
+        plain, RetrievalSet(test[0], Gallery(test[0])).distance_block(0, plain).distance
     )
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
@@ -321,8 +321,8 @@ def test_a_gallery_that_is_the_query_alone():
 
 def test_what_it_says_of_itself():
     assert isinstance(ECGCN(), Learned)
-    assert isinstance(ECGCN(lam=0.3), Rescores)
-    assert ECGCN(lam=0.3).tail == 0.3
+    assert isinstance(ECGCN(lam=0.3), GivesScores)
+    assert ECGCN(lam=0.3).unscored_offset == 0.3
     paper = ECGCN(**ECGCN.presets["paper"])
     assert (paper.k1, paper.k2, paper.gamma, paper.links, paper.layers, paper.width) == (
         200,

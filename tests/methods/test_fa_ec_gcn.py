@@ -9,7 +9,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods import ECGCN, FAECGCN, FAGCN
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.protocols import Explains, Learned, Rescores, Transforms
+from graphreid.protocols import Explains, GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import Labels
 from tests.support import all_distances, labelled
@@ -71,7 +71,7 @@ def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     assert validation.keys() == {"input", "fa", "mAP", "lam", "best_lam", "queries"}
     assert validation["fa"] == method.record_["fa"]["validation"]["mAP"]
     assert method.record_["ec"]["validation"]["best_lam"] == validation["lam"]
-    assert method.tail == validation["lam"]
+    assert method.unscored_offset == validation["lam"]
     assert method.record_["fa"]["validation"]["mAP_of_distance"].keys() == {
         "mahalanobis",
         "euclidean",
@@ -139,9 +139,9 @@ def test_an_explanation_is_of_the_same_pass_as_the_distances():
 def test_what_it_says_of_itself():
     method = FAECGCN(lam=0.3)
     assert isinstance(method, Learned)
-    assert isinstance(method, Rescores)
+    assert isinstance(method, GivesScores)
     assert not isinstance(method, Transforms), "A+B starts from its distances"
-    assert (method.tail, method.least, method.setting) == (0.3, 0.0, "online")
+    assert (method.unscored_offset, method.min_distance, method.setting) == (0.3, 0.0, "online")
     paper = FAECGCN(**FAECGCN.presets["paper"])
     fa, ec = paper._parts()  # pyright: ignore[reportPrivateUsage]
     assert fa == FAGCN(**FAGCN.presets["paper"]) or vars(fa) == vars(

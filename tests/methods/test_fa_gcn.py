@@ -199,9 +199,7 @@ def test_new_vectors_are_compared_by_the_distance_and_by_what_follows():
         queries, images = method.transform(query, Gallery(gallery))
         retrieval_set = RetrievalSet(queries, Gallery(images, metric=method.metric))
         expected = all_distances(method, query, Gallery(gallery))
-        np.testing.assert_allclose(
-            retrieval_set.distances(0, len(query)), expected, rtol=0, atol=1e-5
-        )
+        np.testing.assert_allclose(retrieval_set.block(0, len(query)), expected, rtol=0, atol=1e-5)
     from graphreid.methods import Cosine, KReciprocal
     from graphreid.methods.chain import chained
 

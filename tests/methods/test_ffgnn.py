@@ -12,7 +12,7 @@ from graphreid.graphs.ego_graphs import Lesson
 from graphreid.methods.ffgnn.method import FFGNN, Fusion
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.protocols import Learned, Rescores, Transforms
+from graphreid.protocols import GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
 from tests.references import ffgnn as slow
@@ -292,7 +292,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, more:
 def test_what_it_says_of_itself():
     assert isinstance(FFGNN(), Learned)
     assert isinstance(FFGNN(), Transforms)
-    assert isinstance(FFGNN(), Rescores)
+    assert isinstance(FFGNN(), GivesScores)
     paper = FFGNN(**FFGNN.presets["paper"])
     assert paper.scope == "graph"
     assert (paper.k, paper.reciprocal, paper.tau, paper.lam, paper.alpha, paper.iterations) == (

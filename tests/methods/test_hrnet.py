@@ -12,7 +12,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.protocols import Learned, Rescores
+from graphreid.protocols import GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
 from tests.references import hrnet as slow
@@ -237,7 +237,7 @@ def test_it_can_stand_before_another_method(tmp_path: Path):
 
 def test_what_it_says_of_itself():
     assert isinstance(HRNet(), Learned)
-    assert isinstance(HRNet(), Rescores)
+    assert isinstance(HRNet(), GivesScores)
     paper = HRNet(**HRNet.presets["paper"])
     assert (paper.nodes, paper.k, paper.alpha, paper.beta, paper.margin, paper.constraint) == (
         120,

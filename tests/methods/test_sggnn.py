@@ -6,7 +6,7 @@ import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.sggnn.method import SGGNN
-from graphreid.protocols import Explains, Learned, Rescores
+from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.types import Features, Labels
 from tests.references import sggnn as slow
 from tests.support import all_distances, blobs, labelled
@@ -46,7 +46,7 @@ def test_equals_the_slow_statement(more: dict[str, Any]):
             gallery.vectors.astype(np.float64),
         )
         expected, likely = slow.distances(
-            vector, images, weights, method.k, method.share, method.tail
+            vector, images, weights, method.k, method.share, method.unscored_offset
         )
         np.testing.assert_allclose(block.probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-4)
@@ -55,7 +55,7 @@ def test_equals_the_slow_statement(more: dict[str, Any]):
 
 def test_lam_0_is_the_original_order():
     query, gallery = blobs(0)
-    plain = RetrievalSet(query, Gallery(gallery)).distances(0, 12)
+    plain = RetrievalSet(query, Gallery(gallery)).block(0, 12)
     np.testing.assert_array_equal(all_distances(known(lam=0.0), query, Gallery(gallery)), plain)
 
 
@@ -108,7 +108,7 @@ def test_a_fit_learns_who_is_who():
     )
     validation = method.record_["validation"]
     assert validation["mAP"] > validation["input"] + 0.005  # .018 to .046 over ten seeds
-    assert method.tail == method.lam_ == validation["lam"]
+    assert method.unscored_offset == method.lam_ == validation["lam"]
     block = next(iter(method.distances(test[0], Gallery(test[0]))))
     right, given = test[1].identity[:, None] == test[1].identity, block.probability
     assert given is not None
@@ -132,7 +132,7 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
 def test_what_it_says_of_itself():
     assert isinstance(SGGNN(), Learned)
     assert isinstance(SGGNN(), Explains)
-    assert isinstance(SGGNN(lam=0.4), Rescores)
+    assert isinstance(SGGNN(lam=0.4), GivesScores)
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(SGGNN(), blobs(0)[0], Gallery(blobs(0)[1]))
     with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):

@@ -35,7 +35,7 @@ class Sharpened:
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
 
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {"half": {"keep": 0.5, "lam": 3.0}}
@@ -66,9 +66,9 @@ class Sharpened:
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         chosen = self.state_["chosen"].numpy()
         for start, stop in retrieval_set.blocks():
-            extra = 1 - (retrieval_set.vectors[start:stop] * chosen) @ gallery.vectors.T
-            yield retrieval_set.answer(
-                start, retrieval_set.distances(start, stop) + np.float32(self.lam) * extra
+            extra = 1 - (retrieval_set.query_vectors[start:stop] * chosen) @ gallery.vectors.T
+            yield retrieval_set.distance_block(
+                start, retrieval_set.block(start, stop) + np.float32(self.lam) * extra
             )
 
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from graphreid.atomic_files import whole_file
 from graphreid.extras import require
 from graphreid.methods import METHODS
-from graphreid.protocols import GivesAffinity, Learned
+from graphreid.protocols import GivesDistances, Learned
 from graphreid.seeding import generator
 
 STAMP = "demo.json"
@@ -45,7 +45,7 @@ def demo(
     extra = QUICK if quick else FULL
     vectors = {split: out / f"{split}.npz" for split in ("fit", "validation", "query", "gallery")}
     # what stands for the embeddings' own distance (ICG's parts) is for embeddings of its own
-    used = {name: kind for name, kind in METHODS.items() if not isinstance(kind(), GivesAffinity)}
+    used = {name: kind for name, kind in METHODS.items() if not isinstance(kind(), GivesDistances)}
     learned = {
         name: out / f"{name}.safetensors"
         for name, kind in used.items()

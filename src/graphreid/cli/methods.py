@@ -28,7 +28,7 @@ def methods() -> None:
         options = flat_options(method).items()
         given = ", ".join(f"{option}={option_to_text(value)}" for option, value in options)
         table.add_row(
-            name, ", ".join(settings), kind.needs, "used" if kind.uses_camera else "-", given or "-"
+            name, ", ".join(settings), kind.takes, "used" if kind.uses_camera else "-", given or "-"
         )
     # a pipe has no width: don't wrap to fit 80 columns there
     console = Console() if sys.stdout.isatty() else Console(width=160)

@@ -10,25 +10,28 @@ blocks that both have (ICG, Eqs. 13-15) is
 for Q has the length sqrt(n): exact, from products of vectors and of bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.distances.shared import Above, Pairs
-from graphreid.gallery import Gallery
+from graphreid.distances.listed import by_pairs
+from graphreid.gallery import Gallery, RetrievalSet, Side
 from graphreid.knn.exact import LOWEST, MARGIN, block_distances
 from graphreid.protocols import Corrections
 from graphreid.resources import Resources
 from graphreid.types import Features, Neighbors
 
+T = TypeVar("T")
 Bits = Float32[np.ndarray, "n parts"]
+"""1 where an image shows a part, else 0."""
 
 
-class Parted(Above):
-    """The distances of parts as an affinity, exact and in blocks.
+class PartDistances:
+    """The distances of parts, exact and in blocks. A `DistanceSource`.
 
     Args:
         query, gallery: as for `Reranker.distances`; the gallery's metric must be "cosine".
@@ -36,6 +39,9 @@ class Parted(Above):
         width: entries of each.
         fixed: blocks before them, which every image has.
         resources: where and with how much memory.
+
+    Attributes:
+        base: the queries and the gallery.
 
     Raises:
         ValueError: vectors too narrow for that, or another metric.
@@ -51,7 +57,7 @@ class Parted(Above):
         fixed: int,
         resources: Resources | None = None,
     ) -> None:
-        super().__init__(query, gallery, ("parted", parts, width, fixed), resources=resources)
+        self.base = RetrievalSet(query, gallery, resources=resources)
         if gallery.metric != "cosine":
             raise ValueError(
                 "distances of parts are made of cosines: use a gallery with metric='cosine'"
@@ -61,11 +67,52 @@ class Parted(Above):
                 f"vectors are {query.width} wide: too few for {parts} parts of {width} entries and "
                 f"{fixed} blocks before them"
             )
-        self._fixed, self._shape = fixed, (parts, width)
-        self._images = gallery.per_image(
+        self._kind = ("parted", parts, width, fixed)
+        self._fixed = fixed
+        self._shape = (parts, width)
+        self._gallery_bits = gallery.per_image(
             ("parted", parts, width), lambda rows: self._bits(gallery.vectors[rows])
         )
-        self._queries = self._bits(self.beneath.vectors)
+        self._query_bits = self._bits(self.base.query_vectors)
+
+    def neighbors(self, k: int, *, side: Side) -> Neighbors:
+        """The k nearest others of each node ("union"), query ("query") or gallery image
+        ("gallery").
+        """
+        if side == "gallery":
+            return self.derived(("lists", k), lambda: self._search(k, side))
+        return self._search(k, side)
+
+    def block(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        """Distances of the queries start .. stop-1 to the whole gallery."""
+        bits = self._query_bits[start:stop]
+        return self._changed(self.base.block(start, stop), bits, self._gallery_bits)
+
+    def candidates(
+        self, queries: Int64[np.ndarray, " b"], index: Int32[np.ndarray, "b r"]
+    ) -> Float32[np.ndarray, "b r"]:
+        """Distances of listed queries to the gallery images in their lists (+inf where -1)."""
+        return by_pairs(self, queries, index, side="query")
+
+    def pairs(
+        self, left: Int32[np.ndarray, " e"], right: Int32[np.ndarray, " e"], *, side: Side
+    ) -> Float32[np.ndarray, " e"]:
+        """Distances of listed pairs."""
+        left_bits, right_bits = self._side_bits(side)
+        return self._each(
+            self.base.pairs(left, right, side=side), left_bits[left], right_bits[right]
+        )
+
+    def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
+        """Distances between the gallery images of each list."""
+        bits = self._gallery_bits[rows]
+        return self._changed(self.base.among(rows), bits, bits)
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, a value of the gallery's side alone, kept with the gallery under `key` and the
+        shape of the parts.
+        """
+        return self.base.derived((self._kind, key), make)
 
     def corrections(self, *, online: bool) -> Corrections | None:
         """Refused, for every pair is changed.
@@ -79,72 +126,15 @@ class Parted(Above):
             "variant of it"
         )
 
-    def neighbors(self, k: int) -> Neighbors:
-        """Each node's k nearest others in the union ([n, k])."""
-        rows = np.arange(len(self))
-        return self._search(
-            self.beneath.union, self._union, self.beneath.union, self._union, rows, self.pairs, k
-        )
-
-    def gallery_neighbors(self, k: int) -> Neighbors:
-        """Each gallery image's k nearest others in the gallery ([g, k])."""
-        images, bits = self.beneath.gallery.vectors, self._images
-
-        def make() -> Neighbors:
-            own = np.arange(self.images)
-            return self._search(images, bits, images, bits, own, self.gallery_pairs, k)
-
-        return self.derived(("lists", k), make)
-
-    def query_neighbors(self, k: int) -> Neighbors:
-        """Each query's k nearest gallery images, itself left out ([q, k])."""
-        images = self.beneath.gallery.vectors
-        return self._search(
-            self.beneath.vectors, self._queries, images, self._images, self.own, self.query_pairs, k
-        )
-
-    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        """Distances of the queries start .. stop-1 to the gallery."""
-        return self._changed(
-            self.beneath.distances(start, stop), self._queries[start:stop], self._images
-        )
-
-    def pairs(
-        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of nodes."""
-        return self._each(
-            self.beneath.pairs(nodes, others), self._union[nodes], self._union[others]
-        )
-
-    def gallery_pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed pairs of gallery images."""
-        return self._each(
-            self.beneath.gallery_pairs(rows, others), self._images[rows], self._images[others]
-        )
-
-    def query_pairs(
-        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        """Distances of listed queries to listed gallery images."""
-        return self._each(
-            self.beneath.query_pairs(queries, rows), self._queries[queries], self._images[rows]
-        )
-
-    def among(self, rows: Int32[np.ndarray, "b k"]) -> Float32[np.ndarray, "b k k"]:
-        """Distances between the gallery images of each list."""
-        return self._changed(self.beneath.among(rows), self._images[rows], self._images[rows])
-
     def blocks(
         self, row_bytes: int = 0, *, fixed_bytes: int = 0, what: str = "distances"
     ) -> Iterator[tuple[int, int]]:
         """Ranges of queries, as large as the memory allows when a query takes `row_bytes` beside
         its two rows of distances.
         """
-        held = fixed_bytes + self._images.nbytes + self._queries.nbytes
-        yield from self.beneath.blocks(row_bytes + self.images * 4, fixed_bytes=held, what=what)
+        held = fixed_bytes + self._gallery_bits.nbytes + self._query_bits.nbytes
+        shared = self.base.gallery_count * 4  # blocks that a query shares with each image
+        yield from self.base.blocks(row_bytes + shared, fixed_bytes=held, what=what)
 
     def _bits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         parts, width = self._shape
@@ -157,9 +147,21 @@ class Parted(Above):
         )
 
     @cached_property
-    def _union(self) -> NDArray[np.float32]:
-        fresh = self.own < 0
-        return np.concatenate([self._images, self._queries[fresh]]) if fresh.any() else self._images
+    def _union_bits(self) -> NDArray[np.float32]:
+        new = self.base.own < 0
+        return np.concatenate([self._gallery_bits, self._query_bits[new]])
+
+    def _side_bits(self, side: Side) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The bits of the images that distances are asked for, and of those that they go to."""
+        if side == "union":
+            return self._union_bits, self._union_bits
+        return self._query_bits if side == "query" else self._gallery_bits, self._gallery_bits
+
+    def _side_vectors(self, side: Side) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if side == "union":
+            return self.base.union_vectors, self.base.union_vectors
+        images = self.base.gallery.vectors
+        return self.base.query_vectors if side == "query" else images, images
 
     def _changed(
         self, distance: NDArray[np.float32], left: NDArray[np.float32], right: NDArray[np.float32]
@@ -180,28 +182,11 @@ class Parted(Above):
     def _length(self, bits: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.sqrt(np.float32(self._fixed) + bits.sum(-1))
 
-    @staticmethod
-    def _exact(
-        pairs: Pairs, rows: NDArray[np.intp], columns: NDArray[np.intp]
-    ) -> NDArray[np.float32]:
-        """Distances of each row's columns; +inf where a column is -1."""
-        flat = columns.reshape(-1).astype(np.int32)
-        distance = pairs(np.repeat(rows.astype(np.int32), columns.shape[1]), np.maximum(flat, 0))
-        return np.where(flat < 0, np.float32(np.inf), distance).reshape(columns.shape)
-
-    def _search(
-        self,
-        queries: NDArray[np.float32],
-        query_bits: NDArray[np.float32],
-        base: NDArray[np.float32],
-        bits: NDArray[np.float32],
-        itself: NDArray[np.int64],
-        pairs: Pairs,
-        k: int,
-    ) -> Neighbors:
-        """The k nearest rows of `base` for each query, but row `itself`, by the distances that
-        `pairs` gives.
-        """
+    def _search(self, k: int, side: Side) -> Neighbors:
+        """The k nearest of each, but itself, by the distances that `pairs` gives."""
+        queries, base = self._side_vectors(side)
+        query_bits, bits = self._side_bits(side)
+        itself = self.base.own if side == "query" else np.arange(len(queries))
         m, n = len(queries), len(base)
         k = min(k, n - 1 if (itself >= 0).any() else n)
         out = Neighbors(
@@ -210,35 +195,37 @@ class Parted(Above):
         # how far a product of that many terms may be from the true one, times the largest factor
         parts = self._shape[0]
         bound = base.shape[1] * 2.0**-24 * 1.01 * (self._fixed + parts) / max(self._fixed, 1) + 1e-6
-        step = self.resources.rows(n * 24 + k * 32, what=f"a search among {n} images")
+        step = self.base.resources.rows(n * 24 + k * 32, what=f"a search among {n} images")
         starts = range(0, m, step)
-        for start in self.resources.track("neighbours", starts, len(starts)):
+        for start in self.base.resources.track("neighbours", starts, len(starts)):
             part = np.arange(start, min(start + step, m))
-            rough = block_distances(queries[part], base, "cosine", self.resources)
+            rough = block_distances(queries[part], base, "cosine", self.base.resources)
             rough = self._changed(rough, query_bits[part], bits)
             far = np.argpartition(-rough, min(LOWEST, n - 1), axis=1)[:, :LOWEST]
             own = np.flatnonzero(itself[part] >= 0)
-            out.farthest[part] = self._exact(pairs, part, far).max(1)
+            out.farthest[part] = by_pairs(self, part, far.astype(np.int32), side=side).max(1)
             rough[own, itself[part[own]]] = np.inf
             if not k:
                 continue
             wide = min(k + MARGIN, n)
-            near = np.argpartition(rough, wide - 1, axis=1)[:, :wide]
+            near = np.argpartition(rough, wide - 1, axis=1)[:, :wide].astype(np.int32)
             value = np.take_along_axis(rough, near, 1)
             last = np.partition(value, k - 1, axis=1)[:, k - 1]
-            exact = self._exact(pairs, part, np.where(np.isposinf(value), -1, near))
+            listed = np.where(np.isposinf(value), np.int32(-1), near)
+            exact = by_pairs(self, part, listed, side=side)
             order = np.lexsort((near, exact), axis=1)[:, :k]
-            out.index[part], out.distance[part] = (
-                np.take_along_axis(x, order, 1) for x in (near, exact)
-            )
+            out.index[part] = np.take_along_axis(near, order, 1)
+            out.distance[part] = np.take_along_axis(exact, order, 1)
             # the best that was left out could still belong to the first k: look again among all
             # that the bound admits
             close = (value.max(1) <= last + 2 * bound) if wide < n else np.zeros(len(part), bool)
             for place in np.flatnonzero(close).tolist():
                 every = np.flatnonzero(rough[place] <= last[place] + 2 * bound)
-                exact = self._exact(pairs, part[place : place + 1], every[None])[0]
+                every = every.astype(np.int32)
+                exact = by_pairs(self, part[place : place + 1], every[None], side=side)[0]
                 order = np.lexsort((every, exact))[:k]
-                out.index[part[place]], out.distance[part[place]] = every[order], exact[order]
+                out.index[part[place]] = every[order]
+                out.distance[part[place]] = exact[order]
         return out
 
 

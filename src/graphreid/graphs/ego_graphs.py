@@ -47,17 +47,17 @@ class Around:
         """The pool's queries."""
         if (retrieval_set.own >= 0).all():
             # every query is in the gallery, and so is its list
-            wide = retrieval_set.gallery_neighbors(k)
+            wide = retrieval_set.neighbors(k, side="gallery")
             near = Neighbors(
                 wide.index[retrieval_set.own],
                 wide.distance[retrieval_set.own],
                 wide.farthest[retrieval_set.own],
             )
-            return Around(retrieval_set, retrieval_set.vectors, near, retrieval_set.own)
+            return Around(retrieval_set, retrieval_set.query_vectors, near, retrieval_set.own)
         return Around(
             retrieval_set,
-            retrieval_set.vectors,
-            retrieval_set.query_neighbors(k),
+            retrieval_set.query_vectors,
+            retrieval_set.neighbors(k, side="query"),
             retrieval_set.own,
         )
 
@@ -67,7 +67,7 @@ class Around:
         return Around(
             retrieval_set,
             retrieval_set.gallery.vectors,
-            retrieval_set.gallery_neighbors(k),
+            retrieval_set.neighbors(k, side="gallery"),
             np.arange(len(retrieval_set.gallery)),
         )
 
@@ -79,7 +79,7 @@ class Around:
         near an image that it is no farther from than the image's k-th neighbour.
         """
         nodes, own = self.near.index[rows], self.own[rows]
-        lists = self.retrieval_set.gallery_neighbors(k + 1)
+        lists = self.retrieval_set.neighbors(k + 1, side="gallery")
         b, n = nodes.shape[0], nodes.shape[1] + 1
         out = torch.zeros(b, n, n, dtype=torch.bool)
         out[:, 0, 0] = True
@@ -103,28 +103,29 @@ def rescored(
     around: Around,
     start: int,
     apart: Float32[np.ndarray, "b k"],
-    tail: float,
+    unscored_offset: float,
     linked: Float32[np.ndarray, "b k"] | None = None,
 ) -> DistanceBlock:
-    """Distances of the queries from `start` on: as given to their nearest, base distance + tail to
+    """Distances of the queries from `start` on: as given to their nearest, base distance +
+    unscored_offset to
     all other images.
 
     Args:
         around: the queries.
         start: the first of them.
         apart: new distances to the nearest.
-        tail: more than any of them.
+        unscored_offset: more than any of them.
         linked: link probabilities of the nearest; 0 for all others.
     """
     stop = start + len(apart)
-    distance = around.retrieval_set.distances(start, stop)
-    distance += np.float32(tail)
+    distance = around.retrieval_set.block(start, stop)
+    distance += np.float32(unscored_offset)
     index = around.near.index[start:stop]
     np.put_along_axis(distance, index, apart, axis=1)
     probability = None if linked is None else np.zeros_like(distance)
     if probability is not None and linked is not None:
         np.put_along_axis(probability, index, linked, axis=1)
-    return around.retrieval_set.answer(start, distance, probability)
+    return around.retrieval_set.distance_block(start, distance, probability)
 
 
 def explained(

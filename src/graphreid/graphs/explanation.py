@@ -5,7 +5,6 @@ from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs.sparse_adjacency import receptive
-from graphreid.protocols import DistanceSource
 from graphreid.types import DistanceBlock, Explanation, places
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
@@ -18,13 +17,13 @@ def single_query(retrieval_set: RetrievalSet) -> RetrievalSet:
     Raises:
         ValueError: it has none, or more.
     """
-    if retrieval_set.queries != 1:
-        raise ValueError(f"there are {retrieval_set.queries} queries: explain one at a time")
+    if retrieval_set.query_count != 1:
+        raise ValueError(f"there are {retrieval_set.query_count} queries: explain one at a time")
     return retrieval_set
 
 
 def build_explanation(
-    retrieval_set: DistanceSource,
+    retrieval_set: RetrievalSet,
     block: DistanceBlock,
     nodes: Int[np.ndarray, " n"],
     edges: Edges,
@@ -46,7 +45,7 @@ def build_explanation(
     """
     rows = nodes.astype(np.int64)
     base = (
-        retrieval_set.answer(0, retrieval_set.distances(0, 1)).distance[0]
+        retrieval_set.distance_block(0, retrieval_set.block(0, 1)).distance[0]
         if base_distance is None
         else base_distance
     )

@@ -42,7 +42,7 @@ class AQE:
 
     name: ClassVar[str] = "aqe"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
 
@@ -96,7 +96,7 @@ class AQE:
         for start, stop in retrieval_set.blocks(
             fixed_bytes=vectors.nbytes, what="query expansion distances"
         ):
-            yield retrieval_set.answer(
+            yield retrieval_set.distance_block(
                 start,
                 block_distances(
                     vectors[start:stop], gallery.vectors, "cosine", retrieval_set.resources
@@ -105,10 +105,10 @@ class AQE:
 
     def _expanded(self, retrieval_set: RetrievalSet) -> Float32[np.ndarray, "q d"]:
         need_cosine(retrieval_set, self.name)
-        near = retrieval_set.query_neighbors(self.n)
+        near = retrieval_set.neighbors(self.n, side="query")
         return normalise(
             expanded(
-                retrieval_set.vectors,
+                retrieval_set.query_vectors,
                 retrieval_set.gallery.vectors,
                 near,
                 self.alpha,

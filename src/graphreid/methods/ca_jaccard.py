@@ -55,11 +55,11 @@ class CAJaccard:
 
     name: ClassVar[str] = "ca-jaccard"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = True
     comparable: ClassVar[bool] = False
-    tail: ClassVar[float] = 1.0
-    least: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 1.0
+    min_distance: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if min(self.k1_intra, self.k1_inter, self.k2_inter) < 0 or self.k2_intra < 1:
@@ -106,12 +106,12 @@ class CAJaccard:
         cameras = gallery.features.camera
         if self.setting == TRANSDUCTIVE:
             union_cameras = np.concatenate([cameras, query.camera[retrieval_set.own < 0]])
-            near = retrieval_set.neighbors(WIDE)
+            near = retrieval_set.neighbors(WIDE, side="union")
             side = self._side(
-                retrieval_set.union,
+                retrieval_set.union_vectors,
                 union_cameras,
                 near,
-                retrieval_set.images,
+                retrieval_set.gallery_count,
                 retrieval_set.resources,
             )
             yield from self._blend(
@@ -122,22 +122,26 @@ class CAJaccard:
                 near.farthest[retrieval_set.nodes],
             )
         else:
-            near = retrieval_set.gallery_neighbors(WIDE)
+            near = retrieval_set.neighbors(WIDE, side="gallery")
             key = (self.name, self.k1_intra, self.k1_inter, self.k2_intra, self.k2_inter)
             side = retrieval_set.derived(
                 key,
                 lambda: self._side(
-                    gallery.vectors, cameras, near, retrieval_set.images, retrieval_set.resources
+                    gallery.vectors,
+                    cameras,
+                    near,
+                    retrieval_set.gallery_count,
+                    retrieval_set.resources,
                 ),
             )
-            queries = retrieval_set.query_neighbors(WIDE)
+            queries = retrieval_set.neighbors(WIDE, side="query")
             fresh = np.flatnonzero(retrieval_set.own < 0)
             mine = self._inserted(retrieval_set, query.camera[fresh], side, queries, fresh)
             farthest = np.where(
                 retrieval_set.own >= 0, near.farthest[retrieval_set.own], queries.farthest
             )
             at = np.cumsum(retrieval_set.own < 0) - 1
-            if len(fresh) < retrieval_set.queries:
+            if len(fresh) < retrieval_set.query_count:
                 # a query that is in the gallery has its row there
                 mine = rows.stacked(mine, side.mean)
                 at = np.where(retrieval_set.own >= 0, len(fresh) + retrieval_set.own, at)
@@ -156,13 +160,13 @@ class CAJaccard:
         scale = np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)
         held = rows.size(mine, by_column)
         for start, stop in retrieval_set.blocks(
-            retrieval_set.images * 4, fixed_bytes=held, what="CA-Jaccard distances"
+            retrieval_set.gallery_count * 4, fixed_bytes=held, what="CA-Jaccard distances"
         ):
-            distance = retrieval_set.distances(start, stop)
+            distance = retrieval_set.block(start, stop)
             jaccard.blend_jaccard(
                 *mine, at[start:stop], *by_column, self.lam, distance, scale[start:stop]
             )
-            yield retrieval_set.answer(start, distance)
+            yield retrieval_set.distance_block(start, distance)
 
     def _side(
         self,
@@ -209,7 +213,7 @@ class CAJaccard:
             gallery.vectors,
             gallery.features.camera,
             mine,
-            retrieval_set.vectors[fresh],
+            retrieval_set.query_vectors[fresh],
             cameras,
             nobody,
             retrieval_set.resources,

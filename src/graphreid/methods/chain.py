@@ -2,7 +2,7 @@
 
 Where A gives new vectors, B runs on them. Where A gives distances, every image, query or gallery,
 is A's query once, and B
-starts from the lists that come out: a re-ranked affinity, of bounded size; or, where A's distances
+starts from the lists that come out, of bounded size; or, where A's distances
 are one, from that.
 """
 
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from graphreid.distances.from_reranker import Reranked
+from graphreid.distances.from_reranker import RerankedDistances
 from graphreid.gallery import Gallery
 from graphreid.protocols import (
     ONLINE,
     TRANSDUCTIVE,
     DistanceSource,
-    FromAffinity,
-    GivesAffinity,
+    GivesDistances,
+    GivesScores,
     Reranker,
-    Rescores,
+    TakesDistances,
     Transforms,
     fingerprint,
 )
@@ -32,10 +32,10 @@ class Chain:
     """One re-ranker after another.
 
     Attributes:
-        first: A. It either has `transform` (new vectors) or a `tail` (new distances for the nearest
-            images).
-        second: B. After distances it must be one that any distances will do for (`needs` is
-            "affinity").
+        first: A. It either has `transform` (new vectors) or an `unscored_offset` (new distances for
+            the nearest images).
+        second: B. After distances it must be one that any distances will do for (`takes` is
+            "distances").
 
     Raises:
         ValueError: the two don't fit.
@@ -46,14 +46,14 @@ class Chain:
 
     name: ClassVar[str] = "chain"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
 
     def __post_init__(self) -> None:
         one, other = _name(self.first), _name(self.second)
         if gives_vectors(self.first):
             return
         _rescoring(self.first)
-        if self.second.needs != "affinity" or not isinstance(self.second, FromAffinity):
+        if self.second.takes != "distances" or not isinstance(self.second, TakesDistances):
             raise ValueError(
                 f"{one}+{other}: {other} needs vectors, and {one} gives distances; aqe and dba "
                 f"give vectors"
@@ -75,14 +75,14 @@ class Chain:
         return self.second.comparable
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """The second's, which gives the distances."""
-        return _rescoring(self.second).tail
+        return _rescoring(self.second).unscored_offset
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """The second's."""
-        return _rescoring(self.second).least
+        return _rescoring(self.second).min_distance
 
     def fit(
         self,
@@ -121,14 +121,14 @@ class Chain:
         if isinstance(self.first, Transforms) and gives_vectors(self.first):
             queries, images = self._transformed(self.first, query, gallery, resources)
             yield from self.second.distances(queries, images, resources=resources)
-        elif isinstance(self.second, FromAffinity):
-            yield from self.second.from_affinity(self._affinity(query, gallery, resources))
+        elif isinstance(self.second, TakesDistances):
+            yield from self.second.from_distances(self._source(query, gallery, resources))
 
-    def _affinity(self, query: Features, gallery: Gallery, resources: Resources) -> DistanceSource:
+    def _source(self, query: Features, gallery: Gallery, resources: Resources) -> DistanceSource:
         """What the second starts from."""
-        if isinstance(self.first, GivesAffinity):
-            return self.first.affinity(query, gallery, resources=resources)
-        return Reranked(self.first, query, gallery, resources=resources)
+        if isinstance(self.first, GivesDistances):
+            return self.first.distance_source(query, gallery, resources=resources)
+        return RerankedDistances(self.first, query, gallery, resources=resources)
 
     def _transformed(
         self, method: Transforms, query: Features, gallery: Gallery, resources: Resources
@@ -163,11 +163,11 @@ def gives_vectors(method: Reranker) -> bool:
     return isinstance(method, Transforms)
 
 
-def _rescoring(method: Reranker) -> Rescores:
-    if not isinstance(method, Rescores):
+def _rescoring(method: Reranker) -> GivesScores:
+    if not isinstance(method, GivesScores):
         raise ValueError(
-            f"{_name(method)} gives neither vectors nor a tail: it can't stand before another "
-            f"method"
+            f"{_name(method)} gives neither vectors nor an unscored_offset: it "
+            f"can't stand before another method"
         )
     return method
 

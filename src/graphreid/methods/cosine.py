@@ -18,11 +18,11 @@ class Cosine:
 
     name: ClassVar[str] = "cosine"
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "affinity"
+    takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
-    tail: ClassVar[float] = 0.0
-    least: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 0.0
+    min_distance: ClassVar[float] = 0.0
 
     @property
     def setting(self) -> str:
@@ -45,9 +45,9 @@ class Cosine:
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
-        yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
+        yield from self.from_distances(RetrievalSet(query, gallery, resources=resources))
 
-    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def from_distances(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """The distances that are given."""
-        for start, stop in affinity.blocks():
-            yield affinity.answer(start, affinity.distances(start, stop))
+        for start, stop in source.blocks():
+            yield source.base.distance_block(start, source.block(start, stop))

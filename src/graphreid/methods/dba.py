@@ -43,7 +43,7 @@ class DBA:
 
     name: ClassVar[str] = "dba"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
 
@@ -91,7 +91,7 @@ class DBA:
         for start, stop in retrieval_set.blocks(
             fixed_bytes=augmented.nbytes, what="database augmentation distances"
         ):
-            yield retrieval_set.answer(
+            yield retrieval_set.distance_block(
                 start,
                 block_distances(queries[start:stop], augmented, "cosine", retrieval_set.resources),
             )
@@ -101,7 +101,7 @@ class DBA:
         vectors = retrieval_set.gallery.vectors
 
         def make() -> Float32[np.ndarray, "g d"]:
-            near = retrieval_set.gallery_neighbors(self.n)
+            near = retrieval_set.neighbors(self.n, side="gallery")
             return normalise(
                 expanded(vectors, vectors, near, self.alpha, resources=retrieval_set.resources)
             )
@@ -113,7 +113,7 @@ class DBA:
     ) -> Float32[np.ndarray, "q d"]:
         there = retrieval_set.own >= 0
         if not there.any():
-            return retrieval_set.vectors
-        vectors = retrieval_set.vectors.copy()
+            return retrieval_set.query_vectors
+        vectors = retrieval_set.query_vectors.copy()
         vectors[there] = augmented[retrieval_set.own[there]]
         return vectors

@@ -63,10 +63,10 @@ class Diffusion:
 
     name: ClassVar[str] = "diffusion"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    tail: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if min(self.kq, self.kd, self.truncation, self.iterations) < 1:
@@ -86,7 +86,7 @@ class Diffusion:
             )
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """Minus the largest score: the length of y, or a cosine."""
         return -1.0 if self.setting == TRANSDUCTIVE else -math.sqrt(self.kq)
 
@@ -108,30 +108,30 @@ class Diffusion:
         """Distances of every query to the gallery, in blocks."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         need_cosine(retrieval_set, self.name)
-        images = retrieval_set.images
+        images = retrieval_set.gallery_count
         if self.setting == TRANSDUCTIVE:
-            spread = self._spread(retrieval_set.neighbors(self.kd - 1))
+            spread = self._spread(retrieval_set.neighbors(self.kd - 1, side="union"))
             rows.to_unit_length(spread)
             start, right = spread, rows.transposed(spread, len(retrieval_set), rows=images)
             at, scale = retrieval_set.nodes, np.float32(1)
         else:
             # the linear system is symmetric: the rows of the query's images, weighed and summed,
             # are its solution (Eq. 7)
-            near = retrieval_set.gallery_neighbors(self.kd - 1)
+            near = retrieval_set.neighbors(self.kd - 1, side="gallery")
             key = (self.name, self.kd, self.gamma, self.alpha, self.truncation, self.iterations)
             right = retrieval_set.derived(key, lambda: self._spread(near))
-            first = retrieval_set.query_neighbors(self.kq)
+            first = retrieval_set.neighbors(self.kq, side="query")
             start = rows.listed(first.index, self._weight(first.distance))
-            at, scale = np.arange(retrieval_set.queries), np.float32(1 - self.alpha)
+            at, scale = np.arange(retrieval_set.query_count), np.float32(1 - self.alpha)
         held = rows.size(right) + (rows.size(start) if self.setting == TRANSDUCTIVE else 0)
         for begin, end in retrieval_set.blocks(
             images * 4, fixed_bytes=held, what="diffusion distances"
         ):
             score = np.zeros((end - begin, images), np.float32)
             rows.add_product(start, at[begin:end], right, score)
-            distance = retrieval_set.distances(begin, end)
+            distance = retrieval_set.block(begin, end)
             np.multiply(score, -scale, out=distance, where=score > 0)
-            yield retrieval_set.answer(begin, distance)
+            yield retrieval_set.distance_block(begin, distance)
 
     def _weight(self, distance: Float32[np.ndarray, "n k"]) -> Float32[np.ndarray, "n k"]:
         """max(0, cosine)^gamma (Eq. 1)."""

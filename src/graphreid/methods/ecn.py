@@ -50,7 +50,7 @@ class ECN:
 
     name: ClassVar[str] = "ecn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "affinity"
+    takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
 
@@ -67,14 +67,14 @@ class ECN:
             )
 
     @property
-    def tail(self) -> float:
-        """0 for "rankdist", whose own tail is the cosine distance; 2 for "origdist", the largest
+    def unscored_offset(self) -> float:
+        """0 for "rankdist", which keeps the cosine distance; 2 for "origdist", the largest
         there is.
         """
         return 0.0 if self.method == "rankdist" else 2.0
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """The rank-list distance of an image to itself; 0 for "origdist"."""
         return -self.k * (self.k + 1) * (2 * self.k + 1) / 6 if self.method == "rankdist" else 0.0
 
@@ -94,25 +94,25 @@ class ECN:
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks (Eq. 5)."""
-        yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
+        yield from self.from_distances(RetrievalSet(query, gallery, resources=resources))
 
-    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def from_distances(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """The same from any distances."""
         if self.method == "rankdist":
-            yield from self._ranked(affinity)
+            yield from self._ranked(source)
         else:
-            need_cosine(affinity, "ecn:method=origdist")
-            yield from self._original(affinity)
+            need_cosine(source, "ecn:method=origdist")
+            yield from self._original(source)
 
-    def _ranked(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def _ranked(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """By lists: with w_x(j) = max(0, k - position of j in the list of x), d(x, y) = - w_x . w_y
         (Eqs. 6-7).
 
         The sum over n in E(p) of d(n, g) is therefore minus the product of the summed rows of E(p)
         and the row of g: two sparse products give all distances.
         """
-        near, queries = self._neighbors(affinity)
-        images, nodes = affinity.images, len(near.index)
+        near, queries = self._neighbors(source)
+        images, nodes = source.base.gallery_count, len(near.index)
 
         def gallery_side() -> tuple[rows.Matrix, ...]:
             lists = self._weights(rows.with_self(near.index))
@@ -124,37 +124,37 @@ class ECN:
 
         if queries is None:
             lists, sums, by_list, by_sum = gallery_side()
-            at, terms = affinity.nodes, 2 * self._terms(near, near)
+            at, terms = source.base.nodes, 2 * self._terms(near, near)
         else:
             key = (self.name, self.k, self.t, self.q)
-            lists, _, by_list, by_sum = affinity.derived(key, gallery_side)
+            lists, _, by_list, by_sum = source.derived(key, gallery_side)
             sums = rows.summed(lists, self._expanded(queries, near), width=nodes)
             lists = self._weights(
-                np.concatenate([affinity.own[:, None].astype(np.int32), queries.index], axis=1)
+                np.concatenate([source.base.own[:, None].astype(np.int32), queries.index], axis=1)
             )
             at, terms = (
-                np.arange(affinity.queries),
+                np.arange(source.base.query_count),
                 self._terms(queries, near) + self._terms(near, near),
             )
         held = rows.size(lists, sums, by_list, by_sum)
-        for start, stop in affinity.blocks(images * 8, fixed_bytes=held, what="ECN distances"):
+        for start, stop in source.blocks(images * 8, fixed_bytes=held, what="ECN distances"):
             shared = np.zeros((stop - start, images), np.float32)
             rows.add_product(sums, at[start:stop], by_list, shared)
             rows.add_product(lists, at[start:stop], by_sum, shared)
-            distance = affinity.distances(start, stop)
+            distance = source.block(start, stop)
             # as in the published code, the original distance where the lists share nothing
             np.divide(shared, -terms, out=distance, where=shared > 0)
-            yield affinity.answer(start, distance)
+            yield source.base.distance_block(start, distance)
 
-    def _original(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def _original(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """By cosine distances, which are linear: the mean over n in E(p) of 1 - n . g is 1 - (mean
         of E(p)) . g.
         """
-        near, queries = self._neighbors(affinity)
-        retrieval_set, resources = affinity.beneath, affinity.resources
-        vectors = retrieval_set.union if queries is None else retrieval_set.gallery.vectors
+        near, queries = self._neighbors(source)
+        retrieval_set, resources = source.base, source.base.resources
+        vectors = retrieval_set.union_vectors if queries is None else retrieval_set.gallery.vectors
         every = self._expanded(near, near)
-        mine = every[affinity.nodes] if queries is None else self._expanded(queries, near)
+        mine = every[source.base.nodes] if queries is None else self._expanded(queries, near)
         terms = np.array([mine.shape[1], every.shape[1]], np.float32)
         share = terms / max(terms.sum(), 1)
 
@@ -165,59 +165,59 @@ class ECN:
 
         query_mean = mean(mine)
         if queries is None:
-            gallery_mean = mean(every[: affinity.images])
+            gallery_mean = mean(every[: source.base.gallery_count])
         else:
-            gallery_mean = affinity.derived(
+            gallery_mean = source.derived(
                 (self.name, self.method, self.t, self.q), lambda: mean(every)
             )
-        add_more = self._corrected(affinity, mine, every, online=queries is not None)
-        for start, stop in affinity.blocks(
-            affinity.images * 4, fixed_bytes=gallery_mean.nbytes, what="ECN distances"
+        add_more = self._corrected(source, mine, every, online=queries is not None)
+        for start, stop in source.blocks(
+            source.base.gallery_count * 4, fixed_bytes=gallery_mean.nbytes, what="ECN distances"
         ):
             if not every.shape[1]:
                 # a lone image would be compared with itself; as in the published code, the original
                 # distance stands for 0
-                yield affinity.answer(start, affinity.distances(start, stop))
+                yield source.base.distance_block(start, source.block(start, stop))
                 continue
             distance = block_distances(
                 query_mean[start:stop], retrieval_set.gallery.vectors, "cosine", resources
             )
             distance *= share[0]
             other = block_distances(
-                retrieval_set.vectors[start:stop], gallery_mean, "cosine", resources
+                retrieval_set.query_vectors[start:stop], gallery_mean, "cosine", resources
             )
             distance += np.multiply(other, share[1], out=other)
             add_more(start, stop, distance)
-            yield affinity.answer(start, distance)
+            yield source.base.distance_block(start, distance)
 
     def _corrected(
         self,
-        affinity: DistanceSource,
+        source: DistanceSource,
         mine: Int32[np.ndarray, "q e"],
         every: Int32[np.ndarray, "n f"],
         *,
         online: bool,
     ) -> Callable[[int, int, Float32[np.ndarray, "b g"]], None]:
-        """Adds the means of what another method changed in the distances: `tail` everywhere, and
-        sparse corrections.
+        """Adds the means of what another method changed in the distances: `unscored_offset`
+        everywhere, and sparse corrections.
         """
-        changed = affinity.corrections(online=online)
+        changed = source.corrections(online=online)
         if changed is None:
             return _nothing
-        nodes, images = len(every), affinity.images
+        nodes, images = len(every), source.base.gallery_count
         weight = 1 / np.float32(max(mine.shape[1] + every.shape[1], 1))
         spread = rows.summed(changed.entries, mine, np.full(mine.shape, weight), width=nodes)
         itself = rows.stacked(rows.identity(images), rows.empty(nodes - images))
         back = rows.transposed(rows.listed(every, np.full(every.shape, weight)), nodes, rows=images)
 
         def add(start: int, stop: int, distance: Float32[np.ndarray, "b g"]) -> None:
-            distance += np.float32(changed.tail)
+            distance += np.float32(changed.unscored_offset)
             rows.add_product(spread, np.arange(start, stop), itself, distance)
             rows.add_product(changed.entries, changed.queries[start:stop], back, distance)
 
         return add
 
-    def _neighbors(self, affinity: DistanceSource) -> tuple[Neighbors, Neighbors | None]:
+    def _neighbors(self, source: DistanceSource) -> tuple[Neighbors, Neighbors | None]:
         """The lists of all nodes; or those of the gallery in itself, and of the queries in the
         gallery.
         """
@@ -225,8 +225,8 @@ class ECN:
             max(self.k - 1, self.t, self.q) if self.method == "rankdist" else max(self.t, self.q)
         )
         if self.setting == TRANSDUCTIVE:
-            return affinity.neighbors(depth), None
-        return affinity.gallery_neighbors(depth), affinity.query_neighbors(depth)
+            return source.neighbors(depth, side="union"), None
+        return source.neighbors(depth, side="gallery"), source.neighbors(depth, side="query")
 
     def _weights(self, lists: Int32[np.ndarray, "m k"]) -> rows.Matrix:
         """k - position, in a list whose position 0 is the image itself."""

@@ -85,7 +85,7 @@ class FAECGCN(Weighted):
 
     name: ClassVar[str] = "fa-ec-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -218,7 +218,7 @@ class FAECGCN(Weighted):
             ec.lam_, ec.calibration_ = self.lam_, self.calibration_
             self._kept = fa, ec, fingerprint(self)
         fa, ec, key = self._kept
-        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.tail
+        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset
         queries, features = fa.transform(query, gallery, resources=resources)
         if self.setting == ONLINE:
             return (

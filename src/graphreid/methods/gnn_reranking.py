@@ -54,7 +54,7 @@ class GNNReranking:
 
     name: ClassVar[str] = "gnn-reranking"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
 
@@ -74,12 +74,12 @@ class GNNReranking:
             )
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """More than any distance of an image that shares a neighbour."""
         return 1 + self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """1 - the largest similarity, which is 1, or without propagation counts common
         neighbours.
         """
@@ -103,19 +103,19 @@ class GNNReranking:
         """Distances of every query to the gallery, in blocks."""
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         need_cosine(retrieval_set, self.name)
-        images = retrieval_set.images
+        images = retrieval_set.gallery_count
         depth = max(self.k1, self.k2) - 1
-        at = np.arange(retrieval_set.queries)
+        at = np.arange(retrieval_set.query_count)
         if self.setting == TRANSDUCTIVE:
-            graph = self._propagated(retrieval_set.neighbors(depth))
+            graph = self._propagated(retrieval_set.neighbors(depth, side="union"))
             mine, right = graph.of(retrieval_set.nodes), graph.steps[-1]
         else:
-            near = retrieval_set.gallery_neighbors(depth)
+            near = retrieval_set.neighbors(depth, side="gallery")
             key = (self.name, self.k1, self.k2, self.layers, self.alpha)
             graph = retrieval_set.derived(key, lambda: self._propagated(near))
             mine = self._inserted(retrieval_set, near, graph)
             there = np.flatnonzero(retrieval_set.own >= 0)
-            at[there] = retrieval_set.queries + np.arange(len(there))
+            at[there] = retrieval_set.query_count + np.arange(len(there))
             # the column of the query itself meets nobody
             right = rows.stacked(graph.steps[-1], rows.empty(1))
             # a query that is in the gallery has its row there
@@ -127,13 +127,13 @@ class GNNReranking:
         ):
             product = np.zeros((stop - start, images), np.float32)
             rows.add_summed_product(mine, at[start:stop], right, lists, weights, product)
-            distance = retrieval_set.distances(start, stop)
+            distance = retrieval_set.block(start, stop)
             # 1 - ((1 - lam) product + lam (1 - distance))
             distance *= np.float32(self.lam)
             product *= np.float32(1 - self.lam)
             distance -= product
             distance += np.float32(1 - self.lam)
-            yield retrieval_set.answer(start, distance)
+            yield retrieval_set.distance_block(start, distance)
 
     def _propagated(self, near: Neighbors) -> "_Graph":
         n = len(near.index)
@@ -176,8 +176,8 @@ class GNNReranking:
         A query hears the images of its list, and is heard by those to which it is no farther than
         their own last neighbour. It is itself a column of its row, one that no gallery image has.
         """
-        images, count = retrieval_set.images, retrieval_set.queries
-        queries = retrieval_set.query_neighbors(max(self.k1, self.k2) - 1)
+        images, count = retrieval_set.gallery_count, retrieval_set.query_count
+        queries = retrieval_set.neighbors(max(self.k1, self.k2) - 1, side="query")
         lists, distance = queries.index[:, : self.k1 - 1], queries.distance[:, : self.k1 - 1]
         lists = np.concatenate([np.full((count, 1), images, np.int32), lists], axis=1)
         values = np.ones(lists.shape, np.float32)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
-from graphreid.distances.shared import Pairs
-from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.gallery import Gallery, RetrievalSet, Side
 from graphreid.graphs.csr import CHUNKS, Matrix, stacked, taken, transposed
 from graphreid.graphs.explanation import build_explanation, edges_of_entries, single_query
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, Explanation
@@ -52,11 +51,11 @@ class KReciprocal:
 
     name: ClassVar[str] = "k-reciprocal"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "affinity"
+    takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    tail: ClassVar[float] = 1.0
-    least: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 1.0
+    min_distance: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.k1 < 1 or self.k2 < 1:
@@ -86,13 +85,13 @@ class KReciprocal:
         """Distances of every query to the gallery, in blocks: (1 - lam) Jaccard + lam original (Eq.
         12).
         """
-        yield from self.from_affinity(_retrieval_set(query, gallery, resources))
+        yield from self.from_distances(_retrieval_set(query, gallery, resources))
 
-    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def from_distances(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """The same from any distances, which take the place of the squared Euclidean ones as they
         are.
         """
-        yield from self._blend(affinity, *self._encoded(affinity))
+        yield from self._blend(source, *self._encoded(source))
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -112,22 +111,22 @@ class KReciprocal:
         _, column, heard = taken(encoded, rows)
         kept = column != retrieval_set.nodes[0]
         nodes, heard = column[kept], heard[kept]
-        start, others, value = taken(transposed(by_column, retrieval_set.images), nodes)
+        start, others, value = taken(transposed(by_column, retrieval_set.gallery_count), nodes)
         row = np.repeat(np.arange(len(nodes)), np.diff(start))
         return build_explanation(
             retrieval_set, block, nodes, edges_of_entries(nodes, row, others, value), heard
         )
 
-    def _encoded(self, retrieval_set: DistanceSource) -> Encoded:
+    def _encoded(self, source: DistanceSource) -> Encoded:
         if self.setting != TRANSDUCTIVE:
-            return self._online(retrieval_set)
-        near = retrieval_set.neighbors(self._k(len(retrieval_set)))
-        encoded = self._expand(self._encode(near, retrieval_set.pairs), near)
+            return self._online(source)
+        near = source.neighbors(self._k(len(source.base)), side="union")
+        encoded = self._expand(self._encode(source, near, "union"), near)
         return (
             encoded,
-            retrieval_set.nodes,
-            self._by_column(encoded, retrieval_set),
-            near.farthest[retrieval_set.nodes],
+            source.base.nodes,
+            self._by_column(encoded, source),
+            near.farthest[source.base.nodes],
         )
 
     def _k(self, nodes: int) -> int:
@@ -136,7 +135,7 @@ class KReciprocal:
     def _half(self, lists: Int32[np.ndarray, "n k"]) -> int:
         return min(round(self.k1 / 2), lists.shape[1])  # half to even, as the code's numpy.around
 
-    def _encode(self, near: Neighbors, pairs: Pairs) -> Matrix:
+    def _encode(self, source: DistanceSource, near: Neighbors, side: Side) -> Matrix:
         """V, a row a node: exp(-d_o) on the expanded reciprocal set, summing to 1 (Eq. 7; the sum
         is the code's).
         """
@@ -152,7 +151,8 @@ class KReciprocal:
         # most members are in the anchor's own list, with their distances
         distance = jaccard.known_values(start, column, near.index, near.distance)
         others = np.flatnonzero(np.isnan(distance))
-        distance[others] = pairs(np.repeat(nodes, np.diff(start))[others], column[others])
+        row = np.repeat(nodes, np.diff(start))[others]
+        distance[others] = source.pairs(row, column[others], side=side)
         return (
             start,
             column,
@@ -171,14 +171,14 @@ class KReciprocal:
         )
         return jaccard.mean_rows(*encoded, lists, n, CHUNKS)
 
-    def _by_column(self, encoded: Matrix, retrieval_set: DistanceSource) -> Matrix:
+    def _by_column(self, encoded: Matrix, source: DistanceSource) -> Matrix:
         from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
-        return jaccard.inverted(*encoded, retrieval_set.images, len(encoded[0]) - 1)
+        return jaccard.inverted(*encoded, source.base.gallery_count, len(encoded[0]) - 1)
 
     def _blend(
         self,
-        retrieval_set: DistanceSource,
+        source: DistanceSource,
         encoded: Matrix,
         rows: NDArray[np.int64],
         by_column: Matrix,
@@ -187,45 +187,45 @@ class KReciprocal:
         from graphreid.kernels import neighbor_sets as jaccard  # noqa: PLC0415
 
         scale = _inverse(farthest)
-        for start, stop in retrieval_set.blocks(
-            retrieval_set.images * 4, what="k-reciprocal distances"
+        for start, stop in source.blocks(
+            source.base.gallery_count * 4, what="k-reciprocal distances"
         ):
-            distance = retrieval_set.distances(start, stop)
+            distance = source.block(start, stop)
             jaccard.blend_jaccard(
                 *encoded, rows[start:stop], *by_column, self.lam, distance, scale[start:stop]
             )
-            yield retrieval_set.answer(start, distance)
+            yield source.base.distance_block(start, distance)
 
-    def _online(self, retrieval_set: DistanceSource) -> Encoded:
+    def _online(self, source: DistanceSource) -> Encoded:
         """The gallery's side is the gallery's own and kept with it; each query is encoded by
         itself.
         """
-        images = retrieval_set.images
-        near = retrieval_set.gallery_neighbors(self._k(images))
+        images = source.base.gallery_count
+        near = source.neighbors(self._k(images), side="gallery")
         key = (self.name, self.k1, self.k2)
 
         def encode() -> tuple[Matrix, Matrix, Matrix]:
-            plain = self._encode(near, retrieval_set.gallery_pairs)
+            plain = self._encode(source, near, "gallery")
             expanded = self._expand(plain, near)
-            return plain, expanded, self._by_column(expanded, retrieval_set)
+            return plain, expanded, self._by_column(expanded, source)
 
-        plain, expanded, by_column = retrieval_set.derived(key, encode)
-        fresh = np.flatnonzero(retrieval_set.own < 0)
-        mine = retrieval_set.query_neighbors(min(max(self.k1, self.k2 - 1), images))
-        encoded, rows = self._encode_queries(retrieval_set, near, mine, plain, fresh)
+        plain, expanded, by_column = source.derived(key, encode)
+        fresh = np.flatnonzero(source.base.own < 0)
+        mine = source.neighbors(min(max(self.k1, self.k2 - 1), images), side="query")
+        encoded, rows = self._encode_queries(source, near, mine, plain, fresh)
         # a query that is in the gallery has its encoding there
-        joined = stacked(expanded, encoded) if len(fresh) < retrieval_set.queries else encoded
+        joined = stacked(expanded, encoded) if len(fresh) < source.base.query_count else encoded
         rows = (
-            np.where(retrieval_set.own >= 0, retrieval_set.own, images + rows)
-            if len(fresh) < retrieval_set.queries
+            np.where(source.base.own >= 0, source.base.own, images + rows)
+            if len(fresh) < source.base.query_count
             else rows
         )
-        farthest = np.where(retrieval_set.own >= 0, near.farthest[retrieval_set.own], mine.farthest)
+        farthest = np.where(source.base.own >= 0, near.farthest[source.base.own], mine.farthest)
         return joined, rows, by_column, farthest
 
     def _encode_queries(
         self,
-        retrieval_set: DistanceSource,
+        source: DistanceSource,
         near: Neighbors,
         mine: Neighbors,
         plain: Matrix,
@@ -246,13 +246,13 @@ class KReciprocal:
             else np.full(len(lists), np.inf, np.float32)
         )
         mutual = mine.distance[fresh, : self.k1] <= reach[own_lists]
-        back = retrieval_set.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
+        back = source.derived((self.name, "back", self.k1), lambda: jaccard.back_rank(lists))
         none = np.full(len(fresh), -1, np.int32)
         start, column = jaccard.expanded_sets(
             lists, back, self._half(lists), mutual, none, own_lists, CHUNKS
         )
         row = np.repeat(np.arange(len(fresh)), np.diff(start))
-        distance = retrieval_set.query_pairs(fresh[row].astype(np.int32), column)
+        distance = source.pairs(fresh[row].astype(np.int32), column, side="query")
         # the query is in its own set with weight exp(0) = 1; no gallery image has it, so only the
         # sum shows it
         value = _weights(distance, start, mine.farthest[fresh], np.ones(len(fresh), np.float32))
@@ -263,44 +263,30 @@ class KReciprocal:
             both = stacked(taken(plain, wanted), encoded)
             itself = (len(wanted) + np.arange(len(fresh)))[:, None]
             chosen = np.concatenate([itself, place.reshape(chosen.shape)], axis=1).astype(np.int32)
-            encoded = jaccard.mean_rows(*both, chosen, retrieval_set.images, CHUNKS)
-        return encoded, np.cumsum(retrieval_set.own < 0) - 1
+            encoded = jaccard.mean_rows(*both, chosen, source.base.gallery_count, CHUNKS)
+        return encoded, np.cumsum(source.base.own < 0) - 1
 
 
 class _Squared(RetrievalSet):
     """Gallery and queries with their Euclidean distances squared (Eq. 1)."""
 
-    def neighbors(self, k: int) -> Neighbors:
-        return _squared(super().neighbors(k))
+    def neighbors(self, k: int, *, side: Side) -> Neighbors:
+        near = super().neighbors(k, side=side)
+        return Neighbors(near.index, np.square(near.distance), np.square(near.farthest))
 
-    def gallery_neighbors(self, k: int) -> Neighbors:
-        return _squared(super().gallery_neighbors(k))
-
-    def query_neighbors(self, k: int) -> Neighbors:
-        return _squared(super().query_neighbors(k))
-
-    def distances(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
-        distance = super().distances(start, stop)
+    def block(self, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
+        distance = super().block(start, stop)
         return np.square(distance, out=distance)
 
+    def candidates(
+        self, queries: Int64[np.ndarray, " b"], index: Int32[np.ndarray, "b r"]
+    ) -> Float32[np.ndarray, "b r"]:
+        return np.square(super().candidates(queries, index))
+
     def pairs(
-        self, nodes: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
+        self, left: Int32[np.ndarray, " e"], right: Int32[np.ndarray, " e"], *, side: Side
     ) -> Float32[np.ndarray, " e"]:
-        return np.square(super().pairs(nodes, others))
-
-    def gallery_pairs(
-        self, rows: Int32[np.ndarray, " e"], others: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        return np.square(super().gallery_pairs(rows, others))
-
-    def query_pairs(
-        self, queries: Int32[np.ndarray, " e"], rows: Int32[np.ndarray, " e"]
-    ) -> Float32[np.ndarray, " e"]:
-        return np.square(super().query_pairs(queries, rows))
-
-
-def _squared(near: Neighbors) -> Neighbors:
-    return Neighbors(near.index, np.square(near.distance), np.square(near.farthest))
+        return np.square(super().pairs(left, right, side=side))
 
 
 def _retrieval_set(query: Features, gallery: Gallery, resources: Resources | None) -> RetrievalSet:

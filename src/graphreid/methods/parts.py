@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphreid.distances.from_parts import Parted
+from graphreid.distances.from_parts import PartDistances
 from graphreid.gallery import Gallery
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
@@ -38,11 +38,11 @@ class Parts:
 
     name: ClassVar[str] = "parts"
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
-    tail: ClassVar[float] = 0.0
-    least: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 0.0
+    min_distance: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.parts < 0 or self.width < 1 or self.fixed < 1:
@@ -68,11 +68,11 @@ class Parts:
         del train, labels, validation, resources
         return self
 
-    def affinity(
+    def distance_source(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
-    ) -> Parted:
+    ) -> PartDistances:
         """These distances, for another method to start from."""
-        return Parted(
+        return PartDistances(
             query,
             gallery,
             parts=self.parts,
@@ -85,6 +85,6 @@ class Parts:
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks (Eq. 15)."""
-        given = self.affinity(query, gallery, resources=resources)
+        given = self.distance_source(query, gallery, resources=resources)
         for start, stop in given.blocks():
-            yield given.answer(start, given.distances(start, stop))
+            yield given.base.distance_block(start, given.block(start, stop))

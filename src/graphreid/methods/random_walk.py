@@ -45,11 +45,11 @@ class RandomWalk:
 
     name: ClassVar[str] = "random-walk"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "affinity"
+    takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    tail: ClassVar[float] = 0.0
-    least: ClassVar[float] = 0.0
+    unscored_offset: ClassVar[float] = 0.0
+    min_distance: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.K < 1:
@@ -80,22 +80,22 @@ class RandomWalk:
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
         """Distances of every query to the gallery, in blocks."""
-        yield from self.from_affinity(RetrievalSet(query, gallery, resources=resources))
+        yield from self.from_distances(RetrievalSet(query, gallery, resources=resources))
 
-    def from_affinity(self, affinity: DistanceSource) -> Iterator[DistanceBlock]:
+    def from_distances(self, source: DistanceSource) -> Iterator[DistanceBlock]:
         """The same from any distances."""
-        near = affinity.query_neighbors(self.K)
+        near = source.neighbors(self.K, side="query")
         k = near.k
-        for start, stop in affinity.blocks(k * k * 40, what="random walk distances"):
-            distance = affinity.distances(start, stop)
+        for start, stop in source.blocks(k * k * 40, what="random walk distances"):
+            distance = source.block(start, stop)
             if k > 1:
                 # a lone image has nobody to walk to
                 lists = near.index[start:stop]
                 walked = self._walk(
-                    affinity.among(lists), near.distance[start:stop], affinity.resources
+                    source.among(lists), near.distance[start:stop], source.base.resources
                 )
                 np.put_along_axis(distance, lists.astype(np.int64), walked, axis=1)
-            yield affinity.answer(start, distance)
+            yield source.base.distance_block(start, distance)
 
     def _walk(
         self,

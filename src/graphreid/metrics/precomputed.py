@@ -51,7 +51,7 @@ class Precomputed:
     setting: str = UNKNOWN
 
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE, UNKNOWN})
-    needs: ClassVar[str] = "affinity"
+    takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
 
@@ -99,7 +99,7 @@ class Precomputed:
                     at = column[given[row, place]]
                     kept = at >= 0
                     distance[row[kept], at[kept]] = place[kept]
-                yield retrieval_set.answer(start, distance)
+                yield retrieval_set.distance_block(start, distance)
 
 
 def load_precomputed(

@@ -48,11 +48,11 @@ def sampler_recall(
     retrieval_set = RetrievalSet(query[0], Gallery(gallery[0]))
     k = min(k, len(retrieval_set.gallery))
     if sampler == "plain":
-        nodes = sampling.plain(retrieval_set.query_neighbors(k).index, k)
+        nodes = sampling.plain(retrieval_set.neighbors(k, side="query").index, k)
     else:
         near, lists = (
-            retrieval_set.query_neighbors(k1).index,
-            retrieval_set.gallery_neighbors(k2 + 1).index,
+            retrieval_set.neighbors(k1, side="query").index,
+            retrieval_set.neighbors(k2 + 1, side="gallery").index,
         )
         nodes = sampling.hard(near, lists, retrieval_set.own, k2=k2, k=k)
     return sampling.recall(nodes, query[1].identity, gallery[1].identity, retrieval_set.own)

@@ -107,7 +107,7 @@ def check_declares_what_it_is(case: Case) -> None:
     assert isinstance(method, Reranker)
     assert method.setting == case.setting
     assert method.settings <= {"online", "transductive"}
-    assert method.needs in ("affinity", "vectors")
+    assert method.takes in ("distances", "vectors")
     assert isinstance(method.comparable, bool)
 
 

@@ -72,7 +72,7 @@ def test_fused_adds_lam_where_nothing_was_sampled_and_keeps_the_base_order_there
     nodes = np.array([[4, 7, -1], [0, 19, 3], [-1, -1, -1]], np.int32)
     probability = np.array([[0.9, 0.25, 0.5], [0.5, 0.5, 1.0], [0.7, 0.7, 0.7]], np.float32)
     block = fused(retrieval_set, 0, 3, nodes, probability, 2.0)
-    base = retrieval_set.distances(0, 3)
+    base = retrieval_set.block(0, 3)
     assert block.probability is not None
     expected = np.zeros((3, 20), np.float32)
     expected[0, [4, 7]], expected[1, [0, 19, 3]] = [0.9, 0.25], [0.5, 0.5, 1.0]

@@ -30,7 +30,7 @@ class Oracle:
 
     def judge(self, part: slice) -> Judged:
         queries = self.held.queries[part]
-        near = self.retrieval_set.gallery_neighbors(10).index[queries]
+        near = self.retrieval_set.neighbors(10, side="gallery").index[queries]
         right = self.held.labels.identity[near] == self.held.labels.identity[queries, None]
         flip = self.random.random(near.shape) < self.wrong
         logits = np.where(right ^ flip, self.strength, -self.strength).astype(np.float32)

@@ -205,7 +205,7 @@ class CAGCN(Linked):
 
     name: ClassVar[str] = "cagcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -417,7 +417,7 @@ class _Judging:
         image apart.
         """
         nodes, places = self.graphs.build(self.candidates.take(part))
-        network, own = self.network, self.retrieval_set.vectors[part]
+        network, own = self.network, self.retrieval_set.query_vectors[part]
         split = network.node_maps().shape[0]
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             joined, real = self.graphs.joined(nodes, places, self.device)

@@ -175,7 +175,7 @@ class ECGCN(Linked):
 
     name: ClassVar[str] = "ec-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -301,7 +301,7 @@ class ECGCN(Linked):
         """
         return explained(
             self.judging(RetrievalSet(query, gallery, resources=resources), whole=True),
-            self.tail,
+            self.unscored_offset,
             self.calibration_,
         )
 
@@ -439,7 +439,7 @@ class _Judging:
         logits = np.full(graphs.near.shape, -np.inf, np.float32)
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             mine = torch.from_numpy(
-                network.table(self.retrieval_set.vectors[part], self.device)
+                network.table(self.retrieval_set.query_vectors[part], self.device)
             ).to(self.device)
             # layer l is made for those nodes alone that the last layer hears of
             (nodes, heard), *further = receptive(graphs.lists, graphs.judged, len(network.maps))

@@ -151,7 +151,7 @@ class FAGCN:
 
     name: ClassVar[str] = "fa-gcn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -296,13 +296,15 @@ class FAGCN:
         )
         block = next(_compared(retrieval_set, *self._vectors(retrieval_set), self.metric))
         every = (
-            retrieval_set.neighbors(self.k) if union else retrieval_set.gallery_neighbors(self.k)
+            retrieval_set.neighbors(self.k, side="union")
+            if union
+            else retrieval_set.neighbors(self.k, side="gallery")
         )
         lists, weights = with_self(every.index), affinity(every)
         if union:
             near, said = every.index[retrieval_set.nodes[0]], weights[retrieval_set.nodes[0], 1:]
         else:
-            mine = retrieval_set.query_neighbors(self.k)
+            mine = retrieval_set.neighbors(self.k, side="query")
             near, said = mine.index[0], affinity(mine)[0, 1:]
         return explain_receptive_field(
             retrieval_set, block, lists, weights, near, said, self.layers
@@ -315,24 +317,27 @@ class FAGCN:
         if self.setting == TRANSDUCTIVE:
             union = _placed(
                 self._states(
-                    network, retrieval_set.union, retrieval_set.neighbors(self.k), resources
+                    network,
+                    retrieval_set.union_vectors,
+                    retrieval_set.neighbors(self.k, side="union"),
+                    resources,
                 )[-1],
                 self.state_,
                 self.distance,
             )
-            return union[retrieval_set.nodes], union[: retrieval_set.images]
+            return union[retrieval_set.nodes], union[: retrieval_set.gallery_count]
         vectors = retrieval_set.gallery.vectors
 
         def made() -> list[Vectors]:
-            near = retrieval_set.gallery_neighbors(self.k)
+            near = retrieval_set.neighbors(self.k, side="gallery")
             return self._states(network, vectors, near, resources)
 
         states = retrieval_set.derived((key, "states"), made)
         images = retrieval_set.derived(
             (key, self.distance), lambda: _placed(states[-1], self.state_, self.distance)
         )
-        near = retrieval_set.query_neighbors(self.k)
-        weights, z = affinity(near), _scaled(retrieval_set.vectors)
+        near = retrieval_set.neighbors(self.k, side="query")
+        weights, z = affinity(near), _scaled(retrieval_set.query_vectors)
         for layer, others in enumerate(states[:-1]):
             # the query's row of A~: itself, and gallery images as the gallery has them
             heard = weights[:, :1] * z + weighted_sum(
@@ -363,7 +368,7 @@ class FAGCN:
         z = self._states(
             network,
             retrieval_set.gallery.vectors,
-            retrieval_set.gallery_neighbors(self.k),
+            retrieval_set.neighbors(self.k, side="gallery"),
             retrieval_set.resources,
         )[-1]
         rows = np.flatnonzero(lesson.labels.role == NORMAL)
@@ -391,7 +396,7 @@ class FAGCN:
         z = self._states(
             network,
             retrieval_set.gallery.vectors,
-            retrieval_set.gallery_neighbors(self.k),
+            retrieval_set.neighbors(self.k, side="gallery"),
             retrieval_set.resources,
         )[-1]
         scores: dict[str, float] = {}
@@ -431,7 +436,7 @@ class _Training:
 
     def __init__(self, method: FAGCN, lesson: Lesson) -> None:
         lesson.batches(0, len(lesson.train))  # makes the pool; nothing in it changes with the epoch
-        near = lesson.retrieval_set.gallery_neighbors(method.k)
+        near = lesson.retrieval_set.neighbors(method.k, side="gallery")
         self.method, self.lesson = method, lesson
         self.lists, self.weights = with_self(near.index), affinity(near)
         self.device = lesson.resources.device
@@ -485,7 +490,7 @@ def _compared(
     if metric == "cosine":
         queries, images = normalise(queries), normalise(images)
     for start, stop in retrieval_set.blocks(fixed_bytes=images.nbytes, what="fa-gcn distances"):
-        yield retrieval_set.answer(
+        yield retrieval_set.distance_block(
             start, block_distances(queries[start:stop], images, metric, retrieval_set.resources)
         )
 

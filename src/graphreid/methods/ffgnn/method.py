@@ -162,7 +162,7 @@ class FFGNN:
 
     name: ClassVar[str] = "ffgnn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -199,12 +199,12 @@ class FFGNN:
         return ONLINE
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """2, more than any distance of an image in the graph."""
         return 2.0
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: a distance is 1 - cosine."""
         return 0.0
 
@@ -408,13 +408,15 @@ class _Fusing:
         around = Around.queries(self.retrieval_set, self.method.k)
         for start, stop in self.retrieval_set.blocks(self._graph_bytes, what="ffgnn graphs"):
             apart = [self._apart(around, part)[0] for part in slices(start, stop, GRAPHS)]
-            yield rescored(around, start, np.concatenate(apart), self.method.tail)
+            yield rescored(around, start, np.concatenate(apart), self.method.unscored_offset)
 
     def explained(self) -> Explanation:
         """The graph of the only query."""
         around = Around.queries(self.retrieval_set, self.method.k)
         apart, s = self._apart(around, slice(0, 1))
-        return explained(around, rescored(around, 0, apart, self.method.tail), s[0].cpu().numpy())
+        return explained(
+            around, rescored(around, 0, apart, self.method.unscored_offset), s[0].cpu().numpy()
+        )
 
     def _apart(self, around: Around, part: slice) -> tuple[Float32[np.ndarray, "b k"], Square]:
         """1 - cosine of some queries' fused features and their nearest images', and S."""

@@ -140,7 +140,7 @@ class HRNet:
 
     name: ClassVar[str] = "hrnet"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -178,12 +178,12 @@ class HRNet:
         return ONLINE
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """2 + lam, more than any distance of an image in the graph."""
         return 2 + self.lam
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither part of a distance is below it."""
         return 0.0
 
@@ -474,4 +474,4 @@ class _Judging:
         calibration: Sequence[float],
     ) -> DistanceBlock:
         told = linked(logits, calibration) if self.method.pairwise else None
-        return rescored(self.around, start, apart, self.method.tail, told)
+        return rescored(self.around, start, apart, self.method.unscored_offset, told)

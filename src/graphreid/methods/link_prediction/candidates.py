@@ -46,11 +46,11 @@ class Candidates:
         """
         if (retrieval_set.own >= 0).all():
             # every query is in the gallery, and so is its list
-            wide = retrieval_set.gallery_neighbors(max(k1, k2 + 1)).index
+            wide = retrieval_set.neighbors(max(k1, k2 + 1), side="gallery").index
             return cls(wide[retrieval_set.own, :k1], wide[:, : k2 + 1], retrieval_set.own)
         return cls(
-            retrieval_set.query_neighbors(k1).index,
-            retrieval_set.gallery_neighbors(k2 + 1).index,
+            retrieval_set.neighbors(k1, side="query").index,
+            retrieval_set.neighbors(k2 + 1, side="gallery").index,
             retrieval_set.own,
         )
 
@@ -164,7 +164,7 @@ def fused(
     row, column = np.nonzero(nodes >= 0)
     probability[row, nodes[row, column]] = linked[row, column]
     distance += np.float32(lam) * (1 - probability)
-    return retrieval_set.answer(start, distance, probability)
+    return retrieval_set.distance_block(start, distance, probability)
 
 
 def original(retrieval_set: RetrievalSet, start: int, stop: int) -> Float32[np.ndarray, "b g"]:
@@ -175,7 +175,7 @@ def original(retrieval_set: RetrievalSet, start: int, stop: int) -> Float32[np.n
     gallery, so that lam keeps its
     meaning. They compare within a query alone; between queries the probability does.
     """
-    distance = retrieval_set.distances(start, stop)
+    distance = retrieval_set.block(start, stop)
     if retrieval_set.metric == "cosine":
         return distance
     rows = np.flatnonzero(retrieval_set.own[start:stop] >= 0)

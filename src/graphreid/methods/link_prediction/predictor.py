@@ -29,12 +29,12 @@ class Weighted:
     lam_: float
 
     @property
-    def tail(self) -> float:
+    def unscored_offset(self) -> float:
         """lam: what is added to the base distance of an image that is not judged."""
         return self.lam if self.lam != "auto" else self.lam_
 
     @property
-    def least(self) -> float:
+    def min_distance(self) -> float:
         """0: neither the base distance nor lam (1 - probability) is below it."""
         return 0.0
 
@@ -73,7 +73,7 @@ class Linked(Weighted, ABC):
         """
         yield from answers(
             self.judging(RetrievalSet(query, gallery, resources=resources)),
-            self.tail,
+            self.unscored_offset,
             self.calibration_,
             self.name,
         )
@@ -89,7 +89,7 @@ class Linked(Weighted, ABC):
         """
         return explained(
             self.judging(RetrievalSet(query, gallery, resources=resources)),
-            self.tail,
+            self.unscored_offset,
             self.calibration_,
         )
 

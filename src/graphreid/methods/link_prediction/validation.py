@@ -103,7 +103,7 @@ class Validation:
         """Slope and offset of the logits that fit best which nodes show their query's identity."""
         logits: list[NDArray[np.float32]] = []
         right: list[NDArray[np.bool_]] = []
-        for part in slices(0, self.retrieval_set.queries, GRAPHS):
+        for part in slices(0, self.retrieval_set.query_count, GRAPHS):
             nodes, logit, _ = judging.judge(part)
             real = nodes >= 0
             logits.append(logit[real])
@@ -156,7 +156,7 @@ class Validation:
         """A method's mAP beside its input's, for what is kept of a fit."""
         retrieval_set = self.retrieval_set
         plain = self.score(
-            retrieval_set.answer(start, retrieval_set.distances(start, stop))
+            retrieval_set.distance_block(start, retrieval_set.block(start, stop))
             for start, stop in retrieval_set.blocks()
         )
         return {"input": round(plain, 5), "mAP": round(score, 5), "queries": len(self.queries)}

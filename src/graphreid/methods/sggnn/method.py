@@ -136,7 +136,7 @@ class SGGNN(Linked):
 
     name: ClassVar[str] = "sggnn"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -288,7 +288,7 @@ class _Judging:
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             rows = torch.from_numpy(nodes).to(self.device).long()
             near = self.images.index_select(0, rows.clamp(min=0).flatten()).view(*rows.shape, -1)
-            own = torch.from_numpy(self.retrieval_set.vectors[part]).to(self.device)
+            own = torch.from_numpy(self.retrieval_set.query_vectors[part]).to(self.device)
             scale = near.shape[2] ** 0.5
             logits, weights = self.network(own * scale, near * scale, rows >= 0)
         return nodes, logits.cpu().numpy(), weights.cpu().numpy()
