@@ -24,7 +24,7 @@ class Centred:
 
     name: ClassVar[str] = "centred"
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
-    needs: ClassVar[str] = "vectors"
+    takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
 
