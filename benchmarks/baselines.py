@@ -1,4 +1,5 @@
-"""docs/results/baselines.md from the records beside it, which `graphreid evaluate --json` wrote.
+"""results/baselines.md from benchmarks/records/baselines.json, whose entries `graphreid evaluate
+--json` wrote.
 
 python -m benchmarks.baselines
 """
@@ -7,8 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[1] / "docs" / "results"
-RECORDS, PAGE = HERE / "baselines", HERE / "baselines.md"
+HERE = Path(__file__).parents[1] / "results"
+RECORDS = Path(__file__).parent / "records" / "baselines.json"
+PAGE = HERE / "baselines.md"
 README, START, END = (
     Path(__file__).parents[1] / "README.md",
     "<!-- results -->",
@@ -17,7 +19,7 @@ README, START, END = (
 
 HEAD = """# The baseline on real images
 
-Written by `python -m benchmarks.baselines` from the records in [baselines/](baselines). The network
+Written by `python -m benchmarks.baselines` from `benchmarks/records/baselines.json`. The network
 is BoT, preset `small` (random first weights), seed 0. Intervals: 95 %, bootstrap over identities.
 k-reciprocal has its published settings.
 """
@@ -63,9 +65,14 @@ SETS = {
 }
 
 
+def records() -> dict[str, Any]:
+    """What `graphreid evaluate --json` wrote, by the names of this file."""
+    return json.loads(RECORDS.read_text())
+
+
 def table(name: str) -> str:
     """The methods of one record."""
-    record: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text())
+    record = records()[name]
     lines = [
         "| method | setting | mAP | rank-1 | rank-5 | mINP |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -94,20 +101,17 @@ def page() -> str:
             for split in ("query", "gallery")
         )
         methods = "--method cosine --method k-reciprocal --method k-reciprocal:setting=online"
-        judge = (
+        evaluate = (
             f"graphreid evaluate --query query.npz --gallery gallery.npz {methods} --json r.json"
         )
         parts.append(
             f"## "
-            f"{title}\n\n{about}\n\n```text\n{load}\n{train}\n{embed}\n{judge}\n```\n\n{table(name)}"
+            f"{title}\n\n{about}\n\n```text\n{load}\n{train}\n{embed}\n{evaluate}\n```\n\n{table(name)}"
         )
         for more, suffix, what in others:
             how = f" (`{more.strip()}`)" if more else ""
             parts.append(f"With {what}{how}:\n\n{table(name + suffix)}")
-        both = [
-            json.loads((RECORDS / f"{name}{each}.json").read_text())["methods"]["cosine"]["mAP"]
-            for each in ("", "-long")
-        ]
+        both = [records()[f"{name}{each}"]["methods"]["cosine"]["mAP"] for each in ("", "-long")]
         parts.append(
             f"Half as many epochs again add {both[1] - both[0]:+.4f} mAP to the network by itself "
             f"(cosine).\n"
@@ -122,7 +126,7 @@ def summary() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (title, *_) in SETS.items():
-        record: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text())
+        record = records()[name]
         for method in ("cosine", "k-reciprocal", "k-reciprocal:setting=online"):
             row = record["methods"][method]
             low, high = row["mAP_interval"]

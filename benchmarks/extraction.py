@@ -1,8 +1,9 @@
 """How many images a second a network turns into vectors: eager, bf16, compiled, ONNX Runtime,
 OpenVINO, in one table.
 
-python -m benchmarks.extraction --out docs/results/extraction.json     a JSON record, and the table
-beside it as .md
+python -m benchmarks.extraction --out benchmarks/records/extraction.json
+
+writes a record, of which python -m benchmarks.table makes results/extraction.md.
 
 Pixels are in memory already; reading and resizing images is not counted. The rate is a batch's size
 over the median time of a batch, after one that is not counted; a way's vectors are compared with
@@ -37,8 +38,10 @@ from graphreid.models.export import (
     to_openvino,
 )
 from graphreid.models.extraction import Extractor
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
+
+RECORD = Path(__file__).parent / "records" / "extraction.json"
 
 Run = Callable[[Pixels], Vectors]
 Ways = Iterator[tuple[str, Callable[[], Run]]]
@@ -101,9 +104,7 @@ def extraction(
         "threads": threads,
         "load_average": os.getloadavg()[0],
         "environment": environment(Resources(threads=threads)) | _versions(),
-        "code": code(
-            ["graphreid.models.extraction", "graphreid.models.export", "graphreid.models.backbones"]
-        ),
+        "code": code(),
         "ways": rows,
     }
     if out is not None:
@@ -208,7 +209,7 @@ def _row(row: dict[str, Any], first: dict[str, Any]) -> str:
     )
 
 
-def _table(record: dict[str, Any]) -> str:
+def table(record: dict[str, Any]) -> str:
     network, environment_, rows = record["network"], record["environment"], record["ways"]
     options = (
         f"--network {network['name']} --height {network['height']} --width "
@@ -219,7 +220,7 @@ def _table(record: dict[str, Any]) -> str:
         "",
         f"`python -m benchmarks.extraction {options} --batches {record['batches']} --threads "
         f"{record['threads']}"
-        " --out docs/results/extraction.json`",
+        " --out benchmarks/records/extraction.json`",
         "",
         f"{network['name']} with last stride {network['last_stride']} at {network['height']} x "
         f"{network['width']}, random"
@@ -247,9 +248,7 @@ def _table(record: dict[str, Any]) -> str:
 def _write(out: Path, record: dict[str, Any]) -> None:
     with whole_file(out) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
-    with whole_file(out.with_suffix(".md")) as temporary:
-        temporary.write_text(_table(record))
-    print(f"{out}, {out.with_suffix('.md')}")
+    print(table(record))
 
 
 if __name__ == "__main__":

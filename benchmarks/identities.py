@@ -1,6 +1,6 @@
 """How much of what a learned re-ranker lacks is a matter of how many identities it was fitted on.
 
-A rendered set has as many identities as one likes. With the run RUN of docs/results/README.md for
+A rendered set has as many identities as one likes. With the run RUN of results/README.md for
 the synthetic set:
 
     graphreid data render --identities 1000 --test-identities 2 --distractors 0 --junk 0 --out more
@@ -27,7 +27,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods.spec import parse as make
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.report import Report
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.seeding import generator
 
@@ -132,7 +132,7 @@ def main(
         "methods": list(methods),
         "seed": seed,
         "rows": rows,
-        "code": code(["graphreid.methods.persistence", "graphreid.knn.exact"]),
+        "code": code(),
         "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"identities-{name}.json")

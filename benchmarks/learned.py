@@ -4,7 +4,7 @@ lists are kept.
 python -m benchmarks.learned NAME --query query.npz --gallery gallery.npz FILE.safetensors...
 
 writes benchmarks/records/learned-NAME.json, from which `python -m benchmarks.table` makes
-docs/results/speed.md.
+results/speed.md.
 """
 
 import os
@@ -25,7 +25,7 @@ from graphreid import peak_memory as memory
 from graphreid.features.features_file import load_features
 from graphreid.gallery import Gallery
 from graphreid.methods.spec import parse
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.protocols import Reranker
 from graphreid.resources import Resources
 from graphreid.types import Features
@@ -130,7 +130,7 @@ def main(name: str, *files: str, query: Path, gallery: Path, out: Path | None = 
         "rate": rate,
         "load": load,
         "methods": [measure(each, queries, images, rate, resources) for each in files],
-        "code": code(["graphreid.methods.persistence", "graphreid.knn.exact"]),
+        "code": code(),
         "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"learned-{name}.json")

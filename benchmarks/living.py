@@ -31,7 +31,7 @@ from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods import CAGCN
 from graphreid.methods.spec import parse
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.store import Config, PersistentGallery, online
 from graphreid.types import Features, Labels
@@ -102,7 +102,7 @@ def speed(
         }
         made["peak_mb"] = memory.peak() / 2**20
     made |= {
-        "code": code(["graphreid.store", "graphreid.knn.exact"]),
+        "code": code(),
         "environment": environment(resources),
     }
     record.write(made, out or RECORDS / "living.json")

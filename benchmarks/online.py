@@ -20,7 +20,7 @@ from benchmarks.generate import BLOCK, Embeddings, Shape, part
 from benchmarks.run import RECORDS
 from graphreid.gallery import Gallery
 from graphreid.methods.spec import parse
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.types import Features
 
@@ -70,7 +70,7 @@ def measure(gallery: int, width: int, queries: int, method: str, seed: int) -> d
         "median_ms": float(np.median(counted)),
         "p99_ms": float(np.percentile(counted, 99)),
         "load": load,
-        "code": code(["graphreid.methods.persistence", "graphreid.knn.exact"]),
+        "code": code(),
         "environment": environment(Resources(threads=1)),
     }
 

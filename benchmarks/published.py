@@ -1,11 +1,11 @@
-"""The README's table of methods that learn, from the tables that `graphreid reproduce` wrote into
-docs/results.
-"""
+"""The README's table of methods that learn, from the store of results."""
 
-import json
 from typing import Any
 
 from benchmarks.baselines import HERE
+from graphreid.papers.paper import TABLES
+from graphreid.papers.store import Store
+from graphreid.papers.table import fill_row
 
 SETS = ("omniglot", "synthetic")
 ROWS = (
@@ -29,29 +29,23 @@ ROWS = (
 """Table, its row, and what the README calls it."""
 
 
-def row_of(name: str, table: str, row: str) -> dict[str, Any]:
-    """Our numbers in a row of a table that was made on a set.
-
-    Raises:
-        ValueError: the table has no such row.
-    """
-    path = HERE / name / f"{table}.json"
-    for each in json.loads(path.read_text())["rows"]:
-        if each["name"] == row:
-            return each["ours"]
-    raise ValueError(f"{path}: no row {row!r}")
+def row_of(store: Store, name: str, table: str, row: str) -> dict[str, Any]:
+    """Our numbers in a row of a table that was made on a set."""
+    return fill_row(TABLES[table], store.made[name, table], store, row)["ours"]
 
 
 def learned() -> str:
     """The table."""
+    store = Store.read(HERE)
     lines = [
         "| method | setting | Omniglot mAP | rank-1 | error removed | synthetic mAP | rank-1 | "
         "error removed |",
         "| --- | --- | --- | ---: | --- | --- | ---: | --- |",
     ]
     for table, row, called in ROWS:
-        cells = [called if "," in called else f"`{called}`", row_of(SETS[0], table, row)["setting"]]
-        for ours in (row_of(name, table, row) for name in SETS):
+        found = [row_of(store, name, table, row) for name in SETS]
+        cells = [called if "," in called else f"`{called}`", found[0]["setting"]]
+        for ours in found:
             low, high = ours["mAP_interval"]
             removed = ours["error_removed"]
             share = (

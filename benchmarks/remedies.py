@@ -25,7 +25,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods.spec import parse as make
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.report import Report
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.seeding import generator
 
@@ -114,7 +114,7 @@ def main(
         "queries": len(judged),
         "gallery": len(features),
         "rows": rows,
-        "code": code([f"graphreid.methods.{method}"]),
+        "code": code(),
         "environment": environment(resources),
     }
     record.write(made, out or RECORDS / f"remedies-{name}.json")

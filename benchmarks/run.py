@@ -4,7 +4,7 @@ the machine could do.
 python -m benchmarks.run --shape market                         the usual methods, into
 benchmarks/records/market.json python -m benchmarks.run --shape market --method cosine --method
 k-reciprocal:k1=30 --method search:k=100 python -m benchmarks.table
-docs/results/speed.md from all records
+results/speed.md from all records
 """
 
 import json
@@ -22,7 +22,7 @@ from cyclopts import Parameter
 from benchmarks import record
 from benchmarks.floors import floor
 from benchmarks.generate import SHAPES, ready
-from graphreid.papers.code import code, environment
+from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources, parse_memory
 
 ROOT = Path(__file__).parents[1]
@@ -105,14 +105,7 @@ def measure(
             "width": size.width,
             "seed": seed,
         },
-        "code": code(
-            [
-                "graphreid.methods.persistence",
-                "graphreid.knn.exact",
-                "graphreid.metrics.evaluate",
-                "graphreid.kernels.product_tiles",
-            ]
-        ),
+        "code": code(),
         "environment": environment(Resources(threads=threads)),
         "load": load,
         "memory_limit": None if memory is None else parse_memory(memory),

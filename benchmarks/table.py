@@ -1,5 +1,5 @@
-"""docs/results/speed.md, remedies.md and identities.md from benchmarks/records, and the README's
-tables.
+"""results/speed.md, extraction.md, remedies.md and identities.md from benchmarks/records, and the
+README's tables.
 
 python -m benchmarks.table
 """
@@ -9,9 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import identities, learned, published, record, remedies
+from benchmarks import baselines, extraction, identities, learned, published, record, remedies
 from benchmarks.baselines import HERE, README
-from benchmarks.baselines import RECORDS as RESULTS
 from benchmarks.online import line
 from benchmarks.run import RECORDS
 from graphreid.atomic_files import whole_file
@@ -64,9 +63,8 @@ def summary() -> str:
     """The README's table: what each method gives on two sets, and what it costs at Market-1501's
     size.
     """
-    results = {
-        name: json.loads((RESULTS / f"{name}-methods.json").read_text())["methods"] for name in SETS
-    }
+    records = baselines.records()
+    results = {name: records[f"{name}-methods"]["methods"] for name in SETS}
     costs = {row["method"]: row for row in record.read(RECORDS / "market.json")["methods"]}
     lines = [
         "| method | setting | Omniglot mAP | rank-1 | synthetic mAP | rank-1 | time / yardstick | "
@@ -107,6 +105,7 @@ def write(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     write(PAGE, page())
+    write(HERE / "extraction.md", extraction.table(json.loads(extraction.RECORD.read_text())))
     for kind, title, about in FINDINGS:
         write(HERE / f"{kind}.md", findings(kind, title, about))
     write(README, filled(README.read_text()))

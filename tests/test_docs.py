@@ -29,7 +29,7 @@ def commands() -> Iterator[tuple[str, ...]]:
             continue
         inner = (
             [word for word in app[name] if not word.startswith("-")]
-            if name in ("data", "gallery")
+            if name in ("data", "gallery", "papers")
             else []
         )
         yield from ((name, word) for word in inner) if inner else [(name,)]

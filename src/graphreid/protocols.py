@@ -43,6 +43,7 @@ class Reranker(Protocol):
     """Gives the distances of queries to a gallery, by what the gallery says about each match.
 
     Attributes:
+        version: raised when the method's numbers change; results of another version are others.
         settings: "online" (a query sees the gallery alone), "transductive" (it sees the other
             queries too), or both.
         setting: the one in use; by default as published.
@@ -52,6 +53,7 @@ class Reranker(Protocol):
             that are scaled by query may not; a link probability always may).
     """
 
+    version: ClassVar[int]
     settings: ClassVar[frozenset[str]]
     takes: ClassVar[str]
     uses_camera: ClassVar[bool]

@@ -184,6 +184,24 @@ class Labels:
         camera = None if self.camera is None else self.camera[rows]
         return Labels(self.identity[rows], camera, self.role[rows])
 
+    def classes(self) -> tuple[Int64[np.ndarray, " n"], int]:
+        """Class numbers to train with, and how many classes there are.
+
+        Returns:
+            int64 [n], an image's identity as a number from 0; an image that is not normal has a
+            negative number of its own. And the number of identities.
+
+        Raises:
+            ValueError: no identity has two images.
+        """
+        normal = self.role == NORMAL
+        names, count = np.unique(self.identity[normal], return_counts=True)
+        if not (count > 1).any():
+            raise ValueError("no identity has two images: there is no right match to learn from")
+        target = -1 - np.arange(len(self))
+        target[normal] = np.searchsorted(names, self.identity[normal])
+        return target, len(names)
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:

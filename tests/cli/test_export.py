@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from graphreid.cli import main
-from graphreid.models import BoT, load_embedder, save_embedder
+from graphreid.models import build, load_embedder, save_embedder
 from graphreid.models import export as files
 from graphreid.models.backbones import BNNeck, backbone
 from graphreid.models.extraction import Extractor
+from graphreid.models.pixel_training import Trained
 from graphreid.training.run_folder import MODEL, Identities, begin
 
 
@@ -21,9 +22,10 @@ def run(tmp_path: Path) -> Path:
 def make_run(folder: Path) -> Path:
     torch.manual_seed(0)
     size, channels = (32, 16), (8, 8, 8, 16)
-    embedder = BoT(backbone="resnet10t", channels=channels, height=size[0], width=size[1])
+    options = {"backbone": "resnet10t", "channels": channels}
+    embedder = build("bot", options | {"height": size[0], "width": size[1]})
     network = BNNeck(backbone("resnet10t", height=size[0], width=size[1], channels=channels), 2)
-    embedder.network_, embedder.size_ = network.eval(), size
+    embedder.trained_ = Trained(network.eval(), size)
     begin(folder, {"embedder": "bot"}, Identities((), (), (), held_out=False))
     save_embedder(embedder, folder / MODEL)
     return folder

@@ -16,11 +16,11 @@ def test_all_commands_are_in_the_list() -> None:
     names = {word for word in app if not word.startswith("-")}
     inner = {
         f"{name} {word}"
-        for name in ("data", "gallery")
+        for name in ("data", "gallery", "papers")
         for word in app[name]
         if not word.startswith("-")
     }
-    assert inner | (names - {"data", "gallery"}) == set(COMMANDS)
+    assert inner | (names - {"data", "gallery", "papers"}) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -40,7 +40,7 @@ def test_a_line_for_the_command_and_each_of_its_options(words: str) -> None:
     assert not bare, f"{words}: options without a line of help"
 
 
-@pytest.mark.parametrize("group", ["", "data", "gallery"])
+@pytest.mark.parametrize("group", ["", "data", "gallery", "papers"])
 def test_lists_show_each_line_without_importing_a_command(group: str) -> None:
     code = (
         f"import sys; from graphreid.cli import main; main({[*group.split(), '--help']}); "

@@ -6,10 +6,13 @@ import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.explanation import edges_of_entries, edges_of_matrix, single_query
-from graphreid.methods.fa_gcn.method import FAGCN, affinity
+from graphreid.methods.fa_gcn.graph import affinity_weights
+from graphreid.methods.fa_gcn.method import FAGCN
+from graphreid.methods.ffgnn.graph import adjacency
 from graphreid.methods.ffgnn.method import FFGNN
 from graphreid.methods.hrnet.method import HRNet
 from graphreid.methods.k_reciprocal import KReciprocal
+from graphreid.options import build
 from tests.support import blobs, labelled
 
 
@@ -63,14 +66,14 @@ def test_k_reciprocal_distances_follow_from_the_explanation() -> None:
 def test_fa_gcn_explains_by_its_affinity(setting: str, layers: int) -> None:
     query, features = blobs(2)
     _, train = labelled(1, images=60)
-    method = FAGCN(k=3, layers=layers, epochs=1, batch=8, setting=setting).fit(*train)
+    method = build(FAGCN, k=3, layers=layers, epochs=1, batch=8, setting=setting).fit(*train)
     gallery, one_query = Gallery(features), query.take(np.array([5]))
     explanation, retrieval_set = (
         method.explain(one_query, gallery),
         RetrievalSet(one_query, gallery),
     )
     near, mine = retrieval_set.neighbors(3, side="union"), retrieval_set.neighbors(3, side="query")
-    every = affinity(
+    every = affinity_weights(
         near if setting == "transductive" else retrieval_set.neighbors(3, side="gallery")
     )
     lists = (
@@ -91,7 +94,9 @@ def test_fa_gcn_explains_by_its_affinity(setting: str, layers: int) -> None:
         == want
     )
     assert explanation.query_weights is not None
-    of_query = dict(zip(mine.index[0].tolist(), affinity(mine)[0, 1:].tolist(), strict=True))
+    of_query = dict(
+        zip(mine.index[0].tolist(), affinity_weights(mine)[0, 1:].tolist(), strict=True)
+    )
     np.testing.assert_allclose(
         explanation.query_weights,
         [of_query.get(row, 0) for row in explanation.nodes.tolist()],
@@ -110,7 +115,7 @@ def test_ffgnn_explains_by_s_and_hrnet_by_its_weights() -> None:
     _, train = labelled(1, images=60)
     gallery, one_query = Gallery(features), query.take(np.array([5]))
     retrieval_set = RetrievalSet(one_query, gallery)
-    ffgnn = FFGNN(k=12, reciprocal=4, tau=5, epochs=1, scope="graph").fit(*train)
+    ffgnn = build(FFGNN, k=12, reciprocal=4, tau=5, epochs=1, scope="graph").fit(*train)
     explanation = ffgnn.explain(one_query, gallery)
     unit = torch.from_numpy(
         np.concatenate([retrieval_set.query_vectors, gallery.vectors[explanation.nodes]])
@@ -118,11 +123,11 @@ def test_ffgnn_explains_by_s_and_hrnet_by_its_weights() -> None:
     np.testing.assert_array_equal(
         explanation.nodes, retrieval_set.neighbors(12, side="query").index[0]
     )
-    s = ffgnn.graphs(unit[None])[0].numpy()
-    hrnet = HRNet(nodes=12, k=4, layers=1, identities=4, images=3, epochs=1).fit(*train)
+    s = adjacency(unit[None], ffgnn.graph)[0].numpy()
+    hrnet = build(HRNet, nodes=12, k=4, layers=1, identities=4, images=3, epochs=1).fit(*train)
     other = hrnet.explain(one_query, gallery)
     with torch.inference_mode():
-        network = hrnet.judging(retrieval_set).network
+        network = hrnet.scorer(retrieval_set).network
         related = network(unit[None] * unit.shape[1] ** 0.5, 1)
     assert related.weights is not None
     for made, weights in ((explanation, s), (other, related.weights[0].numpy())):
@@ -132,6 +137,6 @@ def test_ffgnn_explains_by_s_and_hrnet_by_its_weights() -> None:
         np.testing.assert_allclose(square, weights[1:, 1:], rtol=0, atol=1e-6)
         assert made.query_weights is not None
         np.testing.assert_allclose(made.query_weights, weights[0, 1:], rtol=0, atol=1e-6)
-    pairs = HRNet(nodes=12, individual=False, identities=4, images=3, epochs=1).fit(*train)
+    pairs = build(HRNet, nodes=12, individual=False, identities=4, images=3, epochs=1).fit(*train)
     made = pairs.explain(one_query, gallery)
     assert len(made.edges) == 144, "every pair aggregates every pair"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
+from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive_fields
 
 
 def some(
@@ -40,7 +40,7 @@ def test_without_weights_a_row_is_the_mean_of_what_is_listed():
     )
 
 
-def test_nothing_to_hear():
+def test_no_rows():
     empty = SparseAdjacency(np.empty((0, 3), np.int32))
     z = torch.randn(4, 2, requires_grad=True)
     (empty @ z).sum().backward()
@@ -60,9 +60,9 @@ def test_the_receptive_field_gives_what_the_whole_graph_gives(layers: int, seed:
         whole = np.tanh(dense @ whole)
     part = torch.from_numpy(z)
     sizes: list[int] = []
-    fields = receptive(lists, wanted, layers)
-    for nodes, heard in fields:
-        part = torch.tanh(SparseAdjacency(heard, weights[nodes]) @ part)
+    fields = receptive_fields(lists, wanted, layers)
+    for nodes, sources in fields:
+        part = torch.tanh(SparseAdjacency(sources, weights[nodes]) @ part)
         sizes.append(len(nodes))
     np.testing.assert_allclose(part.numpy(), whole[wanted], rtol=0, atol=1e-7)
     assert len(fields) == layers

@@ -189,10 +189,10 @@ def test_layers_are_made_for_nodes_that_matter_alone():
         (wanted, lists[wanted]),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("graphreid.methods.ec_gcn.method.receptive", whole)
+        patch.setattr("graphreid.methods.ec_gcn.method.receptive_fields", whole)
         literal = all_distances(method, query, Gallery(gallery))
     np.testing.assert_allclose(quick, literal, rtol=0, atol=1e-6)
-    assert sparse.receptive is not whole
+    assert sparse.receptive_fields is not whole
 
 
 def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():

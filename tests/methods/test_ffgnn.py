@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,14 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.graphs.ego_graphs import Lesson
-from graphreid.methods.ffgnn.method import FFGNN, Fusion
+from graphreid.methods.ffgnn.graph import adjacency
+from graphreid.methods.ffgnn.method import FFGNN
+from graphreid.methods.ffgnn.model import FeatureFusion
+from graphreid.methods.ffgnn.options import Graph, Network
+from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build, flat_options
 from graphreid.protocols import GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, Features, Labels
@@ -29,14 +32,14 @@ SMALL: dict[str, Any] = {
 
 
 def small(**options: Any) -> FFGNN:
-    return FFGNN(**{**SMALL, **options})
+    return build(FFGNN, **{**SMALL, **options})
 
 
 def known(**options: Any) -> FFGNN:
     """A method with random weights and statistics that matter, as if it had been fitted."""
     method = small(**options)
     torch.manual_seed(3)
-    network = shaken(method._build(16))  # pyright: ignore[reportPrivateUsage]
+    network = shaken(FeatureFusion(16, method.network))
     for name, value in network.state_dict().items():
         if name.startswith("maps"):
             value.add_(0.3 * torch.randn_like(value))
@@ -48,10 +51,11 @@ def doubles(method: FFGNN) -> dict[str, NDArray[np.float64]]:
     return {key: value.double().numpy() for key, value in method.state_.items()}
 
 
-def options_of(method: FFGNN) -> dict[str, Any]:
-    return {
-        each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init
-    }
+def training_set(train: Features, labels: Labels, **options: Any) -> EgoGraphTrainingSet:
+    method = small(**options)
+    return EgoGraphTrainingSet(
+        train, labels, graph=method.graph, training=method.training, resources=Resources()
+    )
 
 
 CASES: list[dict[str, Any]] = [
@@ -73,14 +77,14 @@ def test_equals_the_papers_equations(more: dict[str, Any]):
     queries, images = method.transform(query, Gallery(gallery))
     vectors, theirs = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
     for one_query in range(4):
-        expected = slow.distances(vectors[one_query], theirs, doubles(method), options_of(method))
+        expected = slow.distances(vectors[one_query], theirs, doubles(method), flat_options(method))
         np.testing.assert_allclose(got[one_query], expected, rtol=0, atol=2e-6)
-        _, x = slow.fused(vectors[one_query], theirs, doubles(method), options_of(method))
+        _, x = slow.fused(vectors[one_query], theirs, doubles(method), flat_options(method))
         np.testing.assert_allclose(queries.vectors[one_query], x[0], rtol=0, atol=2e-5)
-    if method.scope == "graph":
+    if method.graph.scope == "graph":
         for row in (0, 33):
             _, x = slow.fused(
-                theirs[row], np.delete(theirs, row, axis=0), doubles(method), options_of(method)
+                theirs[row], np.delete(theirs, row, axis=0), doubles(method), flat_options(method)
             )
             np.testing.assert_allclose(images.vectors[row], x[0], rtol=0, atol=2e-5)
 
@@ -90,22 +94,14 @@ def test_losses_are_the_papers(precise: Any):
     _, (train, labels) = labelled(5, images=60)
     role = np.where(np.arange(60) % 7 == 0, DISTRACTOR, 0)
     given = Labels(labels.identity, labels.camera, role)
-    lesson = Lesson(
-        train,
-        given,
-        k=20,
-        sampling="retrieval",
-        most=None,
-        noise=0.0,
-        seed=0,
-        resources=Resources(),
-    )
+    lesson = training_set(train, given, anchors=None, batch=3)
     method = small(precision=precise, margin=2.0)
     torch.manual_seed(0)
-    network, classifier = method._build(16), torch.nn.Linear(16, lesson.classes)  # pyright: ignore[reportPrivateUsage]
-    batch = lesson.batches(0, 3)[0]
-    unit, target, mutual = lesson.graphs(batch, 0)
-    assert mutual is None
+    network = FeatureFusion(16, method.network)
+    classifier = torch.nn.Linear(16, lesson.classes)
+    batch = lesson.batches(0)[0]
+    unit, target, reciprocal = lesson.graphs(batch)
+    assert reciprocal is None
     assert (target < 0).any()
     got = method._losses(network.eval(), classifier, lesson, batch)  # pyright: ignore[reportPrivateUsage]
     weights = {key: value.double().numpy() for key, value in network.state_dict().items()}
@@ -114,8 +110,8 @@ def test_losses_are_the_papers(precise: Any):
     classes: list[int] = []
     for graph, of in zip(unit.double().numpy(), target.tolist(), strict=True):
         x = 4 * graph
-        x = slow.fuse(x, slow.adjacency(x, options_of(method)), weights, method.alpha)
-        parts.append(slow.losses(x, of, x @ w.T + bias, method.margin))
+        x = slow.fuse(x, slow.adjacency(x, flat_options(method)), weights, method.network.alpha)
+        parts.append(slow.losses(x, of, x @ w.T + bias, method.training.margin))
         classes.append(sum(each >= 0 for each in of))
     # a mean over all nodes of the batch, a mean over graphs, a mean over all pairs
     assert got["identity"].item() == pytest.approx(
@@ -136,43 +132,34 @@ def test_each_loss_can_be_left_out():
         {"verification": False, "identity": False},
     ):
         method = small(**off)
-        lesson = Lesson(
-            train, labels, k=20, sampling="random", most=4, noise=0.0, seed=0, resources=Resources()
-        )
-        batch = lesson.batches(0, 2)[0]
-        parts = method._losses(method._build(16), torch.nn.Linear(16, 10), lesson, batch)  # pyright: ignore[reportPrivateUsage]
+        graphs = training_set(train, labels, sampling="random", anchors=4)
+        batch = graphs.batches(0)[0]
+        network = FeatureFusion(16, method.network)
+        parts = method._losses(network, torch.nn.Linear(16, 10), graphs, batch)  # pyright: ignore[reportPrivateUsage]
         assert {"identity", "triplet", "verification"} - set(parts) == set(off)
 
 
-def test_the_anchors_feature_needs_no_more_than_whom_it_hears():
+def test_the_anchors_feature_needs_no_more_than_its_sources():
     torch.manual_seed(0)
     for iterations in (1, 2, 3, 4):
-        network = Fusion(16, iterations, 0.4, identity=False).eval()
+        options = Network(iterations=iterations, alpha=0.4, init="default")
+        network = FeatureFusion(16, options).eval()
         x = torch.randn(3, 25, 16)
-        s = small().graphs(torch.nn.functional.normalize(x, dim=2))
+        s = adjacency(torch.nn.functional.normalize(x, dim=2), small().graph)
         with torch.inference_mode():
             np.testing.assert_allclose(
-                network.of_first(x, s).numpy(), network(x, s)[:, 0].numpy(), rtol=0, atol=1e-5
+                network.of_anchor(x, s).numpy(), network(x, s)[:, 0].numpy(), rtol=0, atol=1e-5
             )
 
 
 def test_training_anchors_are_a_fifth_and_their_graphs_hold_the_others():
     _, (train, labels) = labelled(1, images=60)
     seen: list[set[int]] = []
-    lesson = Lesson(
-        train,
-        labels,
-        k=15,
-        sampling="retrieval",
-        most=None,
-        noise=0.0,
-        seed=0,
-        resources=Resources(),
-    )
+    graphs = training_set(train, labels, k=15, anchors=None, batch=5)
     for epoch in (0, 1):
-        lists = lesson.batches(epoch, 5)
+        lists = graphs.batches(epoch)
         assert [len(each) for each in lists] == [5, 5, 2]
-        unit, target, _ = lesson.graphs(np.arange(12), 0)
+        unit, target, _ = graphs.graphs(np.arange(12))
         assert unit.shape == (12, 16, 16)
         anchors = {int(np.argmax(train.vectors @ row.numpy())) for row in unit[:, 0]}
         others = {
@@ -185,20 +172,16 @@ def test_training_anchors_are_a_fifth_and_their_graphs_hold_the_others():
         assert (distance.diff(dim=1) > -1e-6).all()
         seen.append(anchors)
     assert seen[0] != seen[1]
-    again = Lesson(
-        train, labels, k=15, sampling="retrieval", most=7, noise=0.0, seed=0, resources=Resources()
-    )
-    assert sum(map(len, again.batches(0, 5))) == 7
+    again = training_set(train, labels, k=15, anchors=7, batch=5)
+    assert sum(map(len, again.batches(0))) == 7
 
 
 def test_random_graphs_hold_identities_with_four_images_each():
     _, (train, labels) = labelled(1, images=80)
-    lesson = Lesson(
-        train, labels, k=20, sampling="random", most=None, noise=0.1, seed=0, resources=Resources()
-    )
-    batches = lesson.batches(0, 4)
+    graphs = training_set(train, labels, sampling="random", anchors=None, noise=0.1, batch=4)
+    batches = graphs.batches(0)
     assert sum(map(len, batches)) == 16
-    _, target, _ = lesson.graphs(np.arange(16), 0)
+    _, target, _ = graphs.graphs(np.arange(16))
     assert target.shape == (16, 20)
     for row in target.numpy():
         assert (np.unique(row, return_counts=True)[1] == 4).all()
@@ -212,7 +195,7 @@ def test_a_query_in_the_gallery_has_one_vector():
         method = known(scope=scope)
         queries, images = method.transform(query, Gallery(gallery))
         np.testing.assert_array_equal(queries.vectors, images.vectors[:5])
-        alone = method._fusing(RetrievalSet(query, Gallery(gallery)))  # pyright: ignore[reportPrivateUsage]
+        alone = method.fuser(RetrievalSet(query, Gallery(gallery)))
         np.testing.assert_allclose(alone.of_queries(), images.vectors[:5], rtol=0, atol=1e-5)
 
 
@@ -236,12 +219,12 @@ def test_the_gallerys_fused_features_are_made_once():
     assert network is not None
     calls: list[int] = []
 
-    def counted(self: Fusion, x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    def counted(self: FeatureFusion, x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         calls.append(len(x))
-        return Fusion.forward(self, x, s)[:, 0]
+        return FeatureFusion.forward(self, x, s)[:, 0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fusion, "of_first", counted)
+        patch.setattr(FeatureFusion, "of_anchor", counted)
         again = method.transform(query, snapshot)[1]
     assert sum(calls) == len(query)
     np.testing.assert_array_equal(first.vectors, again.vectors)
@@ -293,23 +276,13 @@ def test_what_it_says_of_itself():
     assert isinstance(FFGNN(), Learned)
     assert isinstance(FFGNN(), Transforms)
     assert isinstance(FFGNN(), GivesScores)
-    paper = FFGNN(**FFGNN.presets["paper"])
-    assert paper.scope == "graph"
-    assert (paper.k, paper.reciprocal, paper.tau, paper.lam, paper.alpha, paper.iterations) == (
-        150,
-        20,
-        20,
-        0.7,
-        0.3,
-        3,
-    )
-    assert (paper.batch, paper.rate, paper.weight_decay, paper.epochs, paper.anchors) == (
-        1,
-        3e-4,
-        5e-4,
-        15,
-        None,
-    )
+    paper = build(FFGNN, **FFGNN.PAPER)
+    assert FFGNN.presets["paper"] == FFGNN.PAPER
+    assert paper.graph == Graph(k=150, reciprocal=20, tau=20, lam=0.7, scope="graph")
+    assert (paper.network.alpha, paper.network.iterations) == (0.3, 3)
+    training = paper.training
+    assert (training.batch, training.epochs, training.anchors) == (1, 15, None)
+    assert (training.rate, training.weight_decay) == (3e-4, 5e-4)
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(FFGNN(), blobs(0)[0], Gallery(blobs(0)[1]))
 
@@ -343,4 +316,4 @@ def test_vectors_of_another_width_and_one_image_an_identity_are_refused():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        FFGNN(**wrong)
+        build(FFGNN, **wrong)

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery
+from graphreid.methods.hrnet.losses import consistent_node_constraint, relation_losses
 from graphreid.methods.hrnet.method import HRNet
+from graphreid.methods.hrnet.model import HybridRelations
+from graphreid.methods.hrnet.options import Losses
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build, flat_options
 from graphreid.protocols import GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
@@ -22,14 +25,18 @@ SMALL: dict[str, Any] = {"nodes": 20, "k": 5, "identities": 5, "images": 4, "epo
 
 
 def small(**options: Any) -> HRNet:
-    return HRNet(**{**SMALL, **options})
+    return build(HRNet, **{**SMALL, **options})
+
+
+def network_of(method: HRNet) -> HybridRelations:
+    return HybridRelations(16, method.graphs, method.network)
 
 
 def known(**options: Any) -> HRNet:
     """A method with random weights, as if it had been fitted."""
     method = small(**options)
     torch.manual_seed(3)
-    network = method.build(16)
+    network = network_of(method)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(2)
@@ -39,12 +46,6 @@ def known(**options: Any) -> HRNet:
 
 def doubles(method: HRNet) -> dict[str, NDArray[np.float64]]:
     return {key: value.double().numpy() for key, value in method.state_.items()}
-
-
-def options_of(method: HRNet) -> dict[str, Any]:
-    return {
-        each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init
-    }
 
 
 CASES: list[dict[str, Any]] = [
@@ -71,9 +72,9 @@ def test_equals_the_papers_equations(more: dict[str, Any]):
             query.vectors[one_query].astype(np.float64),
             gallery.vectors.astype(np.float64),
         )
-        expected, likely = slow.distances(vector, images, doubles(method), options_of(method))
+        expected, likely = slow.distances(vector, images, doubles(method), flat_options(method))
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-5, atol=1e-5)
-        if method.pairwise:
+        if method.network.pairwise:
             assert block.probability is not None
             np.testing.assert_allclose(block.probability[one_query], likely, rtol=0, atol=1e-5)
         else:
@@ -90,47 +91,45 @@ def test_every_image_of_a_batch_is_an_anchor(more: dict[str, Any]):
     method = known(**more)
     related = method.related(images)
     f = 4 * slow.unit(images.vectors.astype(np.float64))
-    layers = slow.images(f, doubles(method), options_of(method))
+    layers = slow.images(f, doubles(method), flat_options(method))
     np.testing.assert_allclose(related.images[-1][0].numpy(), layers[-1], rtol=0, atol=1e-4)
-    if method.individual:
+    if method.network.individual:
         assert related.weights is not None
         expected = slow.individual(
-            layers[-2], doubles(method), method.layers - 1, options_of(method)
+            layers[-2], doubles(method), method.network.layers - 1, flat_options(method)
         )[1]
         np.testing.assert_allclose(related.weights[0].numpy(), expected, rtol=0, atol=1e-5)
     assert related.logits is not None
     assert related.pairs is not None
     for anchor in range(14):
-        logits, g = slow.pairs(f, layers[-1], anchor, doubles(method), options_of(method))
+        logits, g = slow.pairs(f, layers[-1], anchor, doubles(method), flat_options(method))
         np.testing.assert_allclose(related.logits[0, anchor].numpy(), logits, rtol=0, atol=1e-4)
         np.testing.assert_allclose(related.pairs[0, anchor].numpy(), g, rtol=0, atol=1e-5)
     weights = method.graph_weights(images)
-    assert list(weights) == (["A o C, images", "G, pairs"] if method.individual else ["G, pairs"])
+    assert list(weights) == (
+        ["A o C, images", "G, pairs"] if method.network.individual else ["G, pairs"]
+    )
     np.testing.assert_allclose(weights["G, pairs"].sum(axis=1), 14, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("balance", [False, True])
 def test_losses_are_the_papers(balance: bool):
-    from graphreid.methods.hrnet.relations import relation_losses
-
     _, (features, labels) = labelled(1, images=18)
     method = known(layers=2)
     torch.manual_seed(0)
     classifier = torch.nn.Linear(16, 10)
     related = method.related(features)
-    options: dict[str, Any] = {
-        "smoothing": 0.2,
-        "margin": 0.4,
-        "constraint": 0.3,
-        "balance": balance,
-    }
+    options = Losses(smoothing=0.2, margin=0.4, constraint=0.3, balance=balance)
     with torch.inference_mode():
-        got = relation_losses(related, torch.from_numpy(labels.identity), classifier, **options)
+        got = relation_losses(related, torch.from_numpy(labels.identity), classifier, options)
     f = 4 * slow.unit(features.vectors.astype(np.float64))
-    layers, classes = slow.images(f, doubles(method), options_of(method)), labels.identity.tolist()
+    layers, classes = (
+        slow.images(f, doubles(method), flat_options(method)),
+        labels.identity.tolist(),
+    )
     logits = np.stack(
         [
-            slow.pairs(f, layers[-1], anchor, doubles(method), options_of(method))[0]
+            slow.pairs(f, layers[-1], anchor, doubles(method), flat_options(method))[0]
             for anchor in range(18)
         ]
     )
@@ -146,21 +145,18 @@ def test_losses_are_the_papers(balance: bool):
 
 
 def test_gradients_flow_from_pairs_into_images_and_not_through_the_distances_before():
-    from graphreid.methods.hrnet.relations import consistency, relation_losses
-
     method = small()
-    network = method.build(16)
+    network = network_of(method)
     x = torch.randn(1, 12, 16, requires_grad=True)
     target = torch.arange(12) // 3
     related = network(x, 12)
     assert related.logits is not None
-    options: dict[str, Any] = {"smoothing": 0.1, "margin": 0.3, "constraint": 0.1, "balance": False}
-    relation_losses(related, target, torch.nn.Linear(16, 4), **options)["pairwise"].backward()
+    relation_losses(related, target, torch.nn.Linear(16, 4), Losses())["pairwise"].backward()
     weight = network.individual[0].get_parameter("map.weight").grad
     assert weight is not None
     assert weight.abs().sum() > 0
     before, after = (torch.randn(12, 16, requires_grad=True) for _ in range(2))
-    consistency(before, after, target, 0.3).backward()
+    consistent_node_constraint(before, after, target, 0.3).backward()
     assert before.grad is None
     assert after.grad is not None
 
@@ -238,22 +234,14 @@ def test_it_can_stand_before_another_method(tmp_path: Path):
 def test_what_it_says_of_itself():
     assert isinstance(HRNet(), Learned)
     assert isinstance(HRNet(), GivesScores)
-    paper = HRNet(**HRNet.presets["paper"])
-    assert (paper.nodes, paper.k, paper.alpha, paper.beta, paper.margin, paper.constraint) == (
-        120,
-        10,
-        0.9,
-        0.8,
-        0.3,
-        0.1,
-    )
-    assert (paper.identities, paper.images, paper.rate, paper.weight_decay, paper.epochs) == (
-        11,
-        6,
-        3.5e-4,
-        5e-4,
-        200,
-    )
+    paper = build(HRNet, **HRNet.PAPER)
+    assert HRNet.presets["paper"] == HRNet.PAPER
+    assert (paper.graphs.nodes, paper.graphs.k) == (120, 10)
+    assert (paper.network.alpha, paper.network.beta) == (0.9, 0.8)
+    assert (paper.losses.margin, paper.losses.constraint) == (0.3, 0.1)
+    training = paper.training
+    assert (training.identities, training.images, training.epochs) == (11, 6, 200)
+    assert (training.rate, training.weight_decay) == (3.5e-4, 5e-4)
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(HRNet(), blobs(0)[0], Gallery(blobs(0)[1]))
 
@@ -297,4 +285,4 @@ def test_what_can_not_be_learned_from_is_refused():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        HRNet(**wrong)
+        build(HRNet, **wrong)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphreid.datasets.images import Images
 from graphreid.models import BoT, build, load_embedder, save_embedder
-from graphreid.models.bot import PRESETS
+from graphreid.models.bot import PRESETS, BoTObjective
 from graphreid.models.losses import center_loss
 from graphreid.protocols import Embedder
 from graphreid.resources import Resources
@@ -68,7 +68,8 @@ def weights(method: BoT) -> Tensor:
 def test_it_is_an_embedder(fitted: BoT):
     assert isinstance(fitted, Embedder)
     assert dataclasses.is_dataclass(fitted)
-    assert all(name.endswith("_") for name in vars(fitted) if name not in fitted.fields())
+    options = {"network", "input", "losses", "training", "flip_average"}
+    assert all(name.endswith("_") for name in vars(fitted) if name not in options)
 
 
 def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(
@@ -76,10 +77,10 @@ def test_training_makes_the_loss_smaller_and_images_of_one_identity_near(
 ):
     method = tiny({"epochs": 12, "rate": 5e-3}).fit(*drawn)
     assert (
-        method.history_[-1]["identity"] < 0.8 * method.history_[0]["identity"]
+        method.trained.history[-1]["identity"] < 0.8 * method.trained.history[0]["identity"]
     )  # .63 to .72 over ten seeds
     assert {"identity", "triplet", "center", "rate", "batches", "seconds", "epoch"} == set(
-        method.history_[0]
+        method.trained.history[0]
     )
     other, labels = draw(tmp_path)
     unit = method.embed(other).vectors
@@ -113,7 +114,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
     resumed = tiny(settings).fit(*drawn, run=tmp_path)
     assert torch.equal(weights(resumed), weights(whole))
-    assert len(resumed.history_) == 3
+    assert len(resumed.trained.history) == 3
 
 
 def test_a_run_of_other_data_or_settings_is_refused(drawn: tuple[Images, Labels], tmp_path: Path):
@@ -171,7 +172,7 @@ def load_copy(method: BoT, file: Path) -> BoT:
 def test_save_and_load(drawn: tuple[Images, Labels], fitted: BoT, tmp_path: Path):
     copy = load_copy(fitted, tmp_path / "m.safetensors")
     assert copy.fields() == fitted.fields()
-    assert copy.size_ == fitted.size_
+    assert copy.trained.size == fitted.trained.size
     assert torch.equal(weights(copy), weights(fitted))
     assert np.array_equal(copy.embed(drawn[0]).vectors, fitted.embed(drawn[0]).vectors)
 
@@ -239,8 +240,8 @@ def test_weights_are_taken_over(drawn: tuple[Images, Labels], fitted: BoT, tmp_p
     torch.save(network.backbone.state_dict(), tmp_path / "w.pth")
     settings = {"weights": str(tmp_path / "w.pth"), "epochs": 1, "rate": 1e-12}
     method = tiny(settings).fit(*drawn)
-    assert method.matched_ is not None
-    assert str(method.matched_).endswith("weights matched")
+    assert method.trained.matched is not None
+    assert str(method.trained.matched).endswith("weights matched")
     own = method.fitted()[0].backbone.state_dict()
     torch.testing.assert_close(
         own["conv1.0.weight"], network.backbone.state_dict()["conv1.0.weight"]
@@ -252,12 +253,11 @@ def test_centers_move_as_with_their_own_optimizer():
     inverse, and steps SGD(0.5).
     """
     from graphreid.models.backbones import BNNeck, backbone
-    from graphreid.models.bot import _Objective  # pyright: ignore[reportPrivateUsage]
 
     torch.manual_seed(0)
     settings = tiny()
     network = BNNeck(backbone("resnet10t", height=32, width=16, channels=(8, 8, 16, 16)), 4)
-    objective = _Objective(settings, network, bf16=False).train()
+    objective = BoTObjective(network, settings.losses, bf16=False).train()
     centers = objective.centers.clone().requires_grad_()
     pixels, target = torch.rand(6, 3, 32, 16), torch.tensor([0, 0, 1, 1, 3, 3])
     pooled = network(pixels)[0].detach()
@@ -270,27 +270,26 @@ def test_centers_move_as_with_their_own_optimizer():
     torch.testing.assert_close(
         parts["center"], 5e-4 * center_loss(pooled, target, centers), atol=1e-5, rtol=1e-4
     )
-    assert "center" not in _Objective(tiny({"center_weight": 0}), network, bf16=False)(
-        (pixels, target)
-    )
+    without = BoTObjective(network, tiny({"center_weight": 0}).losses, bf16=False)
+    assert "center" not in without((pixels, target))
 
 
 def test_small_preset_takes_its_size_from_the_data(drawn: tuple[Images, Labels]):
     method = tiny({"height": None, "width": None, "epochs": 1}).fit(*drawn)
-    assert method.size_ == (64, 32)
+    assert method.trained.size == (64, 32)
 
 
 def test_epochs_follow_from_the_data(drawn: tuple[Images, Labels], monkeypatch: pytest.MonkeyPatch):
-    from graphreid.models import bot
+    from graphreid.models import pixel_training
 
     images, labels = drawn
-    monkeypatch.setattr(bot, "SHOWN", 100)
-    monkeypatch.setattr(bot, "EPOCHS", 2)
-    assert len(tiny({"epochs": None}).fit(images, labels).history_) == 3  # 36 images
+    monkeypatch.setattr(pixel_training, "SHOWN", 100)
+    monkeypatch.setattr(pixel_training, "EPOCHS", 2)
+    assert len(tiny({"epochs": None}).fit(images, labels).trained.history) == 3  # 36 images
     few = np.arange(4 * 6)
-    assert len(tiny({"epochs": None}).fit(images.take(few), labels.take(few)).history_) == 5
-    monkeypatch.setattr(bot, "SHOWN", 1)
-    assert len(tiny({"epochs": None}).fit(images, labels).history_) == 2
+    assert len(tiny({"epochs": None}).fit(images.take(few), labels.take(few)).trained.history) == 5
+    monkeypatch.setattr(pixel_training, "SHOWN", 1)
+    assert len(tiny({"epochs": None}).fit(images, labels).trained.history) == 2
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -300,42 +299,27 @@ def test_presets(name: str):
 
 def test_presets_are_the_papers():
     paper, ffgnn, hrnet = (build("bot", PRESETS[name]) for name in ("paper", "ffgnn", "hrnet"))
-    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.weight_decay) == (
-        3.5e-4,
-        10,
-        (40, 70),
-        120,
-        5e-4,
-    )
-    assert (paper.batch_identities, paper.batch_images, paper.margin, paper.center_weight) == (
-        16,
-        4,
-        0.3,
-        5e-4,
-    )
-    assert (ffgnn.rate, ffgnn.height, ffgnn.width, ffgnn.center_weight, ffgnn.warmup) == (
-        3e-4,
-        384,
-        128,
-        0,
-        0,
-    )
-    assert (hrnet.batch_identities, hrnet.batch_images, hrnet.epochs, hrnet.milestones) == (
-        11,
-        6,
-        200,
-        (40, 120),
-    )
-    assert (hrnet.erasing, hrnet.warmup, hrnet.center_weight, hrnet.rate) == (0, 0, 0, 3.5e-4)
+    training = paper.training
+    assert (training.rate, training.warmup, training.milestones) == (3.5e-4, 10, (40, 70))
+    assert (training.epochs, training.weight_decay) == (120, 5e-4)
+    assert (training.batch_identities, training.batch_images) == (16, 4)
+    assert (paper.losses.margin, paper.losses.center_weight) == (0.3, 5e-4)
+    assert (ffgnn.training.rate, ffgnn.training.warmup) == (3e-4, 0)
+    assert (ffgnn.input.height, ffgnn.input.width, ffgnn.losses.center_weight) == (384, 128, 0)
+    training = hrnet.training
+    assert (training.batch_identities, training.batch_images) == (11, 6)
+    assert (training.epochs, training.milestones) == (200, (40, 120))
+    assert (training.warmup, training.rate) == (0, 3.5e-4)
+    assert (hrnet.input.erasing, hrnet.losses.center_weight) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs is 0: it must be positive"),
+        ({"epochs": 0}, "epochs is 0: it must be at least 1"),
         ({"rate": -1.0}, "rate is -1"),
         ({"erasing": 2}, "between 0 and 1"),
-        ({"pad": -1}, "must not be negative"),
+        ({"pad": -1}, "pad is -1: it must be at least 0"),
         ({"last_stride": 3}, "choose one of 1, 2"),
         ({"height": None}, "give both, or neither"),
     ],

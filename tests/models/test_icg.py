@@ -9,8 +9,10 @@ import torch
 
 from graphreid.datasets.images import Images
 from graphreid.models import ICG, build, load_embedder, save_embedder
-from graphreid.models.icg.embedder import LABELS, PRESETS
-from graphreid.models.icg.network import UNKNOWN
+from graphreid.models.icg.embedder import PRESETS
+from graphreid.models.icg.losses import UNKNOWN, ICGObjective
+from graphreid.models.icg.pseudo_labels import LABELS, LabelledBatches
+from graphreid.models.pixel_training import PixelBatches, TrainingImages
 from graphreid.protocols import Embedder
 from graphreid.resources import Resources
 from graphreid.types import Labels
@@ -55,11 +57,12 @@ def fitted(drawn: tuple[Images, Labels]) -> ICG:
 def test_it_is_an_embedder(fitted: ICG):
     assert isinstance(fitted, Embedder)
     assert dataclasses.is_dataclass(fitted)
-    assert all(name.endswith("_") for name in vars(fitted) if name not in fitted.fields())
+    options = {"parts", "weights", "network", "input", "losses", "training", "flip_average"}
+    assert all(name.endswith("_") for name in vars(fitted) if name not in options)
 
 
 def test_the_log_names_the_losses_and_what_clustering_took(fitted: ICG):
-    first, second, third = fitted.history_
+    first, second, third = fitted.trained.history
     losses = {"global", "foreground", "structure", "parts", "separation", "assignment"}
     assert losses | {
         "epoch",
@@ -73,7 +76,7 @@ def test_the_log_names_the_losses_and_what_clustering_took(fitted: ICG):
     assert first["clustering"] > 0
     assert second["clustering"] == 0
     assert third["clustering"] > 0
-    assert all(record["labelling"] <= record["seconds"] for record in fitted.history_)
+    assert all(record["labelling"] <= record["seconds"] for record in fitted.trained.history)
 
 
 def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(
@@ -81,7 +84,7 @@ def test_training_makes_every_loss_smaller_and_images_of_one_identity_near(
 ):
     method = tiny({"epochs": 24, "rate": 5e-3}).fit(*drawn)
     for name in ("global", "foreground", "structure", "parts"):
-        assert method.history_[-1][name] < 0.8 * method.history_[0][name], (
+        assert method.trained.history[-1][name] < 0.8 * method.trained.history[0][name], (
             name
         )  # .29 to .68 over ten seeds
     other, labels = draw(tmp_path)
@@ -146,7 +149,7 @@ def test_labels_are_the_clusters_of_an_identitys_foreground_from_the_top(
     images, labels = drawn
     method = tiny({"epochs": 1, "rate": 1e-12}).fit(images, labels, run=tmp_path)
     made = np.load(tmp_path / LABELS / "0000.npz")["labels"]
-    network = method.looker()  # type: ignore[attr-defined]
+    network = method.trained.network
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
@@ -175,7 +178,6 @@ def test_labels_are_the_clusters_of_an_identitys_foreground_from_the_top(
 def test_labels_go_with_their_pixels(drawn: tuple[Images, Labels]):
     """Labels that say where in the image a pixel is, beside pixels that say the same."""
     from graphreid.datasets.loading import Pixels
-    from graphreid.models.icg.embedder import _LabelledEpoch  # pyright: ignore[reportPrivateUsage]
 
     images, _ = drawn
     pixels = Pixels(images, 32, 16)
@@ -191,7 +193,8 @@ def test_labels_go_with_their_pixels(drawn: tuple[Images, Labels]):
     ]
     for change in changes:
         unknown, seen = 0, set[int]()
-        for batch, _, labels in _LabelledEpoch(tiny(change), pixels, target, 0, "cpu", marks, {}):
+        given = TrainingImages(pixels, target, Resources(), None)
+        for batch, _, labels in LabelledBatches(PixelBatches(tiny(change), given, 0), marks, {}):
             inside = torch.round(batch[:, 0] * 255 / 7).long() - 1
             known = labels != UNKNOWN
             assert torch.equal(labels[known], inside[:, 2::4, 2::4][known])
@@ -223,7 +226,7 @@ def test_switches(
 ):
     method = tiny({**change, "epochs": 1}).fit(*drawn)
     assert isinstance(method, ICG)
-    assert groups <= set(method.history_[0])
+    assert groups <= set(method.trained.history[0])
     assert not {
         "global",
         "foreground",
@@ -231,14 +234,14 @@ def test_switches(
         "parts",
         "separation",
         "assignment",
-    } - groups & set(method.history_[0])
-    assert len(method.looker().block_widths) == blocks
+    } - groups & set(method.trained.history[0])
+    assert len(method.trained.network.block_widths) == blocks
     vectors = method.embed(drawn[0]).vectors
     assert vectors.shape[1] == method.entries
     seen = method.columns(vectors)
-    assert set(seen) == ({"visibility"} if method.clustering else set())
-    if method.clustering:
-        assert seen["visibility"].shape == (36, method.parts - 1)
+    assert set(seen) == ({"visibility"} if method.parts.clustering else set())
+    if method.parts.clustering:
+        assert seen["visibility"].shape == (36, method.parts.parts - 1)
 
 
 def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
@@ -246,7 +249,9 @@ def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
         {"epochs": 1, "separation_weight": 0.7, "part_weight": 0.3, "center_weight": 0.01}
     ).fit(*drawn)
     assert isinstance(method, ICG)
-    objective: Any = method._objective(method.looker(), bf16=False)  # pyright: ignore[reportPrivateUsage]
+    objective = ICGObjective(
+        method.trained.network, method.losses, method.weights, threshold=0.5, bf16=False
+    )
     objective.eval()
     pixels, target = torch.rand(6, 3, 32, 16), torch.tensor([0, 0, 1, 1, 3, 3])
     labels = torch.from_numpy(np.random.default_rng(0).integers(-1, 4, (6, 8, 4)))
@@ -255,10 +260,10 @@ def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
         for name in ("global", "foreground", "structure", "parts")
     }
     with torch.no_grad():
-        network = method.looker()
-        seen = network.look(pixels)
+        network = method.trained.network
+        seen = network.part_features(pixels)
         logits = {
-            name: network.classified(name, network.normed(name, seen)).double().numpy()
+            name: network.logits(name, network.after_norm(name, seen)).double().numpy()
             for name in centers
         }
         parts = objective((pixels, target, labels))
@@ -291,16 +296,16 @@ def test_the_objective_is_equations_16_to_22(drawn: tuple[Images, Labels]):
 def test_an_identity_without_foreground_is_counted_and_background(
     drawn: tuple[Images, Labels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from graphreid.models.icg import embedder as icg
+    from graphreid.models.icg import pseudo_labels
 
-    plain = icg.activation
+    plain = pseudo_labels.activation
 
     def none(f: torch.Tensor) -> torch.Tensor:
         return plain(f) * 0
 
-    monkeypatch.setattr(icg, "activation", none)
+    monkeypatch.setattr(pseudo_labels, "activation", none)
     method = tiny({"epochs": 1}).fit(*drawn, run=tmp_path)
-    assert method.history_[0]["unclustered"] == 6
+    assert method.trained.history[0]["unclustered"] == 6
     assert np.load(tmp_path / LABELS / "0000.npz")["labels"].max() == 0
 
 
@@ -312,7 +317,7 @@ def test_save_and_load(drawn: tuple[Images, Labels], fitted: ICG, tmp_path: Path
     vectors = fitted.embed(drawn[0]).vectors
     assert np.array_equal(copy.embed(drawn[0]).vectors, vectors)
     # unit blocks, zero where a part is not seen, also after the mean with the mirror image
-    cut = np.split(vectors, np.cumsum(fitted.looker().block_widths)[:-1], axis=1)
+    cut = np.split(vectors, np.cumsum(fitted.trained.network.block_widths)[:-1], axis=1)
     lengths = np.stack([np.linalg.norm(block, axis=1) for block in cut], 1)
     wanted = np.concatenate([np.ones((36, 3)), fitted.columns(vectors)["visibility"]], 1)
     np.testing.assert_allclose(lengths, wanted, atol=1e-5)
@@ -329,21 +334,14 @@ def test_images_that_are_decoded_batch_by_batch_give_the_same(drawn: tuple[Image
 def test_presets_are_the_papers():
     paper = build("icg", PRESETS["paper"])
     assert isinstance(paper, ICG)
-    assert (paper.rate, paper.warmup, paper.milestones, paper.epochs, paper.erasing) == (
-        3.5e-4,
-        10,
-        (40, 70),
-        120,
-        0.5,
-    )
-    assert (paper.batch_identities * paper.batch_images, paper.height, paper.width) == (
-        64,
-        256,
-        128,
-    )
-    assert (paper.feature_weight, paper.separation_weight, paper.part_weight) == (0.2, 0.1, 0.1)
-    assert (paper.parts, paper.map_width, paper.threshold, paper.every) == (6, 256, 0.5, 1)
-    assert (paper.graph_widths, paper.structure_width) == ((512, 512), 2048)
+    training, weights, parts = paper.training, paper.weights, paper.parts
+    assert (training.rate, training.warmup, training.milestones) == (3.5e-4, 10, (40, 70))
+    assert (training.epochs, training.batch_identities * training.batch_images) == (120, 64)
+    assert (paper.input.erasing, paper.input.height, paper.input.width) == (0.5, 256, 128)
+    assert (weights.feature_weight, weights.separation_weight) == (0.2, 0.1)
+    assert weights.part_weight == 0.1
+    assert (parts.parts, parts.map_width, parts.threshold, parts.every) == (6, 256, 0.5, 1)
+    assert (parts.graph_widths, parts.structure_width) == ((512, 512), 2048)
     build("icg", PRESETS["small"])
 
 
@@ -351,12 +349,12 @@ def test_presets_are_the_papers():
     ("change", "message"),
     [
         ({"parts": 2}, "at least 3"),
-        ({"every": 0}, "every is 0: it must be positive"),
+        ({"every": 0}, "every is 0: it must be at least 1"),
         ({"graph_widths": ()}, "graph_widths is"),
         ({"clustering": False}, "set structure=false"),
         ({"clustering": False, "structure": False, "attention": False}, "use the model bot"),
         ({"threshold": 1.5}, "threshold is 1.5"),
-        ({"part_weight": -1}, "must not be negative"),
+        ({"part_weight": -1}, "part_weight is -1: it must be at least 0"),
         ({"begin": "random"}, "begin is 'random'"),
     ],
 )

@@ -1,22 +1,24 @@
-"""Embeddings in a folder, and recipes of methods that take no time."""
+"""Embeddings in a folder, and tables of methods that take no time."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.metrics.protocol import Protocol
+from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import load_inputs
-from graphreid.papers.publish import publish
-from graphreid.papers.recipe import Claim, Recipe, Row
-from graphreid.papers.run import run
-from graphreid.papers.selection import Bench
+from graphreid.papers.pages import publish
+from graphreid.papers.paper import TABLES, Claim, Row, Table
+from graphreid.papers.runner import run_table
+from graphreid.papers.store import Store
+from graphreid.papers.table import Filled, fill
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
 
@@ -34,6 +36,7 @@ class Sharpened:
     state_: dict[str, torch.Tensor] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
 
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
@@ -101,10 +104,12 @@ def write_inputs(folder: Path, *, width: int = 8, seen: bool | None = None, **ch
     return folder
 
 
-def bench(folder: Path, work: Path, **given: Any) -> Bench:
-    return Bench(
+def setup(folder: Path, work: Path, **given: Any) -> Setup:
+    """What tables of a folder's embeddings run on; the store is in WORK/results."""
+    return Setup(
         load_inputs(folder, given.pop("name", "toys")),
         work,
+        work / "results",
         Protocol(),
         Resources(),
         given.pop("given", {}),
@@ -114,9 +119,8 @@ def bench(folder: Path, work: Path, **given: Any) -> Bench:
 
 
 GRID = {"k1": (3, 6), "lam": (0.3, 1.0)}
-TABLE = Recipe(
+TABLE = Table(
     id="toys/table1",
-    source="Table 1",
     title="toys & trifles",
     columns=("mAP", "rank-1"),
     rows=(
@@ -131,9 +135,8 @@ TABLE = Recipe(
         Claim("the missing one is best", "nonesuch", "baseline"),
     ),
 )
-LEARNED = Recipe(
+LEARNED = Table(
     id="toys/fig1",
-    source="Fig. 1",
     title="the weight lam",
     kind="curve",
     axis="lam",
@@ -145,9 +148,8 @@ LEARNED = Recipe(
         Row("headline", fit="sharpened", headline=True),
     ),
 )
-LISTS = Recipe(
+LISTS = Table(
     id="toys/fig2",
-    source="Fig. 2",
     title="lists",
     kind="lists",
     columns=("mAP",),
@@ -155,12 +157,27 @@ LISTS = Recipe(
 )
 
 
-def made(
-    tmp_path: Path, recipe: Recipe, name: str = "toys", **more: Any
-) -> tuple[Path, dict[str, Any]]:
-    """A recipe's page and its JSON."""
+def made(tmp_path: Path, table: Table, name: str = "toys", **more: Any) -> tuple[Path, Filled]:
+    """A table's page, and the table with its numbers; the store is in TMP_PATH/work/results."""
     folder = tmp_path / "in"
-    on = bench(folder if folder.exists() else write_inputs(folder), tmp_path / "work", name=name)
-    results = run(recipe, on, seeds=2, say=lambda line: None)
-    page = publish(recipe, results, on, tmp_path / "out", command="graphreid reproduce x", **more)
-    return page, json.loads(page.with_suffix(".json").read_text())
+    on = setup(folder if folder.exists() else write_inputs(folder), tmp_path / "work", name=name)
+    results = run_table(table, on, seeds=2, say=lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TABLES, table.id, table)
+        page = publish(table, results, on, command="graphreid papers reproduce x", **more)
+    store = Store.read(on.results)
+    return page, fill(table, store.made[name, table.id], store)
+
+
+def some_rows(name: str, *rows: str) -> Table:
+    """A paper's table with some of its rows, and with the claims that are about them."""
+    table = TABLES[name]
+    claims = tuple(claim for claim in table.claims if {claim.better, claim.worse} <= set(rows))
+    return replace(table, rows=tuple(row for row in table.rows if row.name in rows), claims=claims)
+
+
+def publish_rows(tmp_path: Path, table: Table, given: dict[str, Any]) -> Path:
+    """The page of a paper's table, made with methods of these options."""
+    on = setup(write_inputs(tmp_path / "in"), tmp_path / "work", given=given)
+    results = run_table(table, on, seeds=1, say=lambda line: None)
+    return publish(table, results, on, command="x")

@@ -1,4 +1,4 @@
-"""Recipes of ICG on a small rendered set, with networks that are hardly trained."""
+"""ICG's tables on a small rendered set, with networks that are hardly trained."""
 
 import json
 from functools import partial
@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from graphreid.cli import main
-from graphreid.papers import figures, part_figures
-from graphreid.papers.coverage import COVERAGE, RECIPES, state
-from graphreid.papers.pixels import Trained
+from graphreid.methods import METHODS
+from graphreid.papers import figures, measures, part_figures
+from graphreid.papers.inputs import load_inputs
+from graphreid.papers.measures import MEASURES, Trained
+from graphreid.papers.paper import TABLES
+from graphreid.papers.store import Store
+from graphreid.papers.table import Filled, fill
 from graphreid.synthetic.render import Settings, render
 
 SMALL = {
@@ -27,7 +31,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with results of some recipes."""
+    """A folder with results of some tables."""
     folder = tmp_path_factory.mktemp("icg")
     settings = Settings(
         level="easy",
@@ -45,12 +49,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder / "data"),
         "--work",
         str(folder / "work"),
-        "--out",
-        str(folder / "out"),
+        "--results",
+        str(folder / "results"),
         "--seeds",
         "1",
     ]
-    assert main(["reproduce", "icg/table5", "icg/fig10", "icg/fig13", *where, *words]) == 0
+    assert (
+        main(["papers", "reproduce", "icg/table5", "icg/fig10", "icg/fig13", *where, *words]) == 0
+    )
     return folder
 
 
@@ -58,13 +64,6 @@ def run_of(made: Path, name: str) -> Path:
     return next(
         path for path in (made / "work").glob(f"{name}-*") if (path / "model.safetensors").is_file()
     )
-
-
-def test_every_table_and_figure_has_a_recipe() -> None:
-    assert [name for name in COVERAGE if name.startswith("icg")] == [
-        name for name in RECIPES if name.startswith("icg")
-    ]
-    assert all(state(name) == "runs here" for name in RECIPES if name.startswith("icg"))
 
 
 def test_what_is_trained_is_trained_once(made: Path) -> None:
@@ -76,29 +75,39 @@ def test_what_is_trained_is_trained_once(made: Path) -> None:
     assert runs == {"bot", "icg"}
 
 
+def filled(made: Path, name: str) -> Filled:
+    """A table with its numbers."""
+    store = Store.read(made / "results")
+    return fill(TABLES[name], store.made["data", name], store)
+
+
 def test_the_table_of_overlaps(made: Path) -> None:
-    table = json.loads((made / "out" / "data" / "icg" / "table5.json").read_text())
-    ours = table["rows"][0]["ours"]
-    assert len(ours["measured"]) == 12
+    ours = filled(made, "icg/table5")["rows"][0]["ours"]
+    assert tuple(ours["measured"]) == MEASURES["overlaps"].columns
     assert all(0 <= value <= 1 for value in ours["measured"].values())
-    assert ours["method"].startswith("parts:parts=5,width=8,fixed=3")
+    assert ours["method"].startswith("parts:")
     assert [each["seed"] for each in ours["seeds"]] == [0]
-    record = json.loads(
-        (made / "out" / "records" / f"{ours['seeds'][0]['record']}.json").read_text()
-    )
-    assert record["measured"] == ours["measured"]
-    assert record["embeddings"]["embedder"] == "icg"
-    page = (made / "out" / "data" / "icg" / "table5.md").read_text()
+    run = Store.read(made / "results").runs[ours["seeds"][0]["run"]]
+    assert run["method"].startswith("parts:fixed=3,parts=5,width=8")
+    assert run["measured"] == ours["measured"]
+    assert json.loads(run["embeddings"])["embedder"] == "icg"
+    page = (made / "results" / "data" / "icg" / "table5.md").read_text()
     assert "clusters, head" in page
     assert "--train-set epochs=1" in page  # the command shown makes the page again
-    assert "fig13.png" in (made / "out" / "data" / "icg" / "fig13.md").read_text()
-    assert not json.loads((made / "out" / "data" / "icg" / "fig13.json").read_text())["measured"]
+    assert "fig13.png" in (made / "results" / "data" / "icg" / "fig13.md").read_text()
+    other = filled(made, "icg/fig13")
+    assert other["measured"] == []
+    assert other["rows"][0]["ours"]["seeds"][0]["run"] == run.key, "the same run, shown without it"
 
 
 def test_cost(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_figures, "SECONDS", 0)
-    bot, icg = (part_figures.cost(run_of(made, name), made) for name in ("bot", "icg"))
-    assert set(bot) == {"parameters, M", "multiply-adds, G", "images/s"}
+    monkeypatch.setattr(measures, "SECONDS", 0)
+    inputs = load_inputs(trained(made, ICG="icg")["ICG"].embeddings, "data")
+    bot, icg = (
+        measures.cost(METHODS["cosine"](), inputs, each)
+        for each in trained(made, BoT="bot", ICG="icg").values()
+    )
+    assert tuple(bot) == MEASURES["cost"].columns
     assert bot["parameters, M"] < icg["parameters, M"]
     assert 0 < bot["multiply-adds, G"] < icg["multiply-adds, G"]
 
@@ -116,7 +125,7 @@ def test_pictures(made: Path, tmp_path: Path, name: str) -> None:
     from PIL import Image
 
     assert (
-        part_figures.draw(RECIPES[f"icg/{name}"], trained(made, ICG="icg"), tmp_path / "x.png")
+        part_figures.draw(TABLES[f"icg/{name}"], trained(made, ICG="icg"), tmp_path / "x.png")
         is None
     )
     with Image.open(tmp_path / "x.png") as picture:
@@ -134,7 +143,7 @@ def test_the_map_has_a_panel_of_each(
     monkeypatch.setattr(figures.tsne, "sample", partial(figures.tsne.sample, identities=5))
     assert (
         part_figures.draw(
-            RECIPES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg"
+            TABLES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg"
         )
         is None
     )
@@ -146,35 +155,22 @@ def test_the_map_has_a_panel_of_each(
 def test_a_map_of_too_few_identities_is_left_out_and_not_the_rest(
     made: Path, tmp_path: Path
 ) -> None:
-    why = part_figures.draw(RECIPES["icg/fig9"], trained(made, ICG="icg"), tmp_path / "x.svg")
+    why = part_figures.draw(TABLES["icg/fig9"], trained(made, ICG="icg"), tmp_path / "x.svg")
     assert (why or "").startswith("There is no map: it takes 20")
     assert not (tmp_path / "x.svg").exists()
 
 
 def test_ranked_lists(made: Path) -> None:
-    assert (made / "out" / "data" / "icg" / "fig10.svg").is_file()
-    assert json.loads((made / "out" / "data" / "icg" / "fig10.json").read_text())["lists"]
+    assert (made / "results" / "data" / "icg" / "fig10.svg").is_file()
+    assert filled(made, "icg/fig10")["lists"]
 
 
 def test_embeddings_are_refused(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = next((made / "work").glob("icg-*-embeddings"))
-    assert (
-        main(
-            [
-                "reproduce",
-                "icg/table5",
-                "--data",
-                str(folder),
-                "--work",
-                str(tmp_path / "w"),
-                "--out",
-                str(tmp_path),
-            ]
-        )
-        == 2
-    )
+    where = ["--work", str(tmp_path / "w"), "--results", str(tmp_path)]
+    assert main(["papers", "reproduce", "icg/table5", "--data", str(folder), *where]) == 2
     assert "these rows train their own networks, from images" in capsys.readouterr().err
 
 

@@ -21,7 +21,7 @@ def test_parts_junk_and_provenance(tmp_path: Path) -> None:
     assert gallery.paths is not None
     assert gallery.paths.tolist() == paths[4:].tolist()
     assert inputs.provenance == {"embedder": "bot"}
-    assert inputs.part("fit").facts()["images"] == 60
+    assert inputs.part("fit").summary()["images"] == 60
 
 
 def test_a_digest_is_of_the_content(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from graphreid.gallery import Gallery
 from graphreid.methods import HRNet
 from graphreid.metrics.evaluate import evaluate
+from graphreid.options import build
 from graphreid.protocols import HasGraphWeights
 from graphreid.report import figures
 from graphreid.report import heatmaps as heat
@@ -40,7 +41,7 @@ def test_within_is_how_much_more_weight_is_between_images_of_an_identity() -> No
 def test_a_page_shows_the_graphs_of_a_method_that_has_some(tmp_path) -> None:  # type: ignore[no-untyped-def]
     _, train = labelled(5, images=80)
     (query, query_labels), (gallery, gallery_labels) = labelled(6, images=80)
-    method = HRNet(nodes=12, k=4, identities=4, images=3, epochs=1).fit(*train)
+    method = build(HRNet, nodes=12, k=4, identities=4, images=3, epochs=1).fit(*train)
     assert isinstance(method, HasGraphWeights)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels, top=20)
     file = tmp_path / "r.html"

@@ -23,7 +23,17 @@ data = cyclopts.App(
 )
 gallery = cyclopts.App(name="gallery", help="A gallery on disk that grows while it is searched.")
 app.command(data)
+papers = cyclopts.App(
+    name="papers",
+    help="The papers' tables and figures, made on your data, and the store of their results.",
+)
 app.command(gallery)
+app.command(papers)
+
+FORMER = {"reproduce": "papers reproduce", "runs": "papers runs", "--out": "--results"}
+"""Commands of version 0.1, and an option of theirs, by today's names; version 0.3 won't know
+them.
+"""
 
 COMMANDS = {
     "data import": ("data:import_", "Make a data folder of your images, or of a public set."),
@@ -38,8 +48,8 @@ COMMANDS = {
     "gallery search": ("gallery:search", "Search a gallery, each query by itself."),
     "gallery explain": (
         "gallery:explain",
-        "Show a method's graph of one query: which images were looked at, who hears whom, ranks "
-        "before and after.",
+        "Show a method's graph of one query: its images, the strongest edge to each, and their "
+        "ranks before and after.",
     ),
     "gallery info": ("gallery:info", "Say what a gallery holds."),
     "gallery calibrate": (
@@ -102,11 +112,18 @@ COMMANDS = {
         "Every re-ranking method: its settings, what it starts from, whether it uses cameras, and "
         "its options with defaults.",
     ),
-    "reproduce": (
+    "papers list": (
+        "papers:list_",
+        "List the papers' tables and figures, what each needs, and whether it can be made here.",
+    ),
+    "papers reproduce": (
         "reproduce:reproduce",
         "Make the papers' tables and figures on your data, their numbers and ours side by side.",
     ),
-    "runs": ("runs:runs", "List run records, oldest first, or compare two."),
+    "papers show": ("papers:show", "Show a table that was made, as Markdown, CSV, LaTeX or JSON."),
+    "papers claims": ("papers:claims", "Check the papers' claims against the runs of a store."),
+    "papers runs": ("papers:runs", "List the runs of a store, oldest first, or compare two."),
+    "papers pages": ("papers:pages", "Write the pages of a store anew."),
     "demo": (
         "demo:demo",
         "Render pictures, train a network, embed, fit, re-rank with every method there is for BoT, "
@@ -140,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. A user's error is one line on standard error and exit code 2, never a
     traceback.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _renamed(list(sys.argv[1:] if arguments is None else arguments))
     try:
         command_of(given)
         result = app(
@@ -164,6 +181,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("graphreid: interrupted; the same command goes on where it can", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _renamed(given: list[str]) -> list[str]:
+    """A command line in which a former command has its name of today; a line says so."""
+    if not given or given[0] not in FORMER:
+        return given
+    today = FORMER[given[0]]
+    if today == "papers reproduce" and given[1:] in ([], ["--list"]):
+        today, given = "papers list", given[:1]
+    print(f"graphreid: '{given[0]}' is '{today}' now", file=sys.stderr)
+    return [*today.split(), *(FORMER.get(word, word) for word in given[1:])]
 
 
 def _refuse(line: str) -> int:

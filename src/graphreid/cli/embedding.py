@@ -1,6 +1,5 @@
-"""How `graphreid reproduce` makes embeddings of images."""
+"""How `graphreid papers reproduce` makes embeddings of images."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -18,8 +17,9 @@ from graphreid.cli.options import ResourceOptions
 from graphreid.cli.train import train
 from graphreid.datasets.manifest import NAME, read_manifest
 from graphreid.models import EMBEDDERS
+from graphreid.options import options_of
 from graphreid.papers.inputs import PARTS, PROVENANCE
-from graphreid.papers.pixels import Trained
+from graphreid.papers.measures import Trained
 from graphreid.training.run_folder import MODEL, complete, read_config, read_identities
 
 Model = Literal["bot", "icg"]
@@ -153,9 +153,7 @@ class Training:
             raise ValueError(
                 f"{name!r} is no embedder that is trained here: choose {' or '.join(MODELS)}"
             )
-        fields = {
-            each: {entry.name for entry in dataclasses.fields(EMBEDDERS[each])} for each in MODELS
-        }
+        fields = {each: {option.name for option in options_of(EMBEDDERS[each])} for each in MODELS}
         known = fields[model]
         for pair in given.train_set:
             if pair.partition("=")[0] not in set().union(*fields.values()):

@@ -9,7 +9,8 @@ from graphreid.atomic_files import writable
 from graphreid.datasets.manifest import read_manifest
 from graphreid.extras import require
 from graphreid.models import load_embedder
-from graphreid.models.icg.embedder import ICG, LABELS
+from graphreid.models.icg.embedder import ICG
+from graphreid.models.icg.pseudo_labels import LABELS
 from graphreid.report import part_pictures as pictures
 from graphreid.synthetic.annotations import FOLDER, overlap, read_annotations
 from graphreid.training.run_folder import MODEL, complete, read_config
@@ -39,7 +40,7 @@ def parts(
             f"{run}: its training has not ended: go on with the same 'graphreid train' command"
         )
     embedder = load_embedder(run / MODEL)
-    if not isinstance(embedder, ICG) or not embedder.clustering:
+    if not isinstance(embedder, ICG) or not embedder.parts.clustering:
         raise ValueError(f"{run}: its network has no parts: train with --model icg")
     manifest = read_manifest(data)
     found = pictures.development(run)
@@ -61,7 +62,7 @@ def parts(
         drawn.append(
             (
                 "Graphs",
-                "How much parts hear of each other, in each image.",
+                "The weights between parts, in each image.",
                 pictures.draw_matrices(views),
             )
         )
@@ -72,10 +73,10 @@ def parts(
             pictures.draw_development(views.pixels, over),
         )
     )
-    if (data / FOLDER).is_dir() and embedder.parts != len(pictures.NAMES):
+    if (data / FOLDER).is_dir() and embedder.parts.parts != len(pictures.NAMES):
         print(
             f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network "
-            f"{embedder.parts - 1}: they are not compared"
+            f"{embedder.parts.parts - 1}: they are not compared"
         )
     elif (data / FOLDER).is_dir():
         labels, items = found[max(found)]

@@ -1,18 +1,13 @@
-"""`graphreid reproduce`: the papers' tables and figures."""
+"""`graphreid papers reproduce`: the papers' tables and figures on your data."""
 
 import hashlib
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
@@ -25,14 +20,13 @@ from graphreid.kernels import pair_distances as pairs
 from graphreid.kernels import rank_counts as counting
 from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.papers import figures
-from graphreid.papers.coverage import COVERAGE, MASKS, select, state
+from graphreid.papers.fits import Setup
 from graphreid.papers.inputs import is_embeddings, load_inputs
-from graphreid.papers.pixels import run_trained
-from graphreid.papers.publish import publish
-from graphreid.papers.recipe import Recipe, Value
-from graphreid.papers.run import Result, run
-from graphreid.papers.selection import Bench
-from graphreid.synthetic.annotations import FOLDER as TRUTH
+from graphreid.papers.pages import Draw, publish, write_indexes
+from graphreid.papers.paper import MASKS, Table, Value, select
+from graphreid.papers.runner import Result, run_table, run_trained_table
+from graphreid.papers.store import Store
+from graphreid.synthetic.annotations import FOLDER as ANNOTATIONS
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -42,12 +36,6 @@ def reproduce(
     *ids: Annotated[
         str, Parameter(help="PAPER/TABLE, such as cagcn/table3; or PAPER for all of its own")
     ],
-    list_: Annotated[
-        bool,
-        Parameter(
-            name="--list", negative="", help="show all tables and figures, and what runs here"
-        ),
-    ] = False,
     data: Annotated[
         Path | None,
         Parameter(
@@ -62,13 +50,13 @@ def reproduce(
     work: Annotated[
         Path,
         Parameter(
-            help="the folder for runs, embeddings, fits and records; what is there is not done "
-            "again"
+            help="the folder for trainings, embeddings and fits; what is there is not done again"
         ),
     ] = Path("runs/reproduce"),
-    out: Annotated[Path, Parameter(help="the folder for tables, figures and their records")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        Path,
+        Parameter(help="the folder of the store: every run is kept there, with tables and figures"),
+    ] = Path("results"),
     seeds: Annotated[
         int, Parameter(help="seeds of the headline rows; the other rows have one")
     ] = 3,
@@ -97,13 +85,12 @@ def reproduce(
     """Make the papers' tables and figures on your data, their numbers and ours side by side.
 
     Methods are fitted on the fit identities, settings are chosen on the validation identities, and
-    both are kept away from the
-    embedder and from the test. Every run is kept: interrupted, the same command goes on.
+    both are kept away from the embedder and from the test. Every run is kept: interrupted, the same
+    command goes on.
     """
-    if list_ or not ids:
-        _list()
-        return
-    recipes = select(ids)
+    if not ids:
+        raise ValueError("no table was named: 'graphreid papers list' shows all of them")
+    tables = select(ids)
     if data is None:
         raise ValueError(
             "--data is needed: a folder with fit.npz, validation.npz, query.npz and gallery.npz, "
@@ -111,85 +98,82 @@ def reproduce(
         )
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}: it must be at least 1")
-    figures.require(recipes)
+    figures.require(tables)
     base = memory.resident()
     given = dict(map(_option, set_))
     embedding = embedding or Embedding()
     name = name or embedding.from_ or data.resolve().name
     if embedding.from_ is not None:
         data = _imported(data, embedding.from_, work)
-    recipes = _possible(recipes, data)
-    _refuse_idle(recipes, data, embedding, given=bool(given or preset))
+    tables = _possible(tables, data)
+    _refuse_idle(tables, data, embedding, given=bool(given or preset))
     training = Training(data, work, embedding, options)
-    folder = _folder(recipes, data, work, embedding, name=name, options=options)
+    folder = _folder(tables, data, work, embedding, name=name, options=options)
     with (options or ResourceOptions()).resources() as resources:
 
-        def bench(where: Path, seed: int | None = None) -> Bench:
+        def setup(where: Path, seed: int | None = None) -> Setup:
             inputs = load_inputs(where, name)
             if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
                 raise ValueError(
                     f"{where}: the features files name no images (column path): leave --pictures "
                     f"out"
                 )
-            return Bench(inputs, work, PROTOCOLS[rule], resources, given, preset, base, seed)
+            return Setup(
+                inputs, work, results, PROTOCOLS[rule], resources, given, preset, base, seed
+            )
 
-        shared = None if folder is None else bench(folder)
-        for recipe in recipes:
-            results, on, draw = _run(recipe, shared, training, bench, seeds)
-            shown = _command(recipe, name, seeds, set_, preset, rule, embedding)
-            page = publish(recipe, results, on, out, command=shown, pictures=pictures, draw=draw)
-            print(f"{recipe.id}: {page}", flush=True)
-    print(
-        f"All tables of this set: {out / name / 'README.md'}; records: {out / 'records'}; kept for "
-        f"next time: {work}"
-    )
+        shared = None if folder is None else setup(folder)
+        for table in tables:
+            made, on, draw = _run(table, shared, training, setup, seeds)
+            shown = _command(table, name, seeds, set_, preset, rule, embedding)
+            page = publish(table, made, on, command=shown, pictures=pictures, draw=draw)
+            print(f"{table.id}: {page}", flush=True)
+    write_indexes(Store.read(results))
+    print(f"All tables of this set: {results / name / 'README.md'}; kept for next time: {work}")
 
 
-def _possible(recipes: Sequence[Recipe], data: Path) -> list[Recipe]:
+def _possible(tables: Sequence[Table], data: Path) -> list[Table]:
     """Those that the data suffice for; the others are named, before hours were spent.
 
     Raises:
         ValueError: they suffice for none.
     """
-    possible: list[Recipe] = []
-    for recipe in recipes:
+    possible: list[Table] = []
+    for table in tables:
         lacking = ""
-        if recipe.trains and not (data / NAME).is_file():
+        if table.trains and not (data / NAME).is_file():
             lacking = (
                 f"these rows train their own networks, from images, and {data} is no data "
                 f"folder ({NAME})"
             )
-        elif COVERAGE[recipe.id].needs == MASKS and not (data / TRUTH).is_dir():
+        elif table.needs == MASKS and not (data / ANNOTATIONS).is_dir():
             lacking = (
                 f"it needs part masks, and {data} has none ('graphreid data render' draws them)"
             )
         if not lacking:
-            possible.append(recipe)
-        elif len(recipes) == 1:
-            raise ValueError(f"{recipe.id}: {lacking}")
+            possible.append(table)
+        elif len(tables) == 1:
+            raise ValueError(f"{table.id}: {lacking}")
         else:
-            print(f"{recipe.id} is left out: {lacking}", flush=True)
+            print(f"{table.id} is left out: {lacking}", flush=True)
     if not possible:
         raise ValueError(
-            f"{data}: too little for any of these tables: see 'needs' in 'graphreid reproduce "
-            f"--list'"
+            f"{data}: too little for any of these tables: see 'needs' in 'graphreid papers list'"
         )
     return possible
 
 
-def _refuse_idle(
-    recipes: Sequence[Recipe], data: Path, embedding: Embedding, *, given: bool
-) -> None:
+def _refuse_idle(tables: Sequence[Table], data: Path, embedding: Embedding, *, given: bool) -> None:
     """Refuse options that would do nothing."""
-    own = any(recipe.trains for recipe in recipes)
-    shared = not all(recipe.trains for recipe in recipes) and not is_embeddings(data)
+    own = any(table.trains for table in tables)
+    shared = not all(table.trains for table in tables) and not is_embeddings(data)
     embedding.refuse_idle(training=own or (shared and embedding.model is None), embedding=shared)
-    if given and not any(row.fit for recipe in recipes for row in recipe.rows):
+    if given and not any(row.fit for table in tables for row in table.rows):
         raise ValueError("--set and --preset would do nothing: no row of these tables is fitted")
 
 
 def _folder(
-    recipes: Sequence[Recipe],
+    tables: Sequence[Table],
     data: Path,
     work: Path,
     embedding: Embedding,
@@ -198,7 +182,7 @@ def _folder(
     options: ResourceOptions | None,
 ) -> Path | None:
     """The folder with the embeddings that rows share; None where every row trains its own."""
-    if all(recipe.trains for recipe in recipes):
+    if all(table.trains for table in tables):
         return None
     return (
         data if is_embeddings(data) else embedded(data, work, embedding, name=name, options=options)
@@ -206,26 +190,26 @@ def _folder(
 
 
 def _run(
-    recipe: Recipe,
-    shared: Bench | None,
+    table: Table,
+    shared: Setup | None,
     training: Training,
-    bench: Callable[[Path, int | None], Bench],
+    setup: Callable[[Path, int | None], Setup],
     seeds: int,
-) -> tuple[list[Result], Bench, Callable[[Path], str | None] | None]:
-    """The results of a recipe, what it ran on, and what draws its pictures."""
+) -> tuple[list[Result], Setup, Draw | None]:
+    """The results of a table, what it ran on, and what draws its pictures."""
     say = partial(print, flush=True)
-    if shared is not None and not recipe.trains:
-        return run(recipe, shared, seeds=seeds, say=say), shared, None
+    if shared is not None and not table.trains:
+        return run_table(table, shared, seeds=seeds, say=say), shared, None
     from graphreid.papers import part_figures  # noqa: PLC0415  # networks and pictures take seconds to import
 
-    results, trained, on = run_trained(
-        recipe, training.make, lambda made, seed: bench(made.embeddings, seed), seeds=seeds, say=say
+    results, trained, on = run_trained_table(
+        table, training.make, lambda made, seed: setup(made.embeddings, seed), seeds=seeds, say=say
     )
-    return results, on, lambda file: part_figures.draw(recipe, trained, file)
+    return results, on, lambda file: part_figures.draw(table, trained, file)
 
 
 def _command(
-    recipe: Recipe,
+    table: Table,
     name: str,
     seeds: int,
     set_: tuple[str, ...],
@@ -238,8 +222,9 @@ def _command(
     """
     words = [
         "graphreid",
+        "papers",
         "reproduce",
-        recipe.id,
+        table.id,
         "--data",
         "DIR",
         "--name",
@@ -247,7 +232,7 @@ def _command(
         "--seeds",
         str(seeds),
     ]
-    if recipe.trains:
+    if table.trains:
         words += (
             [] if embedding.train_preset == "small" else ["--train-preset", embedding.train_preset]
         )
@@ -276,17 +261,3 @@ def _imported(source: Path, set_: str, work: Path) -> Path:
     if not (out / NAME).is_file():
         import_(set_, source, out=out, link=True)
     return out
-
-
-def _list() -> None:
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        caption=f"{len(COVERAGE)} tables and figures; any data set will do for each.",
-    )
-    for column in ("id", "what", "needs", "the paper's own data", "in this version"):
-        table.add_column(column, no_wrap=column == "id", overflow="fold")
-    for key, entry in COVERAGE.items():
-        table.add_row(*map(escape, (key, entry.what, entry.needs, entry.sets, state(key))))
-    # a pipe has no width
-    Console(width=None if sys.stdout.isatty() else 160).print(table)

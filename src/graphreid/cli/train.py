@@ -1,33 +1,34 @@
 """`graphreid train`."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
 
 from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.manifest import Manifest, read_manifest
-from graphreid.methods.hrnet.method import HRNet
-from graphreid.methods.hrnet.relations import RelationObjective
-from graphreid.methods.parts import Parts
 from graphreid.methods.persistence import save
 from graphreid.models import build, save_embedder
 from graphreid.models.bot import PRESETS, BoT
-from graphreid.models.hrnet import FILE, GRAPHS, OWN, SETTINGS
+from graphreid.models.hrnet import (
+    FILE,
+    SETTINGS,
+    graph_options,
+    split_settings,
+    take_trained,
+)
+from graphreid.models.icg.distance import part_distance
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.embedder import PRESETS as ICG_PRESETS
-from graphreid.options import options_of, with_options
 from graphreid.training import processes
 from graphreid.training.run_folder import (
     LOG,
     MODEL,
     PARTS,
-    Identities,
     begin,
     complete,
     discarded_when_refused,
@@ -98,7 +99,7 @@ def train(
     """
     changes = _preset(model, preset)
     graphs, given = (
-        _graphs(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
+        split_settings(preset, _settings(set_)) if model == "hrnet" else (None, _settings(set_))
     )
     changes |= (
         given
@@ -108,7 +109,7 @@ def train(
     )
     if weights is not None:
         changes |= {"weights": str(weights.resolve()), "allow_partial": allow_partial}
-    embedder = build("icg" if model == "icg" else "bot", changes)
+    embedder = build("icg", changes) if model == "icg" else build("bot", changes)
     manifest = read_manifest(data)
     rows = manifest.rows("train")
     rows = rows[manifest.role[rows] == "normal"]
@@ -121,7 +122,7 @@ def train(
         "holdout_identities": holdout_identities,
         "on_error": on_error,
         "fields": embedder.fields(),
-        **({} if graphs is None else {"graphs": {key: getattr(graphs, key) for key in _known()}}),
+        **({} if graphs is None else {"graphs": graph_options(graphs)}),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
     with processes.first_goes_ahead():
@@ -138,19 +139,25 @@ def train(
         discarded_when_refused(out, new=processes.first() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
-        embedder.fit(
-            manifest.images(rows),
-            manifest.labels(rows),
-            resources=resources,
-            run=out,
-            on_error=on_error,
-            beside=graphs and graphs.objective,
-        )
+        images, labels = manifest.images(rows), manifest.labels(rows)
+        if isinstance(embedder, BoT):
+            embedder.fit(
+                images,
+                labels,
+                resources=resources,
+                run=out,
+                on_error=on_error,
+                beside=graphs and graphs.objective,
+            )
+        else:
+            embedder.fit(images, labels, resources=resources, run=out, on_error=on_error)
     if processes.first():
-        if graphs is not None:
-            _save(graphs, embedder, len(rows), identities, out / FILE)
+        if isinstance(embedder, BoT) and graphs is not None:
+            known = len(identities.backbone)
+            take_trained(graphs, embedder, images=len(rows), identities=known)
+            save(graphs, out / FILE)
         elif isinstance(embedder, ICG):
-            save(parts_of(embedder), out / PARTS)
+            save(part_distance(embedder), out / PARTS)
         save_embedder(embedder, out / MODEL)
     _say(_closing(embedder, out))
 
@@ -164,49 +171,6 @@ def _preset(model: str, preset: str) -> dict[str, Any]:
     if preset not in presets:
         raise ValueError(f"{model} has no preset {preset}: it has {', '.join(presets)}")
     return dict(presets[preset])
-
-
-def parts_of(embedder: ICG) -> Parts:
-    """The distance that goes with its vectors."""
-    parts = embedder.parts - 1 if embedder.clustering else 0
-    return Parts(parts=parts, width=embedder.map_width, fixed=embedder.blocks_before)
-
-
-def _known() -> list[str]:
-    """The re-ranker's options that a run can have."""
-    return [option.name for option in options_of(HRNet) if option.name not in OWN]
-
-
-def _graphs(preset: str, given: dict[str, Any]) -> tuple[HRNet, dict[str, Any]]:
-    """The re-ranker that is trained along, and what is left of the settings; of a name that both
-    have it is the network's.
-    """
-    both = {entry.name for entry in dataclasses.fields(BoT)}
-    own = {key: value for key, value in given.items() if key in _known() and key not in both}
-    name = GRAPHS[preset]
-    changes = (
-        {}
-        if name is None
-        else {key: value for key, value in HRNet.presets[name].items() if key in _known()}
-    )
-    left = {key: value for key, value in given.items() if key not in own}
-    return with_options(HRNet(), **(changes | own)), left
-
-
-def _save(graphs: HRNet, embedder: BoT, images: int, identities: Identities, file: Path) -> None:
-    """Write the re-ranker that was trained along."""
-    objective = cast(RelationObjective, embedder.beside_)
-    graphs.learned(objective.relations)
-    history = embedder.history_
-    graphs.record_ = {
-        "images": images,
-        "identities": len(identities.backbone),
-        "epochs": len(history),
-        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
-        "precision": embedder.trained_in_,
-        "with_the_embedder": True,
-    }
-    save(graphs, file)
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -235,19 +199,16 @@ def _say(line: str) -> None:
         print(line)
 
 
-def _closing(embedder: BoT, out: Path) -> str:
-    history = embedder.history_
-    if embedder.matched_ is not None:
-        _say(f"{embedder.weights}: {embedder.matched_}")
-    if embedder.skipped_:
-        _say(f"{embedder.skipped_} images could not be read and were left out")
-    seconds = sum(record["seconds"] for record in history)
-    images = (
-        sum(record["batches"] for record in history)
-        * embedder.batch_identities
-        * embedder.batch_images
-    )
+def _closing(embedder: BoT | ICG, out: Path) -> str:
+    trained, training = embedder.trained, embedder.training
+    if trained.matched is not None:
+        _say(f"{embedder.network.weights}: {trained.matched}")
+    if trained.skipped:
+        _say(f"{trained.skipped} images could not be read and were left out")
+    seconds = sum(record["seconds"] for record in trained.history)
+    batches = sum(record["batches"] for record in trained.history)
+    images = batches * training.batch_identities * training.batch_images
     return (
-        f"{out}: {len(history)} epochs in {seconds:.0f} s in {embedder.trained_in_},"
+        f"{out}: {len(trained.history)} epochs in {seconds:.0f} s in {trained.precision},"
         f" {images / max(seconds, 1e-9):.0f} images/s; losses in {out / LOG}"
     )

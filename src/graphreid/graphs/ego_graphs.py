@@ -1,266 +1,123 @@
-"""A graph an image: the image itself, the anchor, and its nearest in the gallery. What methods
-share that make new features.
+"""An ego graph of an image: the image itself, the anchor, and its nearest gallery images.
+
+Node 0 is the anchor, and nodes 1 .. k are its nearest, nearest first. Methods that make new
+features of these nodes (FFGNN, HRNet) rank the nearest again by them, and leave all other images in
+the order of the base distance.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from graphreid.gallery import Gallery, RetrievalSet, normalise
-from graphreid.graphs import adjacency
+from graphreid.gallery import RetrievalSet, normalise
 from graphreid.graphs.explanation import build_explanation, edges_of_matrix
-from graphreid.protocols import Explanation
-from graphreid.resources import Resources, slices
-from graphreid.seeding import generator
-from graphreid.training.samplers import pk_batches
-from graphreid.types import NORMAL, DistanceBlock, Features, Labels, Neighbors, drop_junk
-
-Sampling = Literal["retrieval", "random"]
-IMAGES = 4
-"""Images of an identity in a graph of sampling "random"."""
+from graphreid.types import DistanceBlock, Explanation, Features, Neighbors
 
 
 @dataclass(frozen=True, eq=False)
-class Around:
-    """Some anchors and their nearest gallery images.
+class EgoGraphs:
+    """The ego graphs of some anchors.
 
     Attributes:
         retrieval_set: whose gallery it is.
         vectors: float32 [m, d], the anchors'.
-        near: their nearest gallery images, [m, k]; an anchor that is in the gallery is not among
+        nearest: their nearest gallery images, [m, k]; an anchor that is in the gallery is not among
             its own.
         own: int64 [m], the gallery row that an anchor is itself, or -1.
     """
 
     retrieval_set: RetrievalSet
     vectors: Float32[np.ndarray, "m d"]
-    near: Neighbors
+    nearest: Neighbors
     own: Int64[np.ndarray, " m"]
 
-    @staticmethod
-    def queries(retrieval_set: RetrievalSet, k: int) -> "Around":
-        """The pool's queries."""
-        if (retrieval_set.own >= 0).all():
-            # every query is in the gallery, and so is its list
-            wide = retrieval_set.neighbors(k, side="gallery")
-            near = Neighbors(
-                wide.index[retrieval_set.own],
-                wide.distance[retrieval_set.own],
-                wide.farthest[retrieval_set.own],
-            )
-            return Around(retrieval_set, retrieval_set.query_vectors, near, retrieval_set.own)
-        return Around(
-            retrieval_set,
-            retrieval_set.query_vectors,
-            retrieval_set.neighbors(k, side="query"),
-            retrieval_set.own,
-        )
-
-    @staticmethod
-    def gallery(retrieval_set: RetrievalSet, k: int) -> "Around":
-        """The gallery's images."""
-        return Around(
-            retrieval_set,
-            retrieval_set.gallery.vectors,
-            retrieval_set.neighbors(k, side="gallery"),
-            np.arange(len(retrieval_set.gallery)),
-        )
-
-    def mutual(self, rows: NDArray[np.intp], k: int) -> Bool[Tensor, "b n n"]:
-        """Which nodes of some anchors' graphs are among each other's k nearest in the gallery, or
-        the same.
-
-        Nodes are the anchor and then its neighbours. The gallery's lists are its own; an anchor is
-        near an image that it is no farther from than the image's k-th neighbour.
-        """
-        nodes, own = self.near.index[rows], self.own[rows]
-        lists = self.retrieval_set.neighbors(k + 1, side="gallery")
-        b, n = nodes.shape[0], nodes.shape[1] + 1
-        out = torch.zeros(b, n, n, dtype=torch.bool)
-        out[:, 0, 0] = True
-        if n > 1:
-            places = adjacency.links(nodes, lists.index, own, k2=k, wanted=k, hops=1)
-            heard = adjacency.linked(torch.from_numpy(places), loops=True)
-            out[:, 1:, 1:] = heard & heard.mT
-            first = nodes[:, :k]
-            reach = (
-                lists.distance[:, k - 1]
-                if lists.k >= k
-                else np.full(len(lists.index), np.inf, np.float32)
-            )
-            near = torch.from_numpy(self.near.distance[rows, : first.shape[1]] <= reach[first])
-            out[:, 0, 1 : 1 + first.shape[1]] = near
-            out[:, 1 : 1 + first.shape[1], 0] = near
-        return out
-
-
-def rescored(
-    around: Around,
-    start: int,
-    apart: Float32[np.ndarray, "b k"],
-    unscored_offset: float,
-    linked: Float32[np.ndarray, "b k"] | None = None,
-) -> DistanceBlock:
-    """Distances of the queries from `start` on: as given to their nearest, base distance +
-    unscored_offset to
-    all other images.
-
-    Args:
-        around: the queries.
-        start: the first of them.
-        apart: new distances to the nearest.
-        unscored_offset: more than any of them.
-        linked: link probabilities of the nearest; 0 for all others.
-    """
-    stop = start + len(apart)
-    distance = around.retrieval_set.block(start, stop)
-    distance += np.float32(unscored_offset)
-    index = around.near.index[start:stop]
-    np.put_along_axis(distance, index, apart, axis=1)
-    probability = None if linked is None else np.zeros_like(distance)
-    if probability is not None and linked is not None:
-        np.put_along_axis(probability, index, linked, axis=1)
-    return around.retrieval_set.distance_block(start, distance, probability)
-
-
-def explained(
-    around: Around, block: DistanceBlock, weights: Float32[np.ndarray, "n n"]
-) -> Explanation:
-    """The graph of the pool's only query: `weights` is who hears whom, the query first and then its
-    nearest.
-    """
-    return build_explanation(
-        around.retrieval_set,
-        block,
-        around.near.index[0],
-        edges_of_matrix(weights[1:, 1:]),
-        weights[0, 1:],
-    )
-
-
-class Lesson:
-    """Training graphs of an image and its nearest, drawn anew in each epoch.
-
-    "retrieval": a fifth of the images are anchors, and the nearest of the others join them, as a
-    gallery's will when the
-    network is at work. "random": identities drawn by chance, with IMAGES images of each.
-
-    Args:
-        train: the images, and `labels` theirs; junk is left out.
-        k: images beside the anchor.
-        sampling: how graphs are drawn.
-        most: graphs in an epoch, at most.
-        noise: expected length of Gaussian noise on vectors of unit length, drawn anew for each
-            epoch.
-        seed: of all draws.
-        resources: for the searches.
-
-    Attributes:
-        classes: identities.
-
-    Raises:
-        ValueError: lengths that differ, or no identity with two images.
-    """
-
-    def __init__(
-        self,
-        train: Features,
-        labels: Labels,
-        *,
-        k: int,
-        sampling: Sampling,
-        most: int | None,
-        noise: float,
-        seed: int,
-        resources: Resources,
-    ) -> None:
-        self.k, self.sampling, self.most, self.noise, self.seed, self.resources = (
-            k,
-            sampling,
-            most,
-            noise,
-            seed,
-            resources,
-        )
-        self.train, self.labels = drop_junk(train, labels)
-        self.queries = np.flatnonzero(self.labels.role == NORMAL)
-        self.target, self.classes = classes(self.labels)
-        self._unit = normalise(self.train.vectors)
-
-    def batches(self, epoch: int, size: int) -> list[NDArray[np.intp]]:
-        """Begin an epoch: its graphs, by number, in batches of `size`."""
-        if self.noise:
-            self._unit = loosened(self.train, self.noise, generator(self.seed, epoch, 0, 5))
-        fifth = max(1, round(len(self.queries) / 5))
-        count = min(fifth, self.most or fifth)
-        if self.sampling == "random":
-            self._rows = self._random(epoch, count)
+    @classmethod
+    def of_queries(cls, retrieval_set: RetrievalSet, k: int) -> "EgoGraphs":
+        """The graphs of the queries, with at most k gallery images."""
+        own = retrieval_set.own
+        if (own >= 0).all():
+            # every query is in the gallery, so its list is among the gallery's
+            lists = retrieval_set.neighbors(k, side="gallery")
+            nearest = Neighbors(lists.index[own], lists.distance[own], lists.farthest[own])
         else:
-            mixed = generator(self.seed, epoch, 0, 4).permutation(self.queries)
-            self._anchors, self._others = (
-                mixed[:count],
-                np.setdiff1d(np.arange(len(self.train)), mixed[:fifth]),
-            )
-            features = Features(self._unit, self.train.items, zero="keep")
-            retrieval_set = RetrievalSet(
-                features.take(self._anchors),
-                Gallery(features.take(self._others)),
-                resources=self.resources,
-            )
-            self._around = Around.queries(retrieval_set, self.k)
-            self._rows = np.concatenate(
-                [self._anchors[:, None], self._others[self._around.near.index]], axis=1
-            )
-        return [np.arange(count)[part] for part in slices(0, count, size)]
+            nearest = retrieval_set.neighbors(k, side="query")
+        return cls(retrieval_set, retrieval_set.query_vectors, nearest, own)
 
-    def graphs(
-        self, batch: NDArray[np.intp], lists: int
-    ) -> tuple[Float32[Tensor, "b n d"], Int64[Tensor, "b n"], Bool[Tensor, "b n n"] | None]:
-        """Vectors of unit length, classes (distractors have negative ones of their own), and
-        `Around.mutual` if `lists`.
+    @classmethod
+    def of_gallery(cls, retrieval_set: RetrievalSet, k: int) -> "EgoGraphs":
+        """The graphs of the gallery's images, with at most k others."""
+        gallery = retrieval_set.gallery
+        nearest = retrieval_set.neighbors(k, side="gallery")
+        return cls(retrieval_set, gallery.vectors, nearest, np.arange(len(gallery)))
+
+    def features(self, part: slice, images: Float32[Tensor, "g d"]) -> Float32[Tensor, "b n d"]:
+        """The nodes' vectors of some graphs.
+
+        Args:
+            part: the graphs.
+            images: the gallery's vectors, on the device where the features are wanted.
         """
-        rows, device = self._rows[batch], self.resources.device
-        unit, target = torch.from_numpy(self._unit[rows]), torch.from_numpy(self.target[rows])
-        mutual = self._around.mutual(batch, lists).to(device) if lists else None
-        return unit.to(device), target.to(device), mutual
-
-    def _random(self, epoch: int, count: int) -> NDArray[np.intp]:
-        identity = self.target[self.queries]
-        size = min(max(2, round((self.k + 1) / IMAGES)), self.classes)
-        graphs: list[NDArray[np.intp]] = []
-        while len(graphs) < count:
-            key = epoch * count + len(graphs)
-            graphs += pk_batches(
-                identity, identities=size, images=IMAGES, seed=self.seed, epoch=key
-            )
-        return self.queries[np.stack(graphs[:count])]
+        nearest = torch.from_numpy(self.nearest.index[part]).to(images.device).long()
+        anchors = torch.from_numpy(self.vectors[part]).to(images.device)
+        return torch.cat([anchors[:, None], images[nearest]], 1)
 
 
-def classes(labels: Labels) -> tuple[Int64[np.ndarray, " n"], int]:
-    """The class of each image, from 0, and how many there are; distractors have negative classes of
-    their own.
+def rescored_block(
+    graphs: EgoGraphs,
+    start: int,
+    distance: Float32[np.ndarray, "b k"],
+    offset: float,
+    probability: Float32[np.ndarray, "b k"] | None = None,
+) -> DistanceBlock:
+    """Distances of some queries to the whole gallery: new ones to their nearest, base distance +
+    offset to all other images.
 
-    Raises:
-        ValueError: no identity with two images.
+    Args:
+        graphs: of all queries.
+        start: the first query of the block.
+        distance: new distances to the nearest.
+        offset: more than any of them.
+        probability: that the nearest show the query's identity; it is 0 for all other images.
     """
-    normal = labels.role == NORMAL
-    names, count = np.unique(labels.identity[normal], return_counts=True)
-    if not (count > 1).any():
-        raise ValueError("no identity has two images: there is no right match to learn from")
-    target = -1 - np.arange(len(labels))
-    target[normal] = np.searchsorted(names, labels.identity[normal])
-    return target, len(names)
+    retrieval_set, stop = graphs.retrieval_set, start + len(distance)
+    index = graphs.nearest.index[start:stop]
+    of_gallery = retrieval_set.block(start, stop)  # [b, g]
+    of_gallery += np.float32(offset)
+    np.put_along_axis(of_gallery, index, distance, axis=1)
+    if probability is None:
+        return retrieval_set.distance_block(start, of_gallery)
+    linked = np.zeros_like(of_gallery)
+    np.put_along_axis(linked, index, probability, axis=1)
+    return retrieval_set.distance_block(start, of_gallery, linked)
 
 
-def loosened(
+def explain_graph(
+    graphs: EgoGraphs, block: DistanceBlock, adjacency: Float32[np.ndarray, "n n"]
+) -> Explanation:
+    """The graph of the only query.
+
+    Args:
+        graphs: that graph.
+        block: the method's distances.
+        adjacency: entry (i, j): the weight with which node i aggregates from node j; node 0 is the
+            query.
+    """
+    edges = edges_of_matrix(adjacency[1:, 1:])
+    nodes = graphs.nearest.index[0]
+    return build_explanation(graphs.retrieval_set, block, nodes, edges, adjacency[0, 1:])
+
+
+def with_noise(
     features: Features, noise: float, draw: np.random.Generator
 ) -> Float32[np.ndarray, "n d"]:
-    """Vectors of unit length with Gaussian noise of that expected length, of unit length again."""
+    """Vectors of unit length with Gaussian noise of that expected length, of unit length again.
+
+    Images that an embedder was trained on lie closer together than others; noise loosens them, so
+    that what is learned on them holds for new images too.
+    """
     drawn = draw.standard_normal(features.vectors.shape, np.float32)
     drawn *= np.float32(noise / np.sqrt(features.width))
     drawn += normalise(features.vectors)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
-from graphreid.graphs.sparse_adjacency import receptive
+from graphreid.graphs.sparse_adjacency import receptive_fields
 from graphreid.types import DistanceBlock, Explanation, places
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
@@ -78,7 +78,7 @@ def explain_receptive_field(
         query_sources: the images that the query aggregates, and `query_weights` theirs.
         hops: layers before the query's own, from whose sources messages come as well.
     """
-    nodes = np.unique(receptive(sources, query_sources.astype(np.int64), hops)[0][1])
+    nodes = np.unique(receptive_fields(sources, query_sources.astype(np.int64), hops)[0][1])
     nodes = nodes[nodes != retrieval_set.nodes[0]]
     to_query = np.zeros(len(nodes), np.float32)
     to_query[np.searchsorted(nodes, query_sources)] = query_weights

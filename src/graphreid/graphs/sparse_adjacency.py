@@ -1,5 +1,6 @@
-"""A sparse adjacency that supports `@` as a dense one does, of lists that say whom each node hears;
-and receptive fields.
+"""A sparse adjacency that supports `@` as a dense one does, and the receptive fields of its nodes.
+
+Rows are lists: row i has an edge from each node in its list, and sums over these sources.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ class SparseAdjacency:
     made, and nothing is gathered.
 
     Args:
-        lists: int32 [m, w], rows of z; -1 is none.
+        lists: int32 [m, w], the sources of each row, rows of z; -1 is none.
         weights: float32 [m, w]; None: those of a row alike, with sum 1.
         device: where z is.
     """
@@ -39,28 +40,31 @@ class SparseAdjacency:
         product: Tensor = _Product.apply(z, self)  # type: ignore[assignment]  # torch's stubs say Any
         return product
 
-    def heard(self, z: Float[Tensor, "n h"]) -> Float[Tensor, "m h"]:
-        """The product."""
+    def product(self, z: Float[Tensor, "n h"]) -> Float[Tensor, "m h"]:
+        """The product, without gradient."""
         if not self.lists.numel():
             return z.new_zeros(len(self.lists), z.shape[1])
         return functional.embedding_bag(
             self.lists, z, per_sample_weights=self.weights.to(z.dtype), mode="sum"
         )
 
-    def returned(self, gradient: Float[Tensor, "m h"], n: int) -> Float[Tensor, "n h"]:
-        """The transpose times a gradient: the rows of z take from those that heard them, in the
-        same order each time.
+    def transposed_product(self, gradient: Float[Tensor, "m h"], n: int) -> Float[Tensor, "n h"]:
+        """The transpose times a gradient, summed in the same order each time.
+
+        Args:
+            gradient: of the product.
+            n: rows of z.
         """
         if not self.lists.numel():
             return gradient.new_zeros(n, gradient.shape[1])
-        rows = self.lists.flatten()
-        order = torch.argsort(rows, stable=True)
-        count = torch.bincount(rows, minlength=n)
+        sources = self.lists.flatten()
+        order = torch.argsort(sources, stable=True)
+        count = torch.bincount(sources, minlength=n)
         weights = self.weights.flatten()[order].to(gradient.dtype)
-        listeners = order // self.lists.shape[1]
+        targets = order // self.lists.shape[1]
         start = count.cumsum(0) - count
         return functional.embedding_bag(
-            listeners, gradient.contiguous(), start, per_sample_weights=weights, mode="sum"
+            targets, gradient.contiguous(), start, per_sample_weights=weights, mode="sum"
         )
 
 
@@ -70,41 +74,41 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, adjacency: SparseAdjacency) -> Tensor:
         ctx.adjacency, ctx.rows = adjacency, len(z)
-        return adjacency.heard(z)
+        return adjacency.product(z)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.adjacency.returned(gradients[0], ctx.rows), None
+        return ctx.adjacency.transposed_product(gradients[0], ctx.rows), None
 
 
-Field = tuple[NDArray[np.int64], NDArray[np.int32]]
-"""Nodes that a layer must give, [m], and whom each of them hears, [m, w]: places among the nodes of
-the layer before.
+ReceptiveField = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Nodes that a layer must give, [m], and the sources of each, [m, w]: places among the nodes of the
+layer before.
 """
 
 
-def receptive(
+def receptive_fields(
     lists: Int32[np.ndarray, "n w"], wanted: Int64[np.ndarray, " m"], layers: int
-) -> list[Field]:
+) -> list[ReceptiveField]:
     """What each layer must give so that the last gives `wanted`: the nodes at most so many hops
     away that matter.
 
     Args:
-        lists: whom each of n nodes hears; -1 is none.
+        lists: the sources of each of n nodes; -1 is none.
         wanted: nodes.
         layers: of the network.
 
     Returns:
         A field a layer, the first layer's first. Its lists are places among all n nodes.
     """
-    fields: list[Field] = []
-    nodes, heard = wanted, lists[wanted]
+    fields: list[ReceptiveField] = []
+    nodes, sources = wanted, lists[wanted]
     for _ in range(layers - 1):
         needed = np.zeros(len(lists), bool)
-        needed[heard[heard >= 0]] = True
+        needed[sources[sources >= 0]] = True
         before = np.flatnonzero(needed)
         place = np.full(len(lists) + 1, -1, np.int32)  # the last entry stands for -1
         place[before] = np.arange(len(before), dtype=np.int32)
-        fields.append((nodes, place[heard]))
-        nodes, heard = before, lists[before]
-    return [(nodes, heard), *reversed(fields)]
+        fields.append((nodes, place[sources]))
+        nodes, sources = before, lists[before]
+    return [(nodes, sources), *reversed(fields)]

@@ -41,6 +41,7 @@ class AQE:
     alpha: float = 3.0
 
     name: ClassVar[str] = "aqe"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

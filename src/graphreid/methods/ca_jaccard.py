@@ -54,6 +54,7 @@ class CAJaccard:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "ca-jaccard"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = True

@@ -45,6 +45,7 @@ class Chain:
     second: Reranker
 
     name: ClassVar[str] = "chain"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
 

@@ -17,6 +17,7 @@ class Cosine:
     """1 - cosine of the two embeddings, in [0, 2]."""
 
     name: ClassVar[str] = "cosine"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False

@@ -42,6 +42,7 @@ class DBA:
     alpha: float = 3.0
 
     name: ClassVar[str] = "dba"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

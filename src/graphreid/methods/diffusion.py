@@ -62,6 +62,7 @@ class Diffusion:
     setting: str = ONLINE
 
     name: ClassVar[str] = "diffusion"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

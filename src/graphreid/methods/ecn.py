@@ -49,6 +49,7 @@ class ECN:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "ecn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False

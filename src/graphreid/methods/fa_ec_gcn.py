@@ -18,6 +18,7 @@ from graphreid.methods.fa_gcn.method import FAGCN, Distance
 from graphreid.methods.fitted import need_fitted
 from graphreid.methods.link_prediction.predictor import Weighted
 from graphreid.methods.link_prediction.validation import Auto
+from graphreid.options import build, flat_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.resources import Resources
 from graphreid.training.precision import Precision
@@ -84,6 +85,7 @@ class FAECGCN(Weighted):
     _kept: Parts | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "fa-ec-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
@@ -108,8 +110,8 @@ class FAECGCN(Weighted):
             ValueError: a value out of its range.
         """
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-        names = [each.name for each in fields(FAGCN) if each.init]
-        fa = FAGCN(**{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
+        names = flat_options(FAGCN())
+        fa = build(FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
         second = {
             each.name: own[each.name]
             for each in fields(ECGCN)
@@ -218,7 +220,7 @@ class FAECGCN(Weighted):
             ec.lam_, ec.calibration_ = self.lam_, self.calibration_
             self._kept = fa, ec, fingerprint(self)
         fa, ec, key = self._kept
-        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset
+        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset  # type: ignore[assignment]
         queries, features = fa.transform(query, gallery, resources=resources)
         if self.setting == ONLINE:
             return (

@@ -53,6 +53,7 @@ class GNNReranking:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "gnn-reranking"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

@@ -50,6 +50,7 @@ class KReciprocal:
     setting: str = TRANSDUCTIVE
 
     name: ClassVar[str] = "k-reciprocal"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False

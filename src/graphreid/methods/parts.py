@@ -37,6 +37,7 @@ class Parts:
     fixed: int = 3
 
     name: ClassVar[str] = "parts"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

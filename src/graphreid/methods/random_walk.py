@@ -44,6 +44,7 @@ class RandomWalk:
     T: float = 0.1
 
     name: ClassVar[str] = "random-walk"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False

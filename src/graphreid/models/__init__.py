@@ -2,13 +2,11 @@
 nor loaded.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, Literal, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,57 +16,45 @@ from graphreid.atomic_files import whole_file
 from graphreid.models.bot import BoT
 from graphreid.models.checkpoints.imported import Imported
 from graphreid.models.icg.embedder import ICG
+from graphreid.options import build as build_options
+from graphreid.options import options_of
 
-EMBEDDERS: dict[str, type[BoT] | type[Imported]] = {"bot": BoT, "icg": ICG, "imported": Imported}
+Embedder = BoT | ICG | Imported
+EMBEDDERS: dict[str, type[BoT] | type[ICG] | type[Imported]] = {
+    "bot": BoT,
+    "icg": ICG,
+    "imported": Imported,
+}
 
 FORMAT = 1
 
 
 @overload
-def build(name: Literal["bot", "icg"], settings: Mapping[str, Any]) -> BoT: ...
+def build(name: Literal["bot"], settings: Mapping[str, Any]) -> BoT: ...
 @overload
-def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported: ...
-def build(name: str, settings: Mapping[str, Any]) -> BoT | Imported:
-    """An embedder with these hyper-parameters, the others by default; lists, as JSON has them,
+def build(name: Literal["icg"], settings: Mapping[str, Any]) -> ICG: ...
+@overload
+def build(name: str, settings: Mapping[str, Any]) -> Embedder: ...
+def build(name: str, settings: Mapping[str, Any]) -> Embedder:
+    """An embedder with these options by flat name, the others by default; lists, as JSON has them,
     become tuples.
 
     Raises:
-        ValueError: an unknown embedder or hyper-parameter, or a value of another type or outside
-            its range.
+        ValueError: an unknown embedder or option, or a value of another type or outside its range.
     """
     if name not in EMBEDDERS:
         raise ValueError(f"embedder {name!r} is not known: choose one of {', '.join(EMBEDDERS)}")
-    hints = get_type_hints(EMBEDDERS[name])
-    known = {
-        entry.name: hints[entry.name] for entry in dataclasses.fields(EMBEDDERS[name]) if entry.init
-    }
-    given: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
-    }
-    for key, value in given.items():
+    known = [option.name for option in options_of(EMBEDDERS[name])]
+    for key in settings:
         if key not in known:
             raise ValueError(f"{name} has no setting {key!r}: it has {', '.join(known)}")
-        if not _fits(value, known[key]):
-            wanted = getattr(known[key], "__name__", None) or str(known[key]).replace("typing.", "")
-            raise ValueError(f"{key} is {value!r}: it must be {wanted}")
-    return EMBEDDERS[name](**given)
+    given = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
+    }
+    return build_options(EMBEDDERS[name], **given)
 
 
-def _fits(value: object, hint: Any) -> bool:
-    origin = get_origin(hint)
-    parts = get_args(hint)
-    if origin is Literal:
-        return value in parts
-    if origin in (UnionType, Union):
-        return any(_fits(value, part) for part in parts)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(entry, parts[0]) for entry in value)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
-
-
-def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
+def save_embedder(embedder: Embedder, path: str | Path) -> None:
     """Write what an embedder learned, whole or not at all: tensors, with its fields in the
     safetensors header.
 
@@ -87,7 +73,7 @@ def save_embedder(embedder: BoT | Imported, path: str | Path) -> None:
         save_file(tensors, temporary, header)
 
 
-def load_embedder(path: str | Path) -> BoT | Imported:
+def load_embedder(path: str | Path) -> Embedder:
     """The embedder that `save_embedder` wrote.
 
     Raises:

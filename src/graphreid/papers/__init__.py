@@ -1,3 +1,3 @@
-"""The papers' tables and figures as recipes, run records, and the tables and figures made of them
-(docs/experiments.md).
+"""The papers' tables and figures as data, the runs that make them, and the store of results
+(docs/papers.md).
 """

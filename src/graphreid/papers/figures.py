@@ -1,23 +1,28 @@
-"""The figures of recipes: curves, and ranked lists. matplotlib is asked for only when one is
-drawn.
+"""The figures of tables: curves, ranked lists, heat maps and t-SNE maps. matplotlib is imported
+only when one is drawn.
 """
 
+import importlib.util
+import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
-from graphreid.extras import require as require_extra
 from graphreid.gallery import Gallery
-from graphreid.methods.spec import parse
+from graphreid.methods.persistence import load
 from graphreid.metrics.relevance import Relevance
-from graphreid.papers import selection
-from graphreid.papers.recipe import SETS, Recipe
-from graphreid.papers.records import report_of
-from graphreid.papers.run import Result, orders
-from graphreid.papers.selection import Bench
+from graphreid.papers import fits
+from graphreid.papers.fits import Setup
+from graphreid.papers.paper import SETS, Table
+from graphreid.papers.runner import Result, orders
+from graphreid.papers.runs import report_of
+from graphreid.papers.table import Filled
 from graphreid.protocols import HasGraphWeights, Transforms
 from graphreid.report import embedding_map as tsne
 from graphreid.report import heatmaps as heat
@@ -27,84 +32,64 @@ from graphreid.types import Features, Labels
 KINDS = ("Most improved", "Most harmed")
 CASES = 3
 """Queries of a kind, as many as the papers show."""
-COLOURS = {
-    "query": "#2b62b5",
-    "right": "#2a9d4b",
-    "wrong": "#c8372d",
-    "same camera": "#999999",
-    "junk": "#999999",
-}
-SIGNS = {"query": "query", "right": "✓", "wrong": "✗", "same camera": "", "junk": ""}
+COLORS = {"query": "#2b62b5", "right": "#2a9d4b", "wrong": "#c8372d", "uncounted": "#999999"}
+SIGNS = {"right": "o", "wrong": "x"}
+PALETTE = 32
+"""Colours of a picture in PNG, which keeps it small."""
 _GREY = "#666666"
 
 
-def require(recipes: Iterable[Recipe]) -> None:
-    """Refuse before anything was run where what draws their figures is missing.
+def require(tables: Iterable[Table]) -> None:
+    """Refuse before anything was run where what draws the figures is missing.
 
     Raises:
         ValueError: how to install it.
     """
-    figures = [recipe for recipe in recipes if recipe.kind != "table"]
-    if figures:
-        require_extra("report", "a figure", "matplotlib")
-    if any(recipe.kind == "map" for recipe in figures):
-        require_extra("report", "a t-SNE map", "openTSNE")
+    kinds = {table.kind for table in tables} - {"table"}
+    needed = ["matplotlib"] if kinds else []
+    needed += ["openTSNE"] if "map" in kinds else []
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(f"these figures need {name}: pip install 'graphreid[report]'")
 
 
-def curve(table: Mapping[str, Any], file: Path) -> None:
-    """Draw a table of kind "curve" as SVG, an axis a panel: mAP with its interval, other metrics,
-    and the first row's mAP.
+def curve(filled: Filled, file: Path) -> None:
+    """Draw a table of kind "curve" as SVG, an axis a panel: mAP with its interval, the other
+    metrics, and the first row's mAP.
     """
-    plt = _pyplot()
-    points = sorted(
-        (row for row in table["rows"] if row["at"] is not None and row["ours"]),
-        key=lambda row: row["at"],
-    )
-    names = list(dict.fromkeys(row["axis"] for row in table["rows"] if row in points))
-    figure, panels = plt.subplots(
-        1, len(names), figsize=(6 * len(names), 4), layout="constrained", squeeze=False
-    )
+    plt = pyplot()
+    points = [row for row in filled["rows"] if row["at"] is not None and row["ours"]]
+    points.sort(key=lambda row: row["at"])
+    names = list(dict.fromkeys(row["axis"] for row in filled["rows"] if row in points))
+    size = (6 * len(names), 4)
+    figure, panels = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
     for name, axes in zip(names, panels[0], strict=True):
-        _curve(table, [row for row in points if row["axis"] == name], axes)
-        axes.set(xlabel=name, ylabel=f"%, {table['data']}")
+        _curve(filled, [row for row in points if row["axis"] == name], axes)
+        axes.set(xlabel=name, ylabel=f"%, {filled['data']}")
         axes.legend(fontsize=7)
-    _save(figure, file)
-    plt.close(figure)
+    save(figure, file)
 
 
-def _curve(table: Mapping[str, Any], points: Sequence[Mapping[str, Any]], axes: Any) -> None:
-    places = [row["at"] for row in points]
+def _curve(filled: Filled, points: Sequence[Mapping[str, Any]], axes: Any) -> None:
+    at = [row["at"] for row in points]
     low, high = ([100 * row["ours"]["mAP_interval"][side] for row in points] for side in (0, 1))
-    axes.fill_between(places, low, high, alpha=0.2, linewidth=0)
-    for column in table["columns"]:
-        axes.plot(
-            places,
-            [100 * row["ours"][column] for row in points],
-            marker="o",
-            markersize=3,
-            label=column,
-        )
-    first = table["rows"][0]
-    axes.axhline(
-        100 * first["ours"]["mAP"],
-        color=_GREY,
-        linewidth=0.8,
-        linestyle="--",
-        label=f"mAP, {first['name']}",
-    )
-    if table["same_data"]:
-        given = [
-            (row["at"], row["paper_percent"].get(table["data"], {}).get("mAP")) for row in points
-        ]
-        shown = [(at, value) for at, value in given if value is not None]
-        label = f"mAP, paper, {SETS[table['data']]}"
-        axes.plot(
-            [at for at, _ in shown], [value for _, value in shown], "x", color="black", label=label
-        )
+    axes.fill_between(at, low, high, alpha=0.2, linewidth=0)
+    for column in filled["columns"]:
+        values = [100 * row["ours"][column] for row in points]
+        axes.plot(at, values, marker="o", markersize=3, label=column)
+    first = filled["rows"][0]
+    level, label = 100 * first["ours"]["mAP"], f"mAP, {first['name']}"
+    axes.axhline(level, color=_GREY, linewidth=0.8, linestyle="--", label=label)
+    if filled["same_data"]:
+        data = filled["data"]
+        printed = [(row["at"], row["paper_percent"].get(data, {}).get("mAP")) for row in points]
+        shown = [pair for pair in printed if pair[1] is not None]
+        label = f"mAP, paper, {SETS[data]}"
+        axes.plot(*zip(*shown, strict=True), "x", color="black", label=label)
 
 
-def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, float]:
-    """Draw what some images of the gallery hear of each other in the graphs of the last row's
+def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, float]:
+    """Draw the edge weights among some images of the gallery in the graphs of the last row's
     method.
 
     Returns:
@@ -114,49 +99,45 @@ def heatmaps(results: Sequence[Result], bench: Bench, file: Path) -> dict[str, f
     Raises:
         ValueError: the gallery has fewer than two identities.
     """
-    plt = _pyplot()
-    gallery = bench.inputs.part("gallery")
-    rows, fit = heat.batch(gallery.labels), results[-1].records[0]["configuration"]["fit"]
+    plt = pyplot()
+    gallery = setup.inputs.part("gallery")
+    rows = heat.batch(gallery.labels)
     if rows is None:
+        name = setup.inputs.name
         raise ValueError(
-            f"{bench.inputs.name}: the gallery has fewer than two identities, too few for heat maps"
+            f"{name}: the gallery has fewer than two identities, too few for heat maps"
         )
-    method = parse(str(selection.fitted(bench, fit).file))
+    method = load(fits.fitted(setup, results[-1].runs[0]["fit"]).file)
+    images = gallery.features.take(rows)
     graphs = (
-        method.graph_weights(gallery.features.take(rows), resources=bench.resources)
+        method.graph_weights(images, resources=setup.resources)
         if isinstance(method, HasGraphWeights)
         else {}
     )
-    figure, panels = plt.subplots(
-        1,
-        max(len(graphs), 1),
-        figsize=(4 * max(len(graphs), 1), 4),
-        layout="constrained",
-        squeeze=False,
-    )
+    count = max(len(graphs), 1)
+    size = (4 * count, 4)
+    figure, panels = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
     identity = gallery.labels.identity[rows]
     for axes, (name, weights) in zip(panels[0], graphs.items(), strict=True):
         heat.draw(axes, weights, identity)
         axes.set_title(name, fontsize=9)
-    _save(figure, file)
-    plt.close(figure)
+    save(figure, file)
     return {name: heat.within(weights, identity) for name, weights in graphs.items()}
 
 
-def maps(results: Sequence[Result], bench: Bench, file: Path) -> str | None:
-    """Draw t-SNE of some identities' images, by the embeddings and by the new vectors of the last
-    row's method.
+def maps(results: Sequence[Result], setup: Setup, file: Path) -> str | None:
+    """Draw t-SNE of some identities' images, by the embeddings and by the last row's new vectors.
 
     Returns:
         As `draw_maps`.
     """
-    query, gallery = (bench.inputs.part(part) for part in ("query", "gallery"))
-    images, fit = Gallery(gallery.features), results[-1].records[0]["configuration"]["fit"]
-    method = parse(str(selection.fitted(bench, fit).file))
+    query, gallery = (setup.inputs.part(part) for part in ("query", "gallery"))
+    images = Gallery(gallery.features)
+    method = load(fits.fitted(setup, results[-1].runs[0]["fit"]).file)
     spaces = {results[0].row.name: (query.features, gallery.features)}
     if isinstance(method, Transforms):
         spaces[results[-1].row.name] = method.transform(
-            query.features, images, resources=bench.resources
+            query.features, images, resources=setup.resources
         )
     return draw_maps(spaces, (query.labels, gallery.labels), file)
 
@@ -164,10 +145,14 @@ def maps(results: Sequence[Result], bench: Bench, file: Path) -> str | None:
 def draw_maps(
     spaces: Mapping[str, Sequence[Features]], labels: Sequence[Labels], file: Path
 ) -> str | None:
-    """Draw t-SNE of some identities' images, a panel a space: [queries, gallery] by the space's
-    name, and their labels.
+    """Draw t-SNE of some identities' images, a panel a space.
 
     A layout starts from the one before, so that the same image can be found in both.
+
+    Args:
+        spaces: query and gallery by the space's name.
+        labels: those of query and gallery.
+        file: the figure.
 
     Returns:
         Why there is no such map, where there are too few identities for one; then no file is
@@ -177,141 +162,142 @@ def draw_maps(
     chosen = tsne.sample(query, labels[0], Gallery(gallery), labels[1])
     if chosen is None:
         return (
-            f"There is no map: it takes {tsne.IDENTITIES} identities with at least "
-            f"{tsne.FEWEST} images each."
+            f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} "
+            f"images"
+            " each."
         )
-    plt = _pyplot()
-    figure, panels = plt.subplots(
-        1, len(spaces), figsize=(5 * len(spaces), 5), layout="constrained", squeeze=False
-    )
+    plt = pyplot()
+    size = (5 * len(spaces), 5)
+    figure, panels = plt.subplots(1, len(spaces), figsize=size, layout="constrained", squeeze=False)
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
         start = tsne.layout(chosen.vectors(*space), start=start)
         for mark, size, some in (("o", 10, ~chosen.is_query), ("*", 40, chosen.is_query)):
-            colours = chosen.identity[some] / tsne.IDENTITIES
-            axes.scatter(
-                *start[some].T,
-                s=size,
-                marker=mark,
-                c=colours,
-                cmap="tab20",
-                vmin=0,
-                vmax=1,
-                linewidths=0,
-            )
+            colors = chosen.identity[some] / tsne.IDENTITIES
+            style = {"cmap": "tab20", "vmin": 0, "vmax": 1, "linewidths": 0, "clip_on": False}
+            axes.scatter(*start[some].T, s=size, marker=mark, c=colors, **style)
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    _save(figure, file)
-    plt.close(figure)
+    save(figure, file)
     return None
 
 
-def lists(results: Sequence[Result], bench: Bench) -> list[dict[str, Any]]:
-    """The queries that the last row improved and harmed most, beside the first row, and the head of
-    their lists.
-
-    Returns:
-        For each kind of query its "kind" and "cases": the "query" (its item), and of each of the
-        two "lists" the "method", the
-        "ap" and the "entries": item, mark ("right", "wrong", "same camera" or "junk") and rank
-        among those that count.
+def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
+    """The queries that the last row improved and harmed most, and the head of their ranked lists by
+    the first and by the last row, as `store.TABLES` has them.
     """
-    query, gallery = bench.inputs.part("query"), bench.inputs.part("gallery")
+    query, gallery = setup.inputs.part("query"), setup.inputs.part("gallery")
     own = Gallery(gallery.features).rows_of(query.features.items)
-    relevance = Relevance(query.labels, gallery.labels, own=own, protocol=bench.rule)
+    relevance = Relevance(query.labels, gallery.labels, own=own, protocol=setup.protocol)
     before, after = (
         replace(
-            report_of(result.records[0]),
-            method=result.row.name,
-            order=orders(bench, result.records[0]),
+            report_of(result.runs[0]), method=result.row.name, order=orders(setup, result.runs[0])
         )
         for result in (results[0], results[-1])
     )
     items, queries = gallery.features.items.tolist(), query.features.items.tolist()
 
-    def case(each: Case) -> dict[str, Any]:
+    def case(kind: str, each: Case) -> dict[str, Any]:
         shown = [
             {
                 "method": one.method,
                 "ap": one.ap,
-                "entries": [[items[entry.row], entry.mark, entry.rank] for entry in one.entries],
+                "entries": [
+                    {"item": items[entry.row], "mark": entry.mark, "rank": entry.rank}
+                    for entry in one.entries
+                ],
             }
             for one in each.listings
         ]
-        return {"query": queries[each.query], "lists": shown}
+        return {"kind": kind, "query": queries[each.query], "shown": shown}
 
     made = [group for group in groups(before, after, relevance) if group.kind in KINDS]
-    return [
-        {"kind": group.kind, "cases": [case(each) for each in group.cases[:CASES]]}
-        for group in made
-    ]
+    return [case(group.kind, each) for group in made for each in group.cases[:CASES]]
 
 
-def draw_lists(made: Sequence[Mapping[str, Any]], file: Path, pictures: Mapping[str, Path]) -> None:
-    """Draw what `lists` gives: a line a list, the query first, frames green where right and red
-    where wrong.
+def draw_lists(
+    made: Sequence[Mapping[str, Any]], file: Path, pictures: Mapping[str, Path] | None = None
+) -> None:
+    """Draw what `lists` gives: a line a list, the query first; frames green where an image is
+    right, red where it is wrong, grey where it does not count.
 
     Args:
         made: the lists.
         file: the figure, .png or .svg.
         pictures: the image file of each item; without one its box holds a sign.
     """
-    plt = _pyplot()
+    plt = pyplot()
     lines = [
-        (case["query"], f"{group['kind']}\n{each['method']}\nAP {each['ap']:.2f}", each["entries"])
-        for group in made
-        for case in group["cases"]
-        for each in case["lists"]
+        (case["query"], f"{case['kind']}\n{each['method']}\nAP {each['ap']:.2f}", each["entries"])
+        for case in made
+        for each in case["shown"]
     ]
     width = 1 + max((len(entries) for _, _, entries in lines), default=1)
-    figure, axes = plt.subplots(
-        figsize=(0.6 * width + 1.2, 0.75 * max(len(lines), 1)), layout="constrained"
-    )
+    height = max(len(lines), 1)
+    size = (0.6 * width + 1.2, 0.75 * height)
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    boxes: dict[str, list[tuple[float, float]]] = {mark: [] for mark in COLORS}
     for place, (query, label, entries) in enumerate(lines):
         axes.text(-0.15, -place, label, ha="right", va="center", fontsize=6)
-        for column, (item, mark) in enumerate(
-            [(query, "query"), *((entry[0], entry[1]) for entry in entries)]
-        ):
-            _box(plt, axes, column, -place, mark, pictures.get(item))
-    axes.set(xlim=(-2, width), ylim=(0.5 - max(len(lines), 1), 0.5))
+        shown = [(query, "query"), *((entry["item"], entry["mark"]) for entry in entries)]
+        for column, (item, mark) in enumerate(shown):
+            boxes[mark if mark in boxes else "uncounted"].append((column, -place))
+            picture = None if pictures is None else pictures.get(item)
+            if picture is not None:
+                extent = (column + 0.06, column + 0.94, -place - 0.44, -place + 0.44)
+                axes.imshow(decode(picture), extent=extent, aspect="auto", zorder=1)
+    for mark, corners in boxes.items():
+        # one path of all frames and one marker a sign keep the file small
+        outline = [
+            (x + dx, y + dy)
+            for x, y in corners
+            for dx, dy in ((0.06, -0.44), (0.94, -0.44), (0.94, 0.44), (0.06, 0.44), (0.06, -0.44))
+        ]
+        codes = [1, 2, 2, 2, 79] * len(corners)  # move to, three lines, close
+        path = plt.matplotlib.path.Path(outline, codes) if corners else None
+        if path is not None:
+            style = {"fill": False, "edgecolor": COLORS[mark], "linewidth": 2, "zorder": 2}
+            axes.add_patch(plt.matplotlib.patches.PathPatch(path, **style))
+        if mark in SIGNS and corners and not pictures:
+            at = [(x + 0.5, y) for x, y in corners]
+            axes.plot(*zip(*at, strict=True), SIGNS[mark], color=COLORS[mark], markersize=6)
+    axes.set(xlim=(-2, width), ylim=(0.5 - height, 0.5))
     axes.set_axis_off()
-    _save(figure, file)
-    plt.close(figure)
+    save(figure, file)
 
 
-def _box(plt: Any, axes: Any, x: int, y: int, mark: str, picture: Path | None) -> None:
-    left, right, bottom, top = x + 0.06, x + 0.94, y - 0.44, y + 0.44
-    colour = COLOURS[mark]
-    if picture is None:
-        axes.text(x + 0.5, y, SIGNS[mark], ha="center", va="center", color=colour)
-    else:
-        axes.imshow(decode(picture), extent=(left, right, bottom, top), aspect="auto", zorder=1)
-    axes.add_patch(
-        plt.Rectangle(
-            (left, bottom),
-            right - left,
-            top - bottom,
-            fill=False,
-            edgecolor=colour,
-            linewidth=2,
-            zorder=2,
-        )
-    )
-
-
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib without a screen; the same figure is the same file."""
     import matplotlib as mpl  # noqa: PLC0415  # heavy
 
     mpl.use("Agg")
-    # the same figure is the same file, and a small one
     mpl.rcParams.update({"svg.hashsalt": "graphreid", "svg.fonttype": "none"})
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415  # likewise
 
     return plt
 
 
-def _save(figure: Any, file: Path) -> None:
+def save(figure: Any, file: Path) -> None:
+    """Write a figure as a small SVG or PNG, whole or not at all, and close it."""
+    held = io.BytesIO()
+    metadata = {"Date": None} if file.suffix == ".svg" else {"Software": None}
+    figure.savefig(held, format=file.suffix[1:], dpi=110, metadata=metadata)
+    pyplot().close(figure)
     with whole_file(file) as temporary:
-        figure.savefig(
-            temporary, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None
-        )
+        if file.suffix == ".svg":
+            temporary.write_text(_small_svg(held.getvalue().decode()))
+        else:
+            picture = Image.open(held).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
+            picture.save(temporary, optimize=True)
+
+
+def _small_svg(text: str) -> str:
+    """A drawing in fewer bytes: a tenth of a point is fine enough, and ids are short."""
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"-?\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), text)
+    text = re.sub(r'<g clip-path="[^"]*">\s*(<use [^>]*/>)\s*</g>', r"\1", text)
+    text = re.sub(r'style="fill: (#\w+)"', r'fill="\1"', text)
+    for place, name in enumerate(dict.fromkeys(re.findall(r'#(\w+)[")]', text))):
+        if f'id="{name}"' in text:  # a colour looks alike
+            text = re.sub(rf'(#|id="){name}(?=[")])', rf"\g<1>i{place}", text)
+    return re.sub(r"\n\s*", "\n", text)

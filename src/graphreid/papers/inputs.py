@@ -1,6 +1,4 @@
-"""What an experiment runs on: a folder with the embeddings of fit, validation, query and
-gallery.
-"""
+"""What a table is made on: a folder with the embeddings of fit, validation, query and gallery."""
 
 import hashlib
 import json
@@ -23,7 +21,7 @@ PARTS: tuple[Literal["fit", "validation", "query", "gallery"], ...] = (
 )
 PROVENANCE = "provenance.json"
 """What made the embeddings, where it is known: an object of its own choosing, copied into every
-record.
+run.
 """
 
 
@@ -47,8 +45,8 @@ class Part:
     seen: float | None
     paths: NDArray[Any] | None
 
-    def facts(self) -> dict[str, Any]:
-        """What a record says of it."""
+    def summary(self) -> dict[str, Any]:
+        """What a run keeps of it."""
         return {
             "digest": self.digest,
             "images": len(self.features),
@@ -133,9 +131,7 @@ def _provenance(file: Path) -> dict[str, Any] | None:
             f"{file}: not readable as JSON ({error}): correct it, or remove it"
         ) from None
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{file}: it must be an object, {{...}}, which is copied into every record"
-        )
+        raise ValueError(f"{file}: it must be an object, {{...}}, which is copied into every run")
     return cast(dict[str, Any], content)
 
 
@@ -168,7 +164,7 @@ def _digest(features: Features, labels: Labels) -> str:
 
 
 def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
-    """Refuse identities that would be fitted on, or chosen by, and judged with."""
+    """Refuse identities that would be both fitted on, or chosen by, and evaluated with."""
     names = [name for name in ("fit", "validation", "query") if name in parts]
     for place, one in enumerate(names):
         for other in names[place + 1 :]:
@@ -180,7 +176,8 @@ def _check_apart(folder: Path, parts: Mapping[str, Part]) -> None:
             if len(both):
                 raise ValueError(
                     f"{folder}: {len(both)} identities are in both {one} and {other} "
-                    f"({int(both[0])} is one): a method must"
-                    " not be fitted or chosen on those it is judged with; where only the numbers "
-                    "are alike, rename them"
+                    f"({int(both[0])} is"
+                    " one): a method must not be fitted or chosen on those it is evaluated with; "
+                    "where"
+                    " only the numbers are alike, rename them"
                 )

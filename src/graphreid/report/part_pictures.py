@@ -19,8 +19,9 @@ from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import Images, decode, nearest_pixels
 from graphreid.datasets.manifest import Manifest
 from graphreid.models.extraction import to_tensor
-from graphreid.models.icg.embedder import ICG, LABELS
-from graphreid.models.icg.network import activation
+from graphreid.models.icg.embedder import ICG
+from graphreid.models.icg.model import activation
+from graphreid.models.icg.pseudo_labels import LABELS
 from graphreid.synthetic.annotations import overlap
 from graphreid.types import places
 
@@ -82,11 +83,12 @@ def look(embedder: ICG, images: Images) -> Views:
     Raises:
         ValueError: not fitted, or an image that can't be read.
     """
-    network, (height, width) = embedder.looker().cpu().eval(), embedder.fitted()[1]
+    network, (height, width) = embedder.fitted()
+    network = network.cpu().eval()
     pixels = np.stack([decode(path, height, width) for path in images.paths])
     tensor = to_tensor(pixels)
     with torch.inference_mode():
-        seen = network.look(tensor)
+        seen = network.part_features(tensor)
         raw, _ = network.map(network.backbone, (tensor - network.mean) / network.std)
     confidence = None if seen.confidence is None else seen.confidence.softmax(1).numpy()
     return Views(

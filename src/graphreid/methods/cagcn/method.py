@@ -204,6 +204,7 @@ class CAGCN(Linked):
     _kept: tuple[Reasoning, Hashable] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "cagcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import samplers as sampling
-from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive
+from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive_fields
 from graphreid.knn.exact import Metric
 from graphreid.methods.fitted import need_fitted, need_width, restored
 from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson, explained
@@ -174,6 +174,7 @@ class ECGCN(Linked):
     _kept: tuple[Connectivity, Hashable] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ec-gcn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
@@ -442,7 +443,9 @@ class _Judging:
                 network.table(self.retrieval_set.query_vectors[part], self.device)
             ).to(self.device)
             # layer l is made for those nodes alone that the last layer hears of
-            (nodes, heard), *further = receptive(graphs.lists, graphs.judged, len(network.maps))
+            (nodes, heard), *further = receptive_fields(
+                graphs.lists, graphs.judged, len(network.maps)
+            )
             images = np.where(heard >= 0, graphs.rows[heard], -1).astype(np.int32)
             first = SparseAdjacency(images, None, self.device) @ self.table
             first -= mine[torch.from_numpy(graphs.graph[nodes]).to(self.device)]

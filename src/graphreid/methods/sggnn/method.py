@@ -135,6 +135,7 @@ class SGGNN(Linked):
     _kept: SimilarityGuided | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "sggnn"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
