@@ -43,18 +43,7 @@ FIELD = {
 }
 """Names with such a word in a standard meaning of it."""
 
-REMAINING = {
-    "Judging",
-    "Lesson",
-    "Linked",
-    "above",
-    "facts",
-    "heard",
-    "judge",
-    "judging",
-    "linked",
-    "told",
-}
+REMAINING: set[str] = {"above"}
 """Names that are still to be replaced. Never add one."""
 
 

@@ -8,8 +8,9 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from graphreid.knn.exact import Metric
 from graphreid.methods.fitted import record
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.validation import Validation
 from graphreid.resources import Resources
 from graphreid.seeding import seeded
 from graphreid.training.loop import Batches, History, cosine, optimise, stamp, steps
@@ -74,9 +75,10 @@ def fit_network(
     validation: tuple[Features, Labels] | None,
     options: TrainingOptions,
     epochs: int,
-    optimizer: Literal["adam", "adamw"] = "adam",
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam",
     milestones: Sequence[float] | None,
     precision: Precision = "fp32",
+    metric: Metric = "cosine",
     resources: Resources,
     folder: Path | None,
 ) -> Fit[M]:
@@ -93,10 +95,11 @@ def fit_network(
         validation: images of other identities: the best epoch by the score is kept.
         options: rate, weight decay, patience and seed.
         epochs: at most.
-        optimizer: Adam, with the weight decay in the gradient, or AdamW.
+        optimizer: Adam, with the weight decay in the gradient, AdamW, or SGD with momentum 0.9.
         milestones: epochs at each of which the learning rate becomes a tenth; None: it follows half
-            a cosine, to 0 at the last epoch.
+            a cosine, to 0 at the last epoch. An empty list leaves it as it is.
         precision: of the training; `losses` must keep to it, with `half_precision`.
+        metric: the distance of two vectors of the validation.
         resources: device, memory, threads, progress.
         folder: gets a checkpoint after each epoch; where there is one, training goes on from it.
 
@@ -106,14 +109,18 @@ def fit_network(
     held_out = None
     if validation is not None:
         held_out = Validation(
-            *validation, train[0], used_labels, seed=options.seed, resources=resources
+            *validation,
+            train[0],
+            used_labels,
+            seed=options.seed,
+            resources=resources,
+            metric=metric,
         )
     with seeded(options.seed):
         module = build().to(resources.device)
-    kind = torch.optim.Adam if optimizer == "adam" else torch.optim.AdamW
     history = optimise(
         module,
-        kind(module.parameters(), options.rate, weight_decay=options.weight_decay),
+        _optimizer(module, optimizer, options),
         batches,
         lambda batch: losses(module, batch),
         epochs=epochs,
@@ -128,6 +135,16 @@ def fit_network(
     )
     facts = record(used_labels, history, trained_in(precision, resources.device))
     return Fit(module, history, facts, held_out)
+
+
+def _optimizer(
+    module: nn.Module, name: Literal["adam", "adamw", "sgd"], options: TrainingOptions
+) -> torch.optim.Optimizer:
+    weights, rate, decay = module.parameters(), options.rate, options.weight_decay
+    if name == "sgd":
+        return torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)
+    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    return kind(weights, rate, weight_decay=decay)
 
 
 def half_precision(precision: Precision, device: torch.device | str) -> torch.autocast:

@@ -33,7 +33,7 @@ from graphreid.store import (
     search,
     search_results,
 )
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 from graphreid.types import Explanation, Features
 
 MAX_PIXELS = 40_000_000
@@ -377,7 +377,7 @@ def _vector(values: Sequence[float], width: int) -> NDArray[np.float32]:
 
 def _load_model(gallery: PersistentGallery, run: Path) -> Any:
     read_config(run)
-    if not complete(run):
+    if not is_complete(run):
         raise ValueError(
             f"{run}: its training has not ended: go on with the same 'graphreid train' command"
         )

@@ -23,7 +23,7 @@ from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
 from graphreid.methods.fitted import need_fitted, need_width, restored
 from graphreid.methods.fitting import fit_network
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.validation import Validation
 from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint, need_cosine
 from graphreid.resources import Resources

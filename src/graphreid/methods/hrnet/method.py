@@ -26,8 +26,12 @@ from graphreid.methods.hrnet.losses import RelationObjective
 from graphreid.methods.hrnet.model import HybridRelations, Related
 from graphreid.methods.hrnet.options import Graphs, Losses, Network, Training
 from graphreid.methods.hrnet.training_set import RelationTrainingSet
-from graphreid.methods.link_prediction.candidates import Judged, linked
-from graphreid.methods.link_prediction.validation import UNCALIBRATED
+from graphreid.methods.link_prediction.calibration import fit_calibration
+from graphreid.methods.link_prediction.scoring import (
+    UNCALIBRATED,
+    ScoredGraphs,
+    link_probability,
+)
 from graphreid.options import NonNegative, check_options
 from graphreid.protocols import ONLINE, need_cosine
 from graphreid.resources import Resources, slices
@@ -173,7 +177,7 @@ class HRNet:
         if held_out is not None:
             scorer = RelationScorer(self, network, held_out.retrieval_set)
             if self.network.pairwise and options.calibrate:
-                self.calibration_ = held_out.calibration(scorer)
+                self.calibration_ = fit_calibration(scorer, held_out)
             score = held_out.score(scorer.distances(self.calibration_))
             self.record_["validation"] = held_out.record(score)
         return self
@@ -291,11 +295,11 @@ class RelationScorer:
         n = min(self.method.graphs.nodes, len(self.retrieval_set.gallery)) + 1
         return n * 40 * self.images.shape[1] + n * n * 24
 
-    def judge(self, part: slice) -> Judged:
+    def score(self, queries: slice) -> ScoredGraphs:
         """Nodes and logits of some queries, for the calibration."""
-        nodes = self.graphs.nearest.index[part]
-        logits = self._scores(self._related(part)).logits
-        return nodes, logits, np.empty((len(nodes), 0, 0), np.float32)
+        nodes = self.graphs.nearest.index[queries]
+        logits = self._scores(self._related(queries)).logits
+        return ScoredGraphs(nodes, logits, np.empty((len(nodes), 0, 0), np.float32))
 
     def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
         """Distances and probabilities of all queries, in blocks; with no graph of pairs, distances
@@ -339,6 +343,6 @@ class RelationScorer:
     def _block(self, start: int, scores: Scores, calibration: Sequence[float]) -> DistanceBlock:
         probability = None
         if self.method.network.pairwise:
-            probability = linked(scores.logits, calibration)
+            probability = link_probability(scores.logits, calibration)
         offset = self.method.unscored_offset
         return rescored_block(self.graphs, start, scores.distance, offset, probability)

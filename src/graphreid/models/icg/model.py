@@ -103,7 +103,7 @@ def activation(f: Maps) -> Map:
     return norm / norm.amax((1, 2), keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny)
 
 
-def weighted_pool(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
+def weighted_pooling(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
     """sum(F P_k) / sum(P_k) over the pixels: a vector for each map of confidences (Eqs. 4 and 9,
     pooled).
     """
@@ -281,16 +281,16 @@ class PartNetwork(BNNeck):
             if confidence is not None:
                 p = confidence.softmax(1)  # [b, K, h, w], Eq. 7
                 p_f = p[:, 1:].sum(1, keepdim=True)  # Eq. 8
-                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 9
+                features["foreground"] = weighted_pooling(f, p_f).flatten(1)  # Eq. 9
                 visible = visible_parts(confidence, self.min_pixels)  # Eq. 14
-                parts = weighted_pool(f, p[:, 1:]) * visible[:, :, None]  # [b, K-1, c]
+                parts = weighted_pooling(f, p[:, 1:]) * visible[:, :, None]  # [b, K-1, c]
                 if self.graph is not None:
                     # F_s and M (Eqs. 10-12)
                     features["structure"], matrix = self.graph(parts, visible)
                 features["parts"] = parts.flatten(1)
             elif separation is not None:
                 p_f = separation.softmax(1)[:, 1:]
-                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 4
+                features["foreground"] = weighted_pooling(f, p_f).flatten(1)  # Eq. 4
             return PartFeatures(f, features, separation, confidence, visible, matrix)
 
     def after_norm(self, group: str, made: PartFeatures) -> Float[Tensor, "b d"]:
