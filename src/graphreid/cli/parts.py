@@ -84,7 +84,7 @@ def parts(
         labels, items = found[max(found)]
         mask = read_annotations(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
-        drawn.append(("Against the truth", text, part_pictures.draw_overlap(found, mask)))
+        drawn.append(("Against the ground truth", text, part_pictures.draw_overlap(found, mask)))
         values = part_overlap(labels, mask)
         shown = ", ".join(
             f"{name} {value:.3f}"
