@@ -25,6 +25,7 @@ hide(hidden)
 from graphreid.metrics.evaluate import evaluate
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS
+from graphreid.options import build
 from graphreid.types import Features, Labels
 import numpy as np
 
@@ -38,7 +39,7 @@ def labelled(images):
 
 train, (query, query_labels), (gallery, gallery_labels) = map(labelled, (80, 4, 60))
 for name, kind in METHODS.items():
-    method = kind(**small.get(name, {})).fit(*train)
+    method = build(kind, **small.get(name, {})).fit(*train)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels)
     print(name, report.queries)
 """
@@ -114,7 +115,7 @@ NEED_AN_EXTRA = {
     "demo --out no": "report",
     "evaluate --query no.npz --gallery no.npz --method cosine --report no.html": "report",
     "parts no --data no --out no.html": "report",
-    "reproduce cagcn/fig3 --data no": "report",
+    "papers reproduce cagcn/fig3 --data no": "report",
     "export no --onnx no.onnx": "export",
     "gallery create no --width 3": "gallery",
     "gallery add no --features no.npz": "gallery",

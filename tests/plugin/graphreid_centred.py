@@ -23,6 +23,7 @@ class Centred:
     share: Fraction = 1.0
 
     name: ClassVar[str] = "centred"
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False

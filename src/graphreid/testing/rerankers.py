@@ -361,13 +361,14 @@ def check_a_value_out_of_its_range_is_refused(case: Case) -> None:
     method = case.fresh()
     for option in options_of(case.kind):
         kinds = (option.kind, *get_args(option.kind))
-        if not any(get_origin(kind) is Annotated for kind in kinds):
+        numbers = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
+        if not numbers:
             continue
         *groups, name = option.paths[0]
         owner: Any = method
         for group in groups:
             owner = getattr(owner, group)
-        for value in (-1, 0, 2):
+        for value in map(numbers[0], (-1, 0, 2)):
             try:
                 with_options(method, **{option.name: value})
             except ValueError:
