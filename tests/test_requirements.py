@@ -25,12 +25,13 @@ hide(hidden)
 from graphreid.metrics.evaluate import evaluate
 from graphreid.gallery import Gallery
 from graphreid.methods import METHODS
+from graphreid.options import build
 from tests.support import labelled
 
 _, train = labelled(99, images=80)
 (query, query_labels), (gallery, gallery_labels) = labelled(0, queries=4)
 for name, kind in METHODS.items():
-    method = kind(**small.get(name, {})).fit(*train)
+    method = build(kind, **small.get(name, {})).fit(*train)
     report = evaluate(method, query, Gallery(gallery), query_labels, gallery_labels)
     print(name, report.queries)
 """
