@@ -107,7 +107,7 @@ NEED_AN_EXTRA = {
     "demo --out no": "report",
     "evaluate --query no.npz --gallery no.npz --method cosine --report no.html": "report",
     "parts no --data no --out no.html": "report",
-    "reproduce cagcn/fig3 --data no": "report",
+    "papers reproduce cagcn/fig3 --data no": "report",
     "export no --onnx no.onnx": "export",
     "gallery create no --width 3": "gallery",
     "gallery add no --features no.npz": "gallery",
