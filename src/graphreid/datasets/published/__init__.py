@@ -15,6 +15,7 @@ from graphreid.datasets.published import (
     market1501,
     msmt17,
     omniglot,
+    stanford_online_products,
     veri_776,
 )
 
@@ -40,6 +41,11 @@ SETS = {
         grocery.read,
         "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT "
         "licence)",
+    ),
+    "stanford-online-products": Importer(
+        stanford_online_products.read,
+        "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, "
+        "research only)",
     ),
     "market1501": Importer(
         market1501.read,

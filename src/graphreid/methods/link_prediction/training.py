@@ -243,7 +243,7 @@ def train_links(
 def milestones(options: LinkTrainingOptions) -> Sequence[float] | None:
     """Epochs at each of which the learning rate becomes a tenth; None for half a cosine."""
     if options.schedule == "steps":
-        return range(1, options.epochs)
+        return [float(epoch) for epoch in range(1, options.epochs)]
     return None if options.schedule == "cosine" else ()
 
 
