@@ -21,8 +21,7 @@ from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
-from graphreid.methods.fitting import FittedNetwork, fit_network, fitted_network
-from graphreid.methods.validation import Validation
+from graphreid.methods.fitting import FittedNetwork, Validation, fit_network, fitted_network
 from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Explanation, Features, Labels

@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphreid.graphs.ego_graphs import EgoGraphs
+from graphreid.graphs.ego_graphs import ROUNDING, EgoGraphs, top_k
 from graphreid.graphs.query_graphs import Candidates, edges_to, neighbors_within
-from graphreid.graphs.top_k import ROUNDING, top_k
 from graphreid.methods.ffgnn.options import Graph
 
 Nodes = Float[Tensor, "b n d"]

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
 from graphreid.methods.ffgnn.graph import Nodes, Square, adjacency, reciprocal_in_gallery
 from graphreid.methods.ffgnn.model import FeatureFusion, FusionObjective, losses, node_features
 from graphreid.methods.ffgnn.options import Graph, Network, Training
@@ -200,7 +199,7 @@ class FFGNN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self.fuser(single_query(RetrievalSet(query, gallery, resources=resources))).explain()
+        return self.fuser(RetrievalSet(query, gallery, resources=resources)).explain()
 
     def fuser(self, retrieval_set: RetrievalSet) -> "FeatureFuser":
         """The fitted network for some queries and a gallery.

@@ -70,8 +70,7 @@ class EgoGraphTrainingSet:
         """Begin an epoch: its graphs, by number, in batches."""
         options = self.training
         if options.noise:
-            draw = generator(options.seed, epoch, 0, 5)
-            self._unit = with_noise(self.train, options.noise, draw)
+            self._unit = with_noise(self.train, options.noise, seed=options.seed, epoch=epoch)
         fifth = max(1, round(len(self.normal) / 5))
         count = min(fifth, options.anchors or fifth)
         if options.sampling == "random":

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
 from graphreid.methods.fitting import (
     FittedNetwork,
     fit_network,
@@ -213,7 +212,7 @@ class HRNet:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        scorer = self.scorer(single_query(RetrievalSet(query, gallery, resources=resources)))
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
         return scorer.explain(self.calibration_)
 
     def graph_weights(

@@ -9,7 +9,6 @@ from torch import Tensor
 from graphreid.gallery import normalise
 from graphreid.graphs.ego_graphs import with_noise
 from graphreid.methods.hrnet.options import Training
-from graphreid.seeding import generator
 from graphreid.training.samplers import hard_identity_batches, pk_batches
 from graphreid.types import Features, Labels, drop_junk
 
@@ -45,8 +44,7 @@ class RelationTrainingSet:
         """Begin an epoch: its batches of images."""
         options = self.options
         if options.noise:
-            draw = generator(options.seed, epoch, 0, 5)
-            self._unit = with_noise(self._features, options.noise, draw)
+            self._unit = with_noise(self._features, options.noise, seed=options.seed, epoch=epoch)
         identities = min(options.identities, self.classes)
         if options.batches == "near":
             return hard_identity_batches(
