@@ -86,7 +86,8 @@ def rescored_block(
         offset: more than any of them.
         probability: that the nearest show the query's identity; it is 0 for all other images.
     """
-    retrieval_set, stop = graphs.retrieval_set, start + len(distance)
+    retrieval_set = graphs.retrieval_set
+    stop = start + len(distance)
     index = graphs.nearest.index[start:stop]
     of_gallery = retrieval_set.block(start, stop)  # [b, g]
     of_gallery += np.float32(offset)

@@ -37,7 +37,8 @@ from graphreid.types import NORMAL, Features, Labels
 
 N = TypeVar("N", bound=BNNeck)
 
-SHOWN, EPOCHS = 160_000, 16
+SHOWN = 160_000
+EPOCHS = 16
 """Where the number of epochs follows from the data: images shown in all, at least; and epochs, at
 least.
 """
@@ -334,7 +335,8 @@ class PixelBatches:
         fill: Float32[Tensor, "#1 c #1 #1"] | None,
     ) -> Float32[Tensor, "b c h w"]:
         """Mirrored, moved and erased as the step's pixels are, whatever the channels mean."""
-        options, seed = self.options.input, self.options.training.seed
+        options = self.options.input
+        seed = self.options.training.seed
         draw = generator(seed, self.epoch, step * processes.world_size() + processes.rank(), 1)
         batch = flip(batch, draw) if options.flip else batch
         return erase(pad_crop(batch, draw, options.pad, padding), draw, options.erasing, fill)

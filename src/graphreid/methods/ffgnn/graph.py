@@ -68,7 +68,8 @@ def reciprocal_in_gallery(graphs: EgoGraphs, rows: NDArray[np.intp], k: int) -> 
     images = graphs.nearest.index[rows]  # [b, K], gallery rows
     # one more than k: an anchor of the gallery is passed over in the lists
     lists = graphs.retrieval_set.neighbors(k + 1, side="gallery")
-    b, n = images.shape[0], images.shape[1] + 1
+    b = images.shape[0]
+    n = images.shape[1] + 1
     out = torch.zeros(b, n, n, dtype=torch.bool)
     out[:, 0, 0] = True
     if n == 1:

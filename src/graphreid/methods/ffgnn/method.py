@@ -124,7 +124,8 @@ class FFGNN:
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = EgoGraphTrainingSet(
             train, labels, graph=self.graph, training=options, resources=resources
         )
@@ -296,7 +297,9 @@ class FeatureFuser:
 
     def _inputs(self, graphs: EgoGraphs, part: slice) -> tuple[Nodes, Square]:
         """X^0 and S of some graphs."""
-        unit, options, reciprocal = graphs.features(part, self.images), self.options, None
+        unit = graphs.features(part, self.images)
+        options = self.options
+        reciprocal = None
         if options.edges == "joint" and options.scope == "gallery":
             rows = np.arange(part.start, part.stop)
             reciprocal = reciprocal_in_gallery(graphs, rows, options.reciprocal).to(unit.device)

@@ -148,14 +148,16 @@ class HRNet:
             ValueError: fewer than two identities, none with two images, or an identity is in both
                 sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = RelationTrainingSet(train, labels, options)
 
         def losses(objective: RelationObjective, rows: NDArray[np.intp]) -> dict[str, Tensor]:
             with half_precision(options.precision, resources.device):
                 return objective(*training_set.take(rows, resources.device))
 
-        epochs, by_cosine = options.epochs, options.schedule == "cosine"
+        epochs = options.epochs
+        by_cosine = options.schedule == "cosine"
         fit = fit_network(
             self,
             build=lambda: self.objective(train.width, training_set.classes),
@@ -174,7 +176,8 @@ class HRNet:
             resources=resources,
             folder=folder,
         )
-        network, held_out = fit.module.relations, fit.validation
+        network = fit.module.relations
+        held_out = fit.validation
         self.learned(network)
         self.record_ = fit.record
         if held_out is not None:

@@ -37,7 +37,8 @@ class RelationTrainingSet:
                 "training needs images of at least 2 identities (junk and distractors don't count)"
             )
         self.options = options
-        self._features, self._target = features.take(target >= 0), target[target >= 0]
+        self._features = features.take(target >= 0)
+        self._target = target[target >= 0]
         self._unit = normalise(self._features.vectors)
 
     def batches(self, epoch: int) -> list[NDArray[np.intp]]:

@@ -191,7 +191,8 @@ class ICG:
         """
         if not self.parts.clustering:
             return {}
-        count, width = self.parts.parts - 1, self.parts.map_width
+        count = self.parts.parts - 1
+        width = self.parts.map_width
         blocks = vectors[:, -count * width :].reshape(len(vectors), count, width)
         return {"visibility": (blocks != 0).any(2).astype(np.uint8)}
 
