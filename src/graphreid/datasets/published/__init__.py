@@ -29,50 +29,48 @@ class Importer:
     about: str
 
 
-SETS: Registry[Importer] = Registry(
-    "datasets",
-    {
-        "folder": Importer(folder.read, "your images, one folder for each identity"),
-        "csv": Importer(
-            csv_table.read, "your images, listed in a table with columns path, identity and more"
-        ),
-        "omniglot": Importer(
-            omniglot.read,
-            "handwritten characters, camera = drawer (github.com/brendenlake/omniglot, MIT licence)",
-        ),
-        "grocery": Importer(
-            grocery.read,
-            "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT "
-            "licence)",
-        ),
-        "stanford-online-products": Importer(
-            stanford_online_products.read,
-            "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, "
-            "research only)",
-        ),
-        "market1501": Importer(
-            market1501.read,
-            "persons, 6 cameras (zheng-lab-anu.github.io/Project/project_reid.html, research only, not "
-            "to be passed on)",
-        ),
-        "dukemtmc-reid": Importer(
-            dukemtmc_reid.read,
-            "persons, 8 cameras; withdrawn by its authors in 2019, only for comparing with old numbers",
-        ),
-        "cuhk03-np": Importer(
-            cuhk03_np.read,
-            "persons, 2 views, new protocol (github.com/zhunzhong07/person-re-ranking, research only)",
-        ),
-        "msmt17": Importer(
-            msmt17.read,
-            "persons, 15 cameras, versions 1 and 2 (from its authors by agreement, research only)",
-        ),
-        "veri-776": Importer(
-            veri_776.read,
-            "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)",
-        ),
-    },
-)
+_OWN = {
+    "folder": Importer(folder.read, "your images, one folder for each identity"),
+    "csv": Importer(
+        csv_table.read, "your images, listed in a table with columns path, identity and more"
+    ),
+    "omniglot": Importer(
+        omniglot.read,
+        "handwritten characters, camera = drawer (github.com/brendenlake/omniglot, MIT licence)",
+    ),
+    "grocery": Importer(
+        grocery.read,
+        "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT "
+        "licence)",
+    ),
+    "stanford-online-products": Importer(
+        stanford_online_products.read,
+        "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, "
+        "research only)",
+    ),
+    "market1501": Importer(
+        market1501.read,
+        "persons, 6 cameras (zheng-lab-anu.github.io/Project/project_reid.html, research only, not "
+        "to be passed on)",
+    ),
+    "dukemtmc-reid": Importer(
+        dukemtmc_reid.read,
+        "persons, 8 cameras; withdrawn by its authors in 2019, only for comparing with old numbers",
+    ),
+    "cuhk03-np": Importer(
+        cuhk03_np.read,
+        "persons, 2 views, new protocol (github.com/zhunzhong07/person-re-ranking, research only)",
+    ),
+    "msmt17": Importer(
+        msmt17.read,
+        "persons, 15 cameras, versions 1 and 2 (from its authors by agreement, research only)",
+    ),
+    "veri-776": Importer(
+        veri_776.read,
+        "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)",
+    ),
+}
+SETS: Registry[Importer] = Registry("datasets", _OWN)
 """Every set by name, those of plugins too."""
 
 
