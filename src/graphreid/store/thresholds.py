@@ -10,6 +10,7 @@ from graphreid.metrics.evaluate import accumulate
 from graphreid.metrics.open_set import ScoreHistograms, Unknowns
 from graphreid.metrics.protocol import PROTOCOLS
 from graphreid.metrics.relevance import Relevance
+from graphreid.options import flat_options
 from graphreid.protocols import Reranker, fingerprint
 from graphreid.resources import Resources
 from graphreid.store.persistent_gallery import PersistentGallery
@@ -17,7 +18,26 @@ from graphreid.types import Features, Labels
 
 FILE = "thresholds.json"
 _RENAMED = {"probes": "queries"}
-"""Fields of old files, and what they are called now."""
+"""Fields and options of old files, and what they are called now."""
+_ORDER = {
+    "CAGCN": "sampler k1 k2 k edges links edge_weight edge_input scale_attention attention_width "
+    "self_loops layers width lam alpha gamma optimizer rate weight_decay schedule batch epochs "
+    "patience noise calibrate precision seed",
+    "ECGCN": "sampler k1 k2 gamma links self_loops layers width lam loss alpha focus optimizer "
+    "rate weight_decay schedule batch probes epochs patience noise metric calibrate precision seed",
+    "FAECGCN": "setting distance lam fa_k fa_layers identity_weight tau include_self fa_optimizer "
+    "fa_rate fa_weight_decay fa_schedule fa_batch fa_epochs sampler k1 k2 gamma links self_loops "
+    "layers width loss alpha focus optimizer rate weight_decay schedule batch probes epochs "
+    "patience noise calibrate precision seed",
+    "FAGCN": "k layers distance setting identity_weight tau include_self optimizer rate "
+    "weight_decay schedule batch epochs patience seed",
+    "HRNet": "nodes individual pairwise constraint propagation k graph attention self_in_c init "
+    "layers edges alpha beta lam readout margin smoothing balance batches identities images rate "
+    "weight_decay schedule epochs patience noise calibrate precision seed",
+    "SGGNN": "k width share lam rate weight_decay batch epochs patience noise calibrate precision "
+    "seed",
+}
+"""Options in the keys of old files, in their order, of methods where it is another now."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +150,24 @@ def threshold_of(living: PersistentGallery, method: Reranker) -> Threshold | Non
     """The threshold of a method with these options and what it has learned; None where none was
     chosen.
     """
-    return thresholds(living).get(_key(method))
+    known = thresholds(living)
+    return known.get(_key(method), known.get(_old_key(method)))
 
 
 def _key(method: Reranker) -> str:
-    return hashlib.blake2b(repr(fingerprint(method)).encode(), digest_size=12).hexdigest()
+    return _digest(fingerprint(method))
+
+
+def _old_key(method: Reranker) -> str:
+    """The key of the same method in a file of before its options stood in groups."""
+    name = type(method).__name__
+    described, learned = fingerprint(method)
+    if name in _ORDER:
+        options = flat_options(method)
+        pairs = ((key, options[_RENAMED.get(key, key)]) for key in _ORDER[name].split())
+        described = f"{name}({', '.join(f'{key}={value!r}' for key, value in pairs)})"
+    return _digest((described, learned))
+
+
+def _digest(named: tuple[str, str]) -> str:
+    return hashlib.blake2b(repr(named).encode(), digest_size=12).hexdigest()
