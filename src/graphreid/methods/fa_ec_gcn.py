@@ -18,10 +18,10 @@ from graphreid.methods.fa_gcn.method import FAGCN, Distance
 from graphreid.methods.fitted import need_fitted
 from graphreid.methods.link_prediction.calibration import Lam
 from graphreid.options import build, flat_options
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint
 from graphreid.resources import Resources
 from graphreid.training.precision import Precision
-from graphreid.types import DistanceBlock, Features, Labels, drop_junk
+from graphreid.types import DistanceBlock, Explanation, Features, Labels, drop_junk
 
 SHARED = ("distance", "setting", "identity_weight", "tau", "include_self", "patience", "seed")
 """Options of FA-GCN that have the same name here; the others begin with fa_."""
