@@ -22,7 +22,7 @@ from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
 from graphreid.methods.fitting import FittedNetwork, Validation, fit_network, fitted_network
-from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
+from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Seed, Setting, check_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
@@ -95,8 +95,8 @@ class Training:
     schedule: Literal["steps", "cosine"] = "cosine"
     batch: AtLeastTwo | None = 64
     epochs: Count = 20
-    patience: int | None = None
-    seed: int = 0
+    patience: Count | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)
