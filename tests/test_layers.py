@@ -27,7 +27,7 @@ LAYERS = (
     ("graphs", "distances"),
     ("methods", "models", "synthetic"),
     ("report", "papers", "store"),
-    ("cli", "server"),
+    ("cli", "server", "testing"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -37,8 +37,8 @@ def first(distance: Float32[np.ndarray, "b g"], top: int) -> Int32[np.ndarray, "
     return order
 
 
-def listed(block: DistanceBlock, top: int) -> DistanceBlock:
-    """The block as a list of `top` images a query tells it: all others are at +inf."""
+def cut_to_top(block: DistanceBlock, top: int) -> DistanceBlock:
+    """The block with all but each query's first `top` images at +inf."""
     kept = np.full_like(block.distance, np.inf)
     for start in range(0, len(kept), _ROWS):
         rows = slice(start, start + _ROWS)

@@ -1,8 +1,8 @@
-"""The values that flow through the package: frozen, and checked where they are born.
+"""The package's data types: immutable values, checked when they are created.
 
-`Features` is what inference may see; there is no identity in it, so that a re-ranker cannot leak
-labels. `Labels` is what `fit` and `evaluate` see besides. Everything a re-ranker answers is a
-stream of `DistanceBlock`s.
+`Features` are the inputs of inference; they have no identities, so that a re-ranker can't use
+labels. `Labels` are given to `fit` and `evaluate` only. A re-ranker returns a stream of
+`DistanceBlock`s.
 """
 
 import hashlib
@@ -22,18 +22,14 @@ ROLES = ("normal", "junk", "distractor")
 Zero = Literal["refuse", "keep"]
 
 Text = Shaped[np.ndarray, " n"]
-"""Text, a value a row (NumPy's text types differ in length, which run-time checkers take for
-different types).
-"""
+"""Text [n]. (NumPy's text types differ in length, and run-time checkers would tell them apart.)"""
 
 
 def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
-    """Numbers for ids that may be numbers or text, the same number for the same value in every
-    file.
+    """Convert ids, numbers or text, to integers; the same id is the same integer in every file.
 
-    An integer stands for itself, and so does text that is an integer's canonical spelling ("17",
-    "-1", not "017"). Other text becomes a 62-bit hash of itself, at least 2^40, so that it never
-    meets a number in use.
+    Integers are unchanged, and so is text that spells one canonically ("17", "-1", not "017").
+    Other text becomes a 62-bit hash, at least 2^40, which collides with no number in use.
 
     Args:
         values: [n] integers, or text.
@@ -72,7 +68,7 @@ def _code(name: str) -> int:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Features:
-    """Images as inference sees them: a vector each, an id each, and the camera where it is known.
+    """Embedding vectors of images with their ids, and cameras where they are known.
 
     Attributes:
         vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float
@@ -137,12 +133,12 @@ class Features:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Labels:
-    """What only `fit` and `evaluate` may see of the same images.
+    """Identity, camera and role of images: ground truth for `fit` and `evaluate`.
 
     Attributes:
         identity: int64 [n]; text is coded by value (`codes`).
-        camera: int64 [n] or None, for the rule that removes an identity's images from the query's
-            own camera.
+        camera: int64 [n] or None, for protocols that ignore gallery images of the query's identity
+            and camera.
         role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is
             junk, all others normal.
 
@@ -205,7 +201,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """The nearest images of each row, itself left out, nearest first; equal distances go by index.
+    """The k nearest neighbours of each row, without itself, by distance and then by index.
 
     Attributes:
         index: int32 [n, k].
@@ -229,7 +225,7 @@ class Neighbors:
 
 @dataclass(frozen=True, eq=False)
 class DistanceBlock:
-    """Distances of some queries, in succession, to the whole gallery.
+    """Distances of consecutive queries to all gallery images.
 
     Attributes:
         start: the first query's index among the queries.
@@ -246,11 +242,10 @@ class DistanceBlock:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The first `top` gallery images of each query, nearest first; equal distances go by gallery
-    index.
+    """The `top` nearest gallery images of each query, by distance and then by gallery index.
 
-    A query that is in the gallery itself has one image fewer to find: its last place holds order
-    -1, distance +inf.
+    A query that is itself in the gallery has one image fewer to find: its last entry is order -1,
+    distance +inf.
 
     Attributes:
         order: int32 [q, top], gallery indices.
@@ -295,9 +290,7 @@ class Explanation:
 def positions(
     values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]
 ) -> Int64[np.ndarray, " m"]:
-    """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that
-    is not there.
-    """
+    """The index of each wanted value among unique values: int64 [m], -1 where it is missing."""
     if not len(values):
         return np.full(len(wanted), -1)
     order = np.argsort(values, kind="stable")
@@ -306,8 +299,7 @@ def positions(
 
 
 def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
-    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph
-    either.
+    """Remove junk images: they never count in evaluation, and should be no nodes of a graph.
 
     Raises:
         ValueError: lengths that differ, or all are junk.

@@ -241,7 +241,8 @@ def test_the_metrics_asked_for_are_reported() -> None:
 def test_the_former_keyword_gives_the_same() -> None:
     (query, query_labels), (images, image_labels) = labelled(1)
     given = Cosine(), query, Gallery(images), query_labels, image_labels
-    report = evaluate(*given, rule=PROTOCOLS["no-camera"])
+    with pytest.warns(DeprecationWarning, match="protocol"):
+        report = evaluate(*given, rule=PROTOCOLS["no-camera"])
     assert report.rule == report.protocol == PROTOCOLS["no-camera"]
     assert report.mean_ap() == evaluate(*given, protocol=PROTOCOLS["no-camera"]).mean_ap()
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphreid.metrics.open_set import BINS, CALIBRATION_BINS, ScoreHistograms, Separation
+from graphreid.metrics.open_set import BINS, ScoreHistograms, Separation
 from graphreid.metrics.protocol import MARKET, Protocol
 from graphreid.metrics.ranks import RankCounter
 from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
 from graphreid.types import DISTRACTOR, DistanceBlock, Labels
-from tests.references import openset as slow
+from tests.references import open_set as slow
 
 PROTOCOLS = [
     MARKET,
@@ -176,7 +176,7 @@ def test_a_probability_is_what_is_thresholded_and_is_calibrated(seed: int) -> No
     assert separation.calibration.count.sum() == len(scored)
     assert separation.calibration.error == pytest.approx(error, abs=1e-9)
     assert separation.calibration.brier == pytest.approx(brier, abs=1e-9)
-    assert len(separation.calibration.right) == CALIBRATION_BINS
+    assert len(separation.calibration.right) == 15
 
 
 def test_calibration_of_known_probabilities() -> None:

@@ -139,8 +139,12 @@ def test_the_map_has_a_panel_of_each(
         return vectors[:, :2].astype(np.float64)
 
     # a map's layout has tests of its own, and takes its time
-    monkeypatch.setattr(figures.tsne, "layout", flat)
-    monkeypatch.setattr(figures.tsne, "sample", partial(figures.tsne.sample, identities=5))
+    monkeypatch.setattr(figures.embedding_map, "tsne_layout", flat)
+    monkeypatch.setattr(
+        figures.embedding_map,
+        "sample_images",
+        partial(figures.embedding_map.sample_images, identities=5),
+    )
     assert (
         part_figures.draw(
             TABLES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg"

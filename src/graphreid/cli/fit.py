@@ -19,8 +19,9 @@ from graphreid.gallery import Gallery
 from graphreid.methods import METHODS, Cosine, KReciprocal
 from graphreid.methods.persistence import save
 from graphreid.methods.spec import MethodSpec
+from graphreid.metrics.calibration import Calibration
 from graphreid.metrics.evaluate import accumulate, evaluate
-from graphreid.metrics.open_set import Calibration, ScoreHistograms
+from graphreid.metrics.open_set import ScoreHistograms
 from graphreid.metrics.protocol import MARKET
 from graphreid.metrics.relevance import Relevance
 from graphreid.metrics.report import Report

@@ -21,7 +21,8 @@ class AveragePrecision:
 
     def values(self, ranks: Ranks) -> Float64[np.ndarray, " q"]:
         """Each query's average precision, NaN without a positive."""
-        found, nth = ranks.rank > 0, ranks.nth
+        found = ranks.rank > 0
+        nth = ranks.nth
         precision = np.divide(nth, ranks.rank, out=np.zeros(len(nth)), where=found)  # [p]
         if ranks.protocol.ap == "trapezoid":
             # precision just before the positive; 1 where nothing comes before it

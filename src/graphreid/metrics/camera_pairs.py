@@ -10,7 +10,7 @@ from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.cmc import CMC
 from graphreid.metrics.ranks import RankCounter
 from graphreid.metrics.relevance import Relevance
-from graphreid.ranking import listed
+from graphreid.ranking import cut_to_top
 from graphreid.types import NORMAL, DistanceBlock
 
 
@@ -75,7 +75,7 @@ class CameraPairs:
         """
         if self._listed is not None:
             # the list is that of the whole gallery, whatever camera is looked at
-            block = listed(block, self._listed)
+            block = cut_to_top(block, self._listed)
         for _, columns, counter in self._counters:
             counter.add(DistanceBlock(block.start, block.distance[:, columns]))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, runtime_checkable
 from typing import Protocol as Interface
@@ -21,6 +22,8 @@ from graphreid.protocols import Reranker
 from graphreid.ranking import TopLists
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Features, Labels
+
+_RENAMED = "evaluate(rule=...) is evaluate(protocol=...) now: rule goes in the next version"
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -64,7 +67,8 @@ def accumulate(
     Returns:
         Wall time of the method in seconds, that of the accumulators left out.
     """
-    spent, start = 0.0, time.perf_counter()
+    spent = 0.0
+    start = time.perf_counter()
     for block in method.distances(query, gallery, resources=resources or Resources()):
         spent += time.perf_counter() - start
         for each in accumulators:
@@ -127,7 +131,9 @@ def evaluate(
             together with lists of images.
     """
     wanted = metrics_of(metrics)
-    protocol = protocol if rule is None else rule
+    if rule is not None:
+        warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+        protocol = rule
     check_lengths(query, gallery, query_labels, gallery_labels)
     own = gallery.rows_of(query.items)
     groups = None

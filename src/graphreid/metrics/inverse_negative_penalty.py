@@ -22,6 +22,7 @@ class InverseNegativePenalty:
 
     def values(self, ranks: Ranks) -> Float64[np.ndarray, " q"]:
         """Each query's inverse negative penalty, NaN without a positive."""
-        positives, last = ranks.positives, ranks.last
+        positives = ranks.positives
+        last = ranks.last
         values = np.where(last > 0, positives / np.maximum(last, 1), 0)
         return np.where(positives > 0, values, np.nan)

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int8, Int64, UInt32
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64, Int64, UInt32
 
+from graphreid.metrics.calibration import Calibration, CalibrationBins
 from graphreid.metrics.relevance import IGNORED, NEGATIVE, POSITIVE, Relevance
 from graphreid.types import JUNK, DistanceBlock
 
 BITS = 20
 BINS = 1 << BITS
-CALIBRATION_BINS = 15
 _LOW = 32 - BITS
 _SIGN = np.uint32(1 << 31)
 _CHUNK = 1 << 19
@@ -44,36 +43,6 @@ class Point:
     threshold: float
     false: float
     true: float
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """How well link probabilities agree with what is right, over the pairs that were given a
-    probability above 0.
-
-    Pairs of probability 0 are those that a method did not score (beyond its candidates); there are
-    so many of them, and so easy, that they would hide every error.
-
-    Attributes:
-        count: int64 [15], pairs in each of 15 bins of equal width over (0, 1].
-        probability: float64 [15], the mean probability in each bin, NaN where it is empty.
-        right: float64 [15], the share of right pairs in each bin, NaN where it is empty.
-        brier: mean of (probability - right)^2, in [0, 1] (Brier 1950).
-    """
-
-    count: Int64[np.ndarray, " bins"]
-    probability: Float64[np.ndarray, " bins"]
-    right: Float64[np.ndarray, " bins"]
-    brier: float
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error, the mean over pairs of their bin's |right - probability| (Guo
-        et al. 2017, Eq. 3).
-        """
-        used = self.count > 0
-        apart = np.abs(self.right[used] - self.probability[used])
-        return float((apart * self.count[used]).sum() / self.count.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +157,11 @@ class Separation:
         """
         used = np.flatnonzero(self.right + self.wrong)
         value = np.array([_upper(bin_) for bin_ in used.tolist()])
-        used, value = used[np.isfinite(value)], value[np.isfinite(value)]
-        low, high = float(value.min()), float(value.max())
+        finite = np.isfinite(value)
+        used = used[finite]
+        value = value[finite]
+        low = float(value.min())
+        high = float(value.max())
         edges = np.linspace(low, high if high > low else low + 1, bins + 1)
         shares = [
             np.histogram(value, edges, weights=each[used])[0] / max(int(each.sum()), 1)
@@ -229,8 +201,8 @@ class ScoreHistograms:
         self._first_right = np.zeros(q, bool)
         self._mated = np.zeros(q, bool)
         self._junk = relevance.query.role == JUNK
-        self._calibration: NDArray[np.float64] | None = None
-        self._squares = 0.0
+        self._calibration = CalibrationBins()
+        self._probabilities = False
 
     def add(self, block: DistanceBlock) -> None:
         """Count a block.
@@ -249,19 +221,9 @@ class ScoreHistograms:
 
     def result(self) -> Separation:
         """What was counted, once every query was."""
-        calibration = None
-        if self._calibration is not None and self._calibration[0].any():
-            count, probability, right = self._calibration
-            with np.errstate(invalid="ignore"):
-                calibration = Calibration(
-                    count.astype(np.int64),
-                    probability / count,
-                    right / count,
-                    float(self._squares / count.sum()),
-                )
         return Separation(
-            score=self._score if self._calibration is None else "1 - link probability",
-            comparable=self._comparable or self._calibration is not None,
+            score="1 - link probability" if self._probabilities else self._score,
+            comparable=self._comparable or self._probabilities,
             right=self._right,
             wrong=self._wrong,
             first=self._first,
@@ -269,7 +231,7 @@ class ScoreHistograms:
             nearest_wrong=self._nearest_wrong,
             mated=self._mated,
             unknown=self._relevance.unknown(),
-            calibration=calibration,
+            calibration=self._calibration.result(),
         )
 
     def _add(
@@ -294,27 +256,8 @@ class ScoreHistograms:
         _, self._nearest_wrong[start:stop] = _nearest(distance, score, mark == NEGATIVE)
         self._mated[start:stop] = right.any(axis=1)
         if probability is not None:
-            self._calibrate(probability, mark)
-
-    def _calibrate(
-        self, probability: Float32[np.ndarray, "b g"], mark: Int8[np.ndarray, "b g"]
-    ) -> None:
-        given = (probability > 0) & (mark != IGNORED)
-        value, right = (
-            probability[given].astype(np.float64),
-            (mark[given] == POSITIVE).astype(np.float64),
-        )
-        place = np.clip(
-            np.ceil(value * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1
-        )
-        sums: NDArray[np.float64] = np.stack(
-            [
-                np.bincount(place, weight, CALIBRATION_BINS)
-                for weight in (np.ones(len(value)), value, right)
-            ]
-        ).astype(np.float64)
-        self._calibration = sums if self._calibration is None else self._calibration + sums
-        self._squares += float(((value - right) ** 2).sum())
+            self._probabilities = True
+            self._calibration.add(probability, mark)
 
 
 def _nearest(

@@ -123,7 +123,7 @@ def load_precomputed(
             the row.
     """
     file = Path(path)
-    facts = _facts(file, query, gallery)
+    setting = _check_items(file, query, gallery)
     with _opened(file) as rows:
         if rows.dtype.kind not in "fiu":
             raise ValueError(
@@ -156,21 +156,19 @@ def load_precomputed(
             return Precomputed(file, "distances", gallery)
         mask = np.ones(len(gallery), bool) if counted is None else counted
         whole = _check_lists(file, rows, positions(gallery, query), mask)
-    return Precomputed(
-        file, "ranking", gallery, None if whole else width, facts.get("setting", UNKNOWN)
-    )
+    return Precomputed(file, "ranking", gallery, None if whole else width, setting)
 
 
 def _opened(file: Path) -> RowReader:
     return RowReader(file, ORDER if file.suffix == ".npz" else None)
 
 
-def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[str, str]:
-    """What a ranking of `graphreid rerank` says besides; its items must be the ones that are
+def _check_items(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> str:
+    """The setting that a ranking of `graphreid rerank` names. Its items must be the ones that are
     evaluated.
     """
     if file.suffix != ".npz":
-        return {}
+        return UNKNOWN
     columns: dict[str, NDArray[Any]] = read_npz(file, (QUERY_ITEM, GALLERY_ITEM, "setting"))
     for name, items, side in ((QUERY_ITEM, query, "queries"), (GALLERY_ITEM, gallery, "gallery")):
         given = columns.get(name)
@@ -190,7 +188,7 @@ def _facts(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> dict[s
                 "rank the files that are evaluated"
             )
     setting = str(columns.get("setting", ""))
-    return {"setting": setting} if setting in (ONLINE, TRANSDUCTIVE) else {}
+    return setting if setting in (ONLINE, TRANSDUCTIVE) else UNKNOWN
 
 
 def _check_distances(file: Path, rows: RowReader) -> None:
@@ -207,7 +205,8 @@ def _check_lists(
     file: Path, rows: RowReader, own: Int64[np.ndarray, " q"], counted: Bool[np.ndarray, " n"]
 ) -> bool:
     """Whether each list has all images that count, but for the query itself."""
-    n, whole = len(counted), True
+    n = len(counted)
+    whole = True
     for start, part in _parts(rows):
         for bad, says in (
             ((part < -1) | (part >= n), f"the gallery has rows 0 to {n - 1}, and -1 is for none"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphreid.metrics.protocol import Protocol
 from graphreid.metrics.relevance import Relevance
-from graphreid.ranking import listed
+from graphreid.ranking import cut_to_top
 from graphreid.types import DistanceBlock
 
 
@@ -91,7 +91,7 @@ class RankCounter:
 
         only = self._relevance.protocol.listed
         if only is not None:
-            block = listed(block, only)
+            block = cut_to_top(block, only)
         start, stop = block.start, block.start + len(block.distance)
         positives, starts = self._relevance.positives.of(start, stop)
         ranks, bad = counting.ranks(

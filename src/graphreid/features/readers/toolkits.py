@@ -1,6 +1,6 @@
-"""Feature files of other toolkits, told apart by what is in them.
+"""Reads feature files of other toolkits; the kind is recognised by content.
 
-| file | from | holds |
+| file | from | content |
 | --- | --- | --- |
 | .mat | layumi's Person_reID_baseline | gallery_f, gallery_label, gallery_cam; the same of query |
 | pickle | GNN re-ranking (market_88_test.pkl) | a dictionary with the same names |
@@ -31,12 +31,12 @@ _PICKLES = (".pkl", ".pickle", ".p", ".pt", ".pth")
 
 @dataclass(frozen=True, eq=False)
 class ToolkitFeatures:
-    """Vectors as a toolkit saved them.
+    """The content of a toolkit's feature file.
 
     Attributes:
         vectors: [n, d].
-        columns: what the file has beside them, by the names of a features file.
-        kind: what it is, for a message.
+        columns: further columns, by their names in a features file.
+        kind: description of the file's kind, for messages.
     """
 
     vectors: NDArray[Any]
@@ -47,16 +47,16 @@ class ToolkitFeatures:
 def read_toolkit_features(
     source: str | Path, *, part: Part | None = None, names: str | Path | None = None
 ) -> ToolkitFeatures:
-    """The vectors of a file or folder described above.
+    """Read a file or folder of one of the kinds above.
 
     Args:
         source: the file or folder.
-        part: "query" or "gallery", for the files that hold both.
-        names: the list that belongs to an .npy file.
+        part: "query" or "gallery", for files with both.
+        names: the list of image names of an .npy file.
 
     Raises:
-        ValueError: none of these kinds, damaged, a pickle with other objects than arrays, a part or
-            list that is missing or does not belong to this kind, or vectors of different lengths.
+        ValueError: an unknown kind, a damaged file, a pickle with other objects than arrays, a
+            missing or superfluous `part` or `names`, or vectors of different lengths.
     """
     file = Path(source)
     paths = True
@@ -105,15 +105,16 @@ def read_toolkit_features(
 
 
 def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Identity, camera and role, as names of the kind 0002_c1s1_000451_03.jpg say them: -1 is junk,
-    0 a distractor.
+    """Identity, camera and role from file names like Market-1501's, 0002_c1s1_000451_03.jpg.
+
+    Identity -1 is junk, 0 a distractor.
 
     Args:
-        source: where the names come from, for the message.
-        names: names or paths of images; only the name after the last slash counts.
+        source: file of the names, for the message.
+        names: names or paths of images; folders are ignored.
 
     Raises:
-        ValueError: a name of another kind.
+        ValueError: a name of another form.
     """
     rows: list[tuple[str, str]] = []
     for row, path in enumerate(names):
@@ -153,7 +154,7 @@ def _two_parts(
 
 
 def _labels(file: Path, field: str, values: Any, n: int) -> NDArray[Any]:
-    """One value an image; MATLAB has made a row of them, 1 x n."""
+    """Labels as [n]; MATLAB stores them as 1 x n."""
     try:
         array = np.asarray(values)
     except ValueError as error:
