@@ -10,6 +10,7 @@ from tests.conftest import PACKAGE
 LAYERS = (
     (
         "types",
+        "arrays",
         "explanation_json",
         "seeding",
         "resources",

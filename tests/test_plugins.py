@@ -42,9 +42,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def run(code: str, environment: dict[str, str]) -> str:
+def run(code: str, environment: dict[str, str], folder: Path | None = None) -> str:
+    command = [sys.executable, "-c", code]
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -67,6 +68,19 @@ print(spec.canonical(), load({str(file)!r}))
     # without the package its files are refused
     with pytest.raises(ValueError, match="not a method of this package"):
         load(file)
+
+
+def test_an_installed_package_adds_a_reader(installed: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "some.vec").write_text("one 1 0.5\ntwo -1 2\n")
+    code = f"""
+from graphreid.cli import main
+from graphreid.features.features_file import load_vectors
+assert main(["features", "--from", {str(tmp_path / "some.vec")!r}, "--out", "x.npz"]) == 0
+features = load_vectors("x.npz")
+print(features.items.tolist(), features.vectors.tolist())
+"""
+    done = run(code, installed, tmp_path)
+    assert done.endswith("['one', 'two'] [[1.0, 0.5], [-1.0, 2.0]]\n")
 
 
 def test_a_packages_method_passes_the_checks(installed: dict[str, str]) -> None:

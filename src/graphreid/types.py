@@ -8,11 +8,16 @@ labels. `Labels` are given to `fit` and `evaluate` only. A re-ranker returns a s
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from graphreid.arrays import Array, as_pandas, to_numpy
+
+if TYPE_CHECKING:
+    import pandas
 
 NORMAL = 0
 JUNK = 1
@@ -25,7 +30,7 @@ Text = Shaped[np.ndarray, " n"]
 """Text [n]. (NumPy's text types differ in length, and run-time checkers would tell them apart.)"""
 
 
-def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
+def codes(values: Array, what: str) -> NDArray[np.int64]:
     """Convert ids, numbers or text, to integers; the same id is the same integer in every file.
 
     Integers are unchanged, and so is text that spells one canonically ("17", "-1", not "017").
@@ -41,7 +46,7 @@ def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
     Raises:
         ValueError: a value is neither, the array is not one-dimensional, or text is empty.
     """
-    array = np.asarray(values)
+    array = to_numpy(values, what)
     if array.ndim != 1:
         raise ValueError(f"{what} must be one value a row, not an array of shape {array.shape}")
     if array.dtype.kind in "iu":
@@ -71,8 +76,9 @@ class Features:
     """Embedding vectors of images with their ids, and cameras where they are known.
 
     Attributes:
-        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float
-            types are converted.
+        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Given are
+            arrays or tables of numpy, torch, pandas, Arrow or another library (`arrays.to_numpy`),
+            of any float type; likewise the other columns.
         items: text [n], unique. Without given items an id is unique to this object, so that no two
             objects share an image.
         camera: int64 [n], or None where the data has no cameras. Text is coded by value (`codes`).
@@ -91,17 +97,16 @@ class Features:
 
     def __init__(
         self,
-        vectors: ArrayLike,
-        items: ArrayLike | None = None,
-        camera: ArrayLike | None = None,
+        vectors: Array,
+        items: Array | None = None,
+        camera: Array | None = None,
         zero: Zero = "refuse",
     ) -> None:
         checked = _vectors(vectors)
         n = len(checked)
         source = secrets.token_hex(6)
-        names = np.asarray(
-            [f"{source}#{row}" for row in range(n)] if items is None else items
-        ).astype(str)
+        given = [f"{source}#{row}" for row in range(n)] if items is None else items
+        names = to_numpy(given, "items").astype(str)
         if names.shape != (n,):
             raise ValueError(f"items has {names.size} values for {n} vectors: give one id a vector")
         _unique(names)
@@ -119,6 +124,11 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    @classmethod
+    def of(cls, given: "Features | Array") -> "Features":
+        """Features as they are, or of vectors without items and cameras."""
+        return given if isinstance(given, Features) else cls(given)
 
     @property
     def width(self) -> int:
@@ -151,7 +161,7 @@ class Labels:
     role: NDArray[np.int8]
 
     def __init__(
-        self, identity: ArrayLike, camera: ArrayLike | None = None, role: ArrayLike | None = None
+        self, identity: Array, camera: Array | None = None, role: Array | None = None
     ) -> None:
         identities = codes(identity, "identity")
         n = len(identities)
@@ -162,7 +172,7 @@ class Labels:
                 f"all"
             )
         roles = _roles(
-            np.where(identities == -1, JUNK, NORMAL) if role is None else np.asarray(role)
+            np.where(identities == -1, JUNK, NORMAL) if role is None else to_numpy(role, "role")
         )
         if len(roles) != n:
             raise ValueError(
@@ -174,6 +184,11 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.identity)
+
+    @classmethod
+    def of(cls, given: "Labels | Array") -> "Labels":
+        """Labels as they are, or of identities without cameras."""
+        return given if isinstance(given, Labels) else cls(given)
 
     def take(self, rows: NDArray[Any]) -> "Labels":
         """The labels of `rows` (indices or a mask), in that order."""
@@ -257,6 +272,41 @@ class Ranking:
     distance: Float32[np.ndarray, "q top"]
     probability: Float32[np.ndarray, "q top"] | None = None
 
+    def to_arrow(
+        self, query_items: Array | None = None, gallery_items: Array | None = None
+    ) -> Any:  # a pyarrow.Table, which has no types
+        """A table with a row for each image found: query and image (their rows), rank (from 1),
+        distance, and probability where there is one.
+
+        Args:
+            query_items: text [q], the queries' ids, for a column query_item.
+            gallery_items: text [g], the gallery's, for a column item.
+        """
+        # here: the library is large, and few who rank want a table
+        import pyarrow as pa  # noqa: PLC0415
+
+        query, place = np.nonzero(self.order >= 0)
+        image = self.order[query, place]
+        columns: dict[str, NDArray[Any]] = {"query": query, "rank": place + 1, "image": image}
+        if query_items is not None:
+            columns["query_item"] = to_numpy(query_items, "query_items").astype(str)[query]
+        if gallery_items is not None:
+            columns["item"] = to_numpy(gallery_items, "gallery_items").astype(str)[image]
+        columns["distance"] = self.distance[query, place]
+        if self.probability is not None:
+            columns["probability"] = self.probability[query, place]
+        return pa.table(columns)
+
+    def to_pandas(
+        self, query_items: Array | None = None, gallery_items: Array | None = None
+    ) -> "pandas.DataFrame":
+        """The same as a pandas table.
+
+        Raises:
+            ValueError: pandas is not installed.
+        """
+        return as_pandas(self.to_arrow(query_items, gallery_items))
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -315,8 +365,8 @@ def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
     return (features, labels) if keep.all() else (features.take(keep), labels.take(keep))
 
 
-def _vectors(given: Any) -> NDArray[np.float32]:
-    vectors = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+def _vectors(given: Array) -> NDArray[np.float32]:
+    vectors = to_numpy(given, "vectors")
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise ValueError(f"vectors must be [images, width], not an array of shape {vectors.shape}")
     if vectors.dtype.kind not in "fiu":

@@ -188,7 +188,7 @@ def test_the_page_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "intersection over union of the clusters" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<img") == 5
-    assert "Against the truth" in text
+    assert "Against the ground truth" in text
     assert (
         main(["parts", str(run_of(made, "bot")), "--data", str(made / "data"), "--out", str(page)])
         == 2

@@ -2,7 +2,6 @@
 only when one is drawn.
 """
 
-import importlib.util
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from PIL import Image
 
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
+from graphreid.extras import require as require_extra
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import load
 from graphreid.metrics.relevance import Relevance
@@ -46,11 +46,10 @@ def require(tables: Iterable[Table]) -> None:
         ValueError: how to install it.
     """
     kinds = {table.kind for table in tables} - {"table"}
-    needed = ["matplotlib"] if kinds else []
-    needed += ["openTSNE"] if "map" in kinds else []
-    for name in needed:
-        if importlib.util.find_spec(name) is None:
-            raise ValueError(f"these figures need {name}: pip install 'graphreid[report]'")
+    if kinds:
+        require_extra("report", "a figure", "matplotlib")
+    if "map" in kinds:
+        require_extra("report", "a t-SNE map", "openTSNE")
 
 
 def curve(filled: Filled, file: Path) -> None:

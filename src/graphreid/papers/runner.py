@@ -300,9 +300,9 @@ def _warn(table: Table, setup: Setup, say: Say) -> None:
         seen = setup.inputs.part("fit").seen
         if seen:
             say(
-                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit "
-                f"images,"
-                " which are closer together than new ones' (train with --holdout-identities 0.25)"
+                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit"
+                " images, which are closer together than new ones' (train with"
+                " --holdout-identities 0.25)"
             )
 
 

@@ -13,8 +13,12 @@ from graphreid.report.ranked_lists import QueryGroup
 from graphreid.resources import Resources
 from graphreid.types import Features
 
-GRAPHS, NODES, SOURCES = 8, 6, 3
-"""Graphs on a page, images shown of a graph, and sources shown of each image, at most."""
+GRAPHS = 8
+"""Graphs on a page, at most."""
+NODES = 6
+"""Images that are shown of a graph, at most."""
+SOURCES = 3
+"""Strongest sources that are shown of each image, at most."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from jaxtyping import Float, Int64
 
 from graphreid.types import NORMAL, Labels
 
-IDENTITIES, IMAGES = 11, 6
-"""As many as a figure of HRNet's paper has (Fig. 5)."""
+IDENTITIES = 11
+IMAGES = 6
+"""Identities, and images of each: as many as a figure of HRNet's paper has (Fig. 5)."""
 
 
 def pick_rows(labels: Labels) -> Int64[np.ndarray, " n"] | None:

@@ -310,7 +310,9 @@ def _maps(evaluation: _Evaluation) -> list[tuple[str, str]]:
     """(Title, drawing) of the vectors, and of each method's new vectors; none where there are too
     few identities.
     """
-    query, gallery, seed = evaluation.query, evaluation.gallery, evaluation.seed
+    query = evaluation.query
+    gallery = evaluation.gallery
+    seed = evaluation.seed
     sample = embedding_map.sample_images(
         query, evaluation.query_labels, gallery, evaluation.gallery_labels, seed=seed
     )

@@ -96,7 +96,8 @@ def result_rows(reports: Sequence[Report]) -> list[ResultRow]:
             "" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "" if memory is None else f"{memory:.0f}",
         )
-        difference, notes = ("", "", "", ""), ()
+        difference = ("", "", "", "")
+        notes: tuple[str, ...] = ()
         if number:
             difference, notes = _compare(base, report)
         rows.append(ResultRow(number, report.method, report.setting, cells, difference, notes))

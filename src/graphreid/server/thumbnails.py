@@ -12,8 +12,12 @@ from graphreid.datasets.images import decode
 from graphreid.report.thumbnails import webp
 from graphreid.store import THUMBNAIL_PREFIX, THUMBNAILS
 
-COPY_HEIGHT, HEIGHT, QUALITY = 512, 192, 80
-"""Pixels of height of a copy of an image that was sent, and of a thumbnail; quality of both."""
+COPY_HEIGHT = 512
+"""Pixels of height of a copy of an image that was sent, at most."""
+HEIGHT = 192
+"""Pixels of height of a thumbnail, at most."""
+QUALITY = 80
+"""Of both, as WebP has it."""
 CACHED = 2000
 """Thumbnails that are kept in memory."""
 
@@ -37,9 +41,9 @@ class GalleryThumbnails:
         """
         if path is None or "\0" in path:
             return None
-        root, name = self._images, path
-        if path.startswith(THUMBNAIL_PREFIX):
-            root, name = self._copies, path.removeprefix(THUMBNAIL_PREFIX)
+        is_copy = path.startswith(THUMBNAIL_PREFIX)
+        root = self._copies if is_copy else self._images
+        name = path.removeprefix(THUMBNAIL_PREFIX)
         if root is None:
             return None
         try:

@@ -137,7 +137,8 @@ def _match(
     """The image at a place of a query's ranking."""
     row = int(ranking.order[query, place])
     distance = float(ranking.distance[query, place])
-    probability, score = None, distance
+    probability = None
+    score = distance
     if ranking.probability is not None:
         # in float32, as in metrics.open_set: a threshold is the edge between two such numbers
         score = float(np.float32(1) - ranking.probability[query, place])

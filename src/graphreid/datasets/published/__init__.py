@@ -18,6 +18,7 @@ from graphreid.datasets.published import (
     stanford_online_products,
     veri_776,
 )
+from graphreid.plugins import Registry
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Importer:
     about: str
 
 
-SETS = {
+_OWN = {
     "folder": Importer(folder.read, "your images, one folder for each identity"),
     "csv": Importer(
         csv_table.read, "your images, listed in a table with columns path, identity and more"
@@ -69,6 +70,8 @@ SETS = {
         "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)",
     ),
 }
+SETS: Registry[Importer] = Registry("datasets", _OWN)
+"""Every set by name, those of plugins too."""
 
 
 def read_set(name: str, source: str | Path, **options: object) -> ImportPlan:

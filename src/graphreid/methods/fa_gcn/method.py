@@ -21,15 +21,15 @@ from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
-from graphreid.methods.fitting import FittedNetwork, fit_network, fitted_network
-from graphreid.methods.validation import Validation
-from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
+from graphreid.methods.fitting import FittedNetwork, Validation, fit_network, fitted_network
+from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Seed, Setting, check_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]
 DISTANCES: tuple[Distance, ...] = ("mahalanobis", "euclidean", "cosine")
-WITHIN, LENGTH = "within", "length"
+WITHIN = "within"
+LENGTH = "length"
 """Tensors that the distances need, kept beside the layers' weights: the root of the Mahalanobis
 distance's matrix, and the root mean square length of the training images' new vectors.
 """
@@ -95,8 +95,8 @@ class Training:
     schedule: Literal["steps", "cosine"] = "cosine"
     batch: AtLeastTwo | None = 64
     epochs: Count = 20
-    patience: int | None = None
-    seed: int = 0
+    patience: Count | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -185,7 +185,8 @@ class FAGCN:
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
         """
-        resources, training = resources or Resources(), self.training
+        resources = resources or Resources()
+        training = self.training
         images = TrainingGraph(
             train,
             labels,
@@ -196,7 +197,8 @@ class FAGCN:
             resources=resources,
         )
         classes = images.classes if training.identity_weight else 0
-        rounds, by_cosine = images.rounds, training.schedule == "cosine"
+        rounds = images.rounds
+        by_cosine = training.schedule == "cosine"
         fit = fit_network(
             self,
             build=lambda: FeatureAggregation(train.width, self.network.layers, classes),
@@ -244,7 +246,8 @@ class FAGCN:
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        retrieval_set, old = RetrievalSet(query, gallery, resources=resources), gallery.features
+        retrieval_set = RetrievalSet(query, gallery, resources=resources)
+        old = gallery.features
         queries, images = self._new_vectors(retrieval_set)
 
         def new_gallery() -> Gallery:
@@ -280,11 +283,13 @@ class FAGCN:
         if self.setting == "transductive":
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="union"))
             row = int(retrieval_set.nodes[0])
-            own_sources, own_weights = graph.sources[row], graph.weights[row]
+            own_sources = graph.sources[row]
+            own_weights = graph.weights[row]
         else:
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
             of_query = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="query"))
-            own_sources, own_weights = of_query.sources[0], of_query.weights[0]
+            own_sources = of_query.sources[0]
+            own_weights = of_query.weights[0]
         return explain_receptive_field(
             retrieval_set,
             block,
@@ -300,7 +305,8 @@ class FAGCN:
     ) -> tuple[Float32[np.ndarray, "q d"], Float32[np.ndarray, "g d"]]:
         """The new vectors of queries and gallery, in the space of the distance."""
         network, key = self._network_of(retrieval_set)
-        device, k = retrieval_set.resources.device, self.graph.k
+        device = retrieval_set.resources.device
+        k = self.graph.k
         with retrieval_set.resources.limits():
             if self.setting == "transductive":
                 graph = AffinityGraph.of(retrieval_set.neighbors(k, side="union"))
@@ -328,7 +334,8 @@ class FAGCN:
         self, network: FeatureAggregation, images: TrainingGraph, rows: NDArray[np.intp]
     ) -> dict[str, Tensor]:
         """The parts of L_fa (Eqs. 4-7) for some training images."""
-        resources, training = images.retrieval_set.resources, self.training
+        resources = images.retrieval_set.resources
+        training = self.training
         device = resources.device
         z = network(images.inputs, images.graph.receptive_field(rows, self.network.layers, device))
         return losses(
@@ -374,8 +381,10 @@ class FAGCN:
     ) -> dict[str, float]:
         """The mAP of the weights as they are on validation identities, by each distance."""
         network.eval()
-        state, retrieval_set = self._learned_state(network, images), held.retrieval_set
-        resources, old = retrieval_set.resources, retrieval_set.gallery
+        state = self._learned_state(network, images)
+        retrieval_set = held.retrieval_set
+        resources = retrieval_set.resources
+        old = retrieval_set.gallery
         with resources.limits():
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
             z = network.aggregate(old.vectors, graph, resources.device)[-1]

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
 from graphreid.methods.ffgnn.graph import Nodes, Square, adjacency, reciprocal_in_gallery
 from graphreid.methods.ffgnn.model import FeatureFusion, FusionObjective, losses, node_features
 from graphreid.methods.ffgnn.options import Graph, Network, Training
@@ -125,7 +124,8 @@ class FFGNN:
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = EgoGraphTrainingSet(
             train, labels, graph=self.graph, training=options, resources=resources
         )
@@ -200,7 +200,7 @@ class FFGNN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self.fuser(single_query(RetrievalSet(query, gallery, resources=resources))).explain()
+        return self.fuser(RetrievalSet(query, gallery, resources=resources)).explain()
 
     def fuser(self, retrieval_set: RetrievalSet) -> "FeatureFuser":
         """The fitted network for some queries and a gallery.
@@ -297,7 +297,9 @@ class FeatureFuser:
 
     def _inputs(self, graphs: EgoGraphs, part: slice) -> tuple[Nodes, Square]:
         """X^0 and S of some graphs."""
-        unit, options, reciprocal = graphs.features(part, self.images), self.options, None
+        unit = graphs.features(part, self.images)
+        options = self.options
+        reciprocal = None
         if options.edges == "joint" and options.scope == "gallery":
             rows = np.arange(part.start, part.stop)
             reciprocal = reciprocal_in_gallery(graphs, rows, options.reciprocal).to(unit.device)

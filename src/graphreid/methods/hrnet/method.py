@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
 from graphreid.methods.fitting import (
     FittedNetwork,
     fit_network,
@@ -149,14 +148,16 @@ class HRNet:
             ValueError: fewer than two identities, none with two images, or an identity is in both
                 sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = RelationTrainingSet(train, labels, options)
 
         def losses(objective: RelationObjective, rows: NDArray[np.intp]) -> dict[str, Tensor]:
             with half_precision(options.precision, resources.device):
                 return objective(*training_set.take(rows, resources.device))
 
-        epochs, by_cosine = options.epochs, options.schedule == "cosine"
+        epochs = options.epochs
+        by_cosine = options.schedule == "cosine"
         fit = fit_network(
             self,
             build=lambda: self.objective(train.width, training_set.classes),
@@ -175,7 +176,8 @@ class HRNet:
             resources=resources,
             folder=folder,
         )
-        network, held_out = fit.module.relations, fit.validation
+        network = fit.module.relations
+        held_out = fit.validation
         self.learned(network)
         self.record_ = fit.record
         if held_out is not None:
@@ -213,7 +215,7 @@ class HRNet:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        scorer = self.scorer(single_query(RetrievalSet(query, gallery, resources=resources)))
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
         return scorer.explain(self.calibration_)
 
     def graph_weights(

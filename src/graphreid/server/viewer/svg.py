@@ -12,10 +12,11 @@ from graphreid.types import Explanation, Neighbors, positions
 
 BINS, WIDTH, HEIGHT = 48, 640, 220
 """Of a histogram: its bins, and units of its drawing."""
-NODES, EDGES, NEIGHBORS = 24, 120, 10
-"""Images and edges in a drawn graph, at most; and neighbours of an image that make edges where a
-method makes none.
-"""
+NODES = 24
+EDGES = 120
+"""Images and edges of a drawn graph, at most."""
+NEIGHBORS = 10
+"""Neighbours of an image that are its sources where a method makes no graph."""
 SIDE, SCREEN = 46, 640
 """Units of a thumbnail and of the whole drawing."""
 
@@ -30,7 +31,8 @@ def strongest(explanation: Explanation) -> Explanation:
     source, target = place[explanation.edges].T
     drawn = np.flatnonzero((source >= 0) & (target >= 0) & (source != target))
     heavy = drawn[np.argsort(-explanation.weights[drawn], kind="stable")[:EDGES]]
-    probability, query_weights = explanation.probability, explanation.query_weights
+    probability = explanation.probability
+    query_weights = explanation.query_weights
     return Explanation(
         nodes=explanation.nodes[first],
         edges=place[explanation.edges[heavy]],
@@ -123,9 +125,11 @@ class _NodeText:
     @classmethod
     def of(cls, explanation: Explanation, node: int, item: str) -> "_NodeText":
         """The text of a node."""
-        before, after = explanation.rank_before[node], explanation.rank_after[node]
+        before = explanation.rank_before[node]
+        after = explanation.rank_after[node]
         title = f"{item}: rank {before} before, {after} after"
-        spoke, probability = "", None
+        spoke = ""
+        probability = None
         if explanation.query_weights is not None:
             weight = float(explanation.query_weights[node])
             share = weight / float(explanation.query_weights.max(initial=1e-9))
