@@ -27,7 +27,7 @@ k-reciprocal has its published settings.
 SETS = {
     "synthetic": (
         "Synthetic, default level",
-        "Drawn toy figures ([what they show](../synthetic.md)).",
+        "Drawn toy figures ([what they show](../docs/synthetic.md)).",
         "graphreid data render --out synthetic",
         "graphreid train --data synthetic --out RUN --epochs 60",
         (

@@ -32,8 +32,8 @@ from graphreid.models.export import (
     XML,
     Pixels,
     Vectors,
-    apart,
-    parity_pixels,
+    max_difference,
+    parity_images,
     to_onnx,
     to_openvino,
 )
@@ -80,7 +80,7 @@ def extraction(
     base = BNNeck(backbone(network, height=height, width=width), 2)
     extractor = channels_last(Extractor(base, flip_average=False).eval())
     # the parity images, as many as a batch takes
-    three = parity_pixels((height, width))[1]
+    three = parity_images((height, width))[1]
     pixels = np.ascontiguousarray(np.tile(three, (-(-batch // len(three)), 1, 1, 1))[:batch])
     wanted = _eager(extractor, None)(pixels)
     rows: list[dict[str, Any]] = []
@@ -189,7 +189,7 @@ def _measure(
         "slowest": len(pixels) / max(seconds),
         "fastest": len(pixels) / min(seconds),
         "seconds_until_ready": ready,
-        "difference": apart(vectors, wanted),
+        "difference": max_difference(vectors, wanted),
         "batch_seconds": [round(value, 4) for value in seconds],
     }
 

@@ -31,6 +31,7 @@ from graphreid import peak_memory as memory
 from graphreid.gallery import Gallery
 from graphreid.methods import CAGCN
 from graphreid.methods.spec import parse
+from graphreid.options import build
 from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
 from graphreid.store import Config, PersistentGallery, online
@@ -300,7 +301,7 @@ def _fitted(width: int, seed: int, file: Path) -> str:
 
     vectors, rows = _vectors(600, width, 1, seed, "gallery")
     save(
-        CAGCN(epochs=1, width=min(256, width)).fit(
+        build(CAGCN, epochs=1, width=min(256, width)).fit(
             Features(vectors), Labels(rows.identity, rows.camera)
         ),
         file,

@@ -3,105 +3,130 @@ do at best.
 """
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import MinLen
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graphreid.atomic_files import whole_file
 
 VERSION = 1
 
-SCHEMA: dict[str, Any] = {
-    "version": int,
-    "shape": {"name": str, "queries": int, "gallery": int, "width": int, "seed": int},
-    "code": {"version": str, "sources": str, "commit": (str, None), "dirty": (bool, None)},
-    "environment": {
-        "python": str,
-        "torch": str,
-        "numpy": str,
-        "system": str,
-        "processor": str,
-        "cores": int,
-        "threads": int,
-        "device": str,
-    },
-    "load": float,
-    "memory_limit": (int, None),
-    "rates": {"float32": float, "bfloat16": float, "bandwidth": float},
-    "yardstick": {"median": float, "runs": [float], "rows": int},
-    "methods": [
-        {
-            "method": str,
-            "setting": str,
-            "seconds": float,
-            "runs": [float],
-            "cold": float,
-            "stages": {str: float},
-            "evaluation": float,
-            "peak_mb": float,
-            "floor": float,
-            "to_floor": float,
-            "to_yardstick": float,
-            "metrics": {str: float},
-        }
-    ],
-}
-"""Seconds are wall time; `rates` are 10^12 operations a second of square products, and 10^9 bytes a
-second of memory.
 
-load: the system's load average when the record was begun; well above 0 means that others used the
-machine.
-yardstick: exact float32 top-100 of the whole set by blocked products and `torch.topk`; `rows`: how
-    many rows were timed, and scaled to all. A method's `to_yardstick` is seconds / yardstick.
-seconds: the median of `runs`, from embeddings to the last distance; `cold` is the process's first
-call, which they leave out.
-stages: seconds of one run, by what the work says it is; "rest" is what lies between.
-evaluation: seconds that counting the distances took beside.
-peak_mb: highest memory of the method's own process, less what it had after imports; read from the
-system.
-floor: seconds of the method's products at the measured rates; to_floor is seconds / floor.
-"""
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Shape(_Strict):
+    """The drawn embeddings."""
+
+    name: str
+    queries: int
+    gallery: int
+    width: int
+    seed: int
+
+
+class Code(_Strict):
+    """Which sources ran."""
+
+    version: str
+    sources: str
+    commit: str | None
+    dirty: bool | None
+
+
+class Environment(_Strict):
+    """On which machine, with which libraries."""
+
+    python: str
+    torch: str
+    numpy: str
+    system: str
+    processor: str
+    cores: int
+    threads: int
+    device: str
+
+
+class Rates(_Strict):
+    """What the machine can do: 10^12 operations a second of square products, by type of number, and
+    10^9 bytes a second of memory.
+    """
+
+    float32: float
+    bfloat16: float
+    bandwidth: float
+
+
+class Yardstick(_Strict):
+    """Exact float32 top-100 of the whole set by blocked products and `torch.topk`, in seconds;
+    `rows`: how many rows were timed, and scaled to all.
+    """
+
+    median: float
+    runs: Annotated[list[float], MinLen(1)]
+    rows: int
+
+
+class Method(_Strict):
+    """One method's run.
+
+    Attributes:
+        seconds: the median of `runs`, from embeddings to the last distance.
+        cold: the process's first call, which `runs` leave out.
+        stages: seconds of one run, by what the work says it is; "rest" is what lies between.
+        evaluation: seconds that counting the distances took beside.
+        peak_mb: highest memory of the method's own process, less what it had after imports; read
+            from the system.
+        floor: seconds of the method's products at the measured rates; to_floor is seconds / floor.
+        to_yardstick: seconds / yardstick.
+    """
+
+    method: str
+    setting: str
+    seconds: float
+    runs: Annotated[list[float], MinLen(1)]
+    cold: float
+    stages: dict[str, float]
+    evaluation: float
+    peak_mb: float
+    floor: float
+    to_floor: float
+    to_yardstick: float
+    metrics: dict[str, float]
+
+
+class Record(_Strict):
+    """A benchmark's record. Seconds are wall time.
+
+    Attributes:
+        load: the system's load average when the record was begun; well above 0 means that others
+            used the machine.
+    """
+
+    version: Literal[1]
+    shape: Shape
+    code: Code
+    environment: Environment
+    load: float
+    memory_limit: int | None
+    rates: Rates
+    yardstick: Yardstick
+    methods: Annotated[list[Method], MinLen(1)]
 
 
 def check(record: Any) -> None:
-    """Raises ValueError where a record is not as SCHEMA says, or a number is not finite, and says
+    """Raises ValueError where a record is not as `Record` says, or a number is not finite, and says
     where.
     """
-    _check(record, SCHEMA, "record")
-    if record["version"] != VERSION:
-        raise ValueError(f"record.version is {record['version']}: {VERSION} is known")
-
-
-def _check(value: Any, schema: Any, where: str) -> None:
-    if isinstance(schema, dict):
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} must be an object")
-        if str in schema:
-            for key, inner in value.items():
-                _check(inner, schema[str], f"{where}.{key}")
-            return
-        if set(value) != set(schema):
-            differ = ", ".join(sorted(map(str, set(value) ^ set(schema))))
-            raise ValueError(f"{where} lacks or has too much: {differ}")
-        for key, inner in schema.items():
-            _check(value[key], inner, f"{where}.{key}")
-    elif isinstance(schema, list):
-        if not isinstance(value, list) or not value:
-            raise ValueError(f"{where} must be a list that is not empty")
-        for place, inner in enumerate(value):
-            _check(inner, schema[0], f"{where}[{place}]")
-    elif isinstance(schema, tuple):
-        if value is not None:
-            _check(value, schema[0], where)
-    elif schema is float:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"{where} is {value!r}: it must be a finite number")
-    elif not isinstance(value, schema) or (schema is int and isinstance(value, bool)):
-        raise ValueError(f"{where} is {value!r}: it must be {schema.__name__}")
+    try:
+        Record.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("record", *first["loc"])))
+        raise ValueError(f"{place}: {first['msg']}") from None
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import cyclopts
 import numpy as np
-from graphreid.synthetic.ground_truth import read_truth
 from numpy.typing import NDArray
 from PIL import Image
 
 from graphreid.features.features_file import load_features
 from graphreid.report.part_pictures import COLOURS
-from graphreid.synthetic.difficulty import LEVELS
-from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, Studio
+from graphreid.synthetic.annotations import read_annotations
+from graphreid.synthetic.difficulty import DIFFICULTIES
+from graphreid.synthetic.render import HEIGHT, QUALITY, WIDTH, Settings, SyntheticSet
 from graphreid.types import JUNK, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -27,17 +27,17 @@ BLOCK = 32
 
 
 @app.command
-def speed(images: int = 1024, level: str = "default") -> None:
+def speed(images: int = 1024, difficulty: str = "default") -> None:
     """Images a second of one thread: wall time, and processor time where the machine has other
     work.
     """
-    studio = Studio(Settings(level=level))
-    studio.photograph(np.arange(BLOCK))
+    rendered = SyntheticSet(Settings(difficulty=difficulty))
+    rendered.render_images(np.arange(BLOCK))
     with tempfile.TemporaryDirectory() as folder:
         spent = np.zeros((2, 2))
         for first in range(0, images, BLOCK):
             start = np.array([time.perf_counter(), time.process_time()])
-            pictures, _ = studio.photograph(np.arange(first, first + BLOCK))
+            pictures, _ = rendered.render_images(np.arange(first, first + BLOCK))
             middle = np.array([time.perf_counter(), time.process_time()])
             for i, picture in enumerate(pictures):
                 Image.fromarray(picture).save(
@@ -57,10 +57,10 @@ def views(*, data: Path, query: Path, gallery: Path) -> None:
     (queries, wanted), (images, found) = load_features(query), load_features(gallery)
     q, g = (x.vectors / np.linalg.norm(x.vectors, axis=1, keepdims=True) for x in (queries, images))
     cosine = q @ g.T
-    truth = [read_truth(data, features.items) for features in (queries, images)]
+    truth = [read_annotations(data, features.items) for features in (queries, images)]
     side = [_side(part.azimuth) for part in truth]
     same, known = _pairs(wanted, found)
-    family = LEVELS["default"].family
+    family = DIFFICULTIES["default"].family
     kin = (wanted.identity[:, None] // family == found.identity // family) & ~same & known
     print("pair   same identity       other identity             of its family")
     for one, other in ("FF", "BB", "SS", "FS", "BS", "FB"):
@@ -94,22 +94,24 @@ def sheet(*, out: Path, columns: int = 14, scale: int = 1) -> None:
     """Three identities of a family as the view turns; the last one's masks, and it with things
     before it; distractors, junk.
     """
-    studio, hidden = Studio(Settings()), Studio(Settings(level="occluded"))
+    rendered, hidden = SyntheticSet(Settings()), SyntheticSet(Settings(difficulty="occluded"))
     rows: list[NDArray[np.uint8]] = []
-    family = LEVELS["default"].family
+    family = DIFFICULTIES["default"].family
     chosen = np.arange(columns)
     for identity in range(4 * family, 5 * family):
-        mine = np.flatnonzero((studio.views.identity == identity) & (studio.views.role != JUNK))
-        mine = mine[np.argsort(studio.views.azimuth[mine])]
+        mine = np.flatnonzero((rendered.views.identity == identity) & (rendered.views.role != JUNK))
+        mine = mine[np.argsort(rendered.views.azimuth[mine])]
         chosen = mine[np.linspace(0, len(mine) - 1, columns).round().astype(int)]
-        rows.append(studio.photograph(chosen)[0])
-    rows.append(COLOURS[studio.photograph(chosen)[1]])
-    rows.append(hidden.photograph(chosen)[0])
-    others = np.flatnonzero(studio.views.role == 2)[:: 600 // (columns - columns // 3)][
+        rows.append(rendered.render_images(chosen)[0])
+    rows.append(COLOURS[rendered.render_images(chosen)[1]])
+    rows.append(hidden.render_images(chosen)[0])
+    others = np.flatnonzero(rendered.views.role == 2)[:: 600 // (columns - columns // 3)][
         : columns - columns // 3
     ]
-    junk = np.flatnonzero(studio.views.role == JUNK)[: columns // 3]
-    rows.append(np.concatenate([studio.photograph(others)[0], studio.photograph(junk)[0]]))
+    junk = np.flatnonzero(rendered.views.role == JUNK)[: columns // 3]
+    rows.append(
+        np.concatenate([rendered.render_images(others)[0], rendered.render_images(junk)[0]])
+    )
     gap = 2
     picture = np.full(
         (len(rows) * (HEIGHT + gap) - gap, columns * (WIDTH + gap) - gap, 3), 255, np.uint8

@@ -84,7 +84,7 @@ def test_records_are_as_their_schema_says() -> None:
 def test_a_record_that_is_not_is_refused(tmp_path: Path) -> None:
     good = record.read(RECORDS / "market.json")
     for change, said in (
-        ({"version": 99}, "99"),
+        ({"version": 99}, "record.version"),
         ({"load": "high"}, "record.load"),
         ({"methods": []}, "record.methods"),
     ):

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from graphreid.extras import EXTRAS, advice
+from graphreid.extras import EXTRAS, missing_extra_message
 from graphreid.methods import METHODS
 from tests.conformance import SMALL
 from tests.conftest import ROOT
@@ -151,5 +151,7 @@ def test_extras_are_those_of_pyproject() -> None:
 def test_only_an_extras_package_is_advised() -> None:
     error = ImportError("no")
     error.__cause__ = ModuleNotFoundError("no", name="lancedb.remote")
-    assert advice(error) == "lancedb is not installed: pip install 'graphreid[gallery]'"
-    assert advice(ModuleNotFoundError("no", name="elsewhere")) is None
+    assert (
+        missing_extra_message(error) == "lancedb is not installed: pip install 'graphreid[gallery]'"
+    )
+    assert missing_extra_message(ModuleNotFoundError("no", name="elsewhere")) is None

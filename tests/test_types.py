@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphreid.types import DISTRACTOR, JUNK, NORMAL, Features, Labels, codes, drop_junk, places
+from graphreid.types import DISTRACTOR, JUNK, NORMAL, Features, Labels, codes, drop_junk, positions
 
 
 def test_a_value_has_one_code_in_every_file() -> None:
@@ -93,7 +93,7 @@ def test_drop_junk() -> None:
 
 def test_places_are_where_values_stand_and_minus_one_where_they_do_not():
     names = np.array(["c", "a", "b"])
-    assert places(names, np.array(["a", "zz", "c", "a", ""])).tolist() == [1, -1, 0, 1, -1]
-    assert places(np.array([7, 3]), np.array([3, 9, 7])).tolist() == [1, -1, 0]
-    assert places(names[:0], names).tolist() == [-1, -1, -1]
-    assert places(names, names[:0]).shape == (0,)
+    assert positions(names, np.array(["a", "zz", "c", "a", ""])).tolist() == [1, -1, 0, 1, -1]
+    assert positions(np.array([7, 3]), np.array([3, 9, 7])).tolist() == [1, -1, 0]
+    assert positions(names[:0], names).tolist() == [-1, -1, -1]
+    assert positions(names, names[:0]).shape == (0,)

@@ -40,30 +40,13 @@ BANNED = {
 FIELD = {"stem_pool": "the pooling layer of a network's stem"}
 """Names with such a word in a standard meaning of it."""
 
-REMAINING = {
-    "Above",
-    "Around",
+REMAINING: set[str] = {
     "Guard",
-    "Heard",
-    "Hears",
-    "Judging",
-    "Lesson",
-    "Linked",
-    "Parted",
-    "Why",
     "above",
-    "around",
     "facts",
-    "heard",
-    "judge",
-    "judging",
     "least",
-    "least_pixels",
-    "linked",
     "living",
-    "tail",
     "told",
-    "why",
 }
 """Names that are still to be replaced. Never add one."""
 

@@ -31,7 +31,7 @@ def require(extra: str, what: str, *packages: str) -> None:
         raise ValueError(f"{what} needs {', '.join(missing)}: {_command(extra)}")
 
 
-def advice(error: BaseException | None) -> str | None:
+def missing_extra_message(error: BaseException | None) -> str | None:
     """A line about the package of an extra whose absence led to the error; None where it was
     something else.
     """

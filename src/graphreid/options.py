@@ -56,6 +56,8 @@ Fraction = Annotated[float, Interval(ge=0, le=1)]
 """A number in [0, 1]."""
 OpenFraction = Annotated[float, Interval(gt=0, lt=1)]
 """A number between 0 and 1, neither of the two."""
+Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
+"""What `seeding` takes."""
 Setting = Literal["online", "transductive"]
 """Whether a query sees the gallery alone, or the other queries too."""
 

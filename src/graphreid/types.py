@@ -292,7 +292,7 @@ class Explanation:
     query_weights: Float32[np.ndarray, " n"] | None = None
 
 
-def places(
+def positions(
     values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]
 ) -> Int64[np.ndarray, " m"]:
     """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that

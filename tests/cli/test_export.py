@@ -10,7 +10,7 @@ from graphreid.models import export as files
 from graphreid.models.backbones import BNNeck, backbone
 from graphreid.models.extraction import Extractor
 from graphreid.models.pixel_training import Trained
-from graphreid.training.run_folder import MODEL, Identities, begin
+from graphreid.training.run_folder import MODEL, IdentitySplit, open_run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def make_run(folder: Path) -> Path:
     embedder = build("bot", options | {"height": size[0], "width": size[1]})
     network = BNNeck(backbone("resnet10t", height=size[0], width=size[1], channels=channels), 2)
     embedder.trained_ = Trained(network.eval(), size)
-    begin(folder, {"embedder": "bot"}, Identities((), (), (), held_out=False))
+    open_run(folder, {"embedder": "bot"}, IdentitySplit((), (), (), held_out=False))
     save_embedder(embedder, folder / MODEL)
     return folder
 
@@ -45,11 +45,13 @@ def test_export_with_its_parity_check(
     network, size = load_embedder(run / MODEL).fitted()
     for flip, near in ((True, True), (False, False)):
         extractor = Extractor(network, flip_average=flip)
-        pixels = files.parity_pixels(size)[1][:, :, :, : size[1]] * np.linspace(
+        pixels = files.parity_images(size)[1][:, :, :, : size[1]] * np.linspace(
             0.2, 1, size[1], dtype=np.float32
         )
         for made in (files.onnx_vectors(onnx, pixels), files.openvino_vectors(openvino, pixels)):
-            assert (files.apart(made, files.torch_vectors(extractor, pixels)) < 1e-5) == near
+            assert (
+                files.max_difference(made, files.torch_vectors(extractor, pixels)) < 1e-5
+            ) == near
 
 
 def test_nothing_is_written_where_the_check_fails(

@@ -53,13 +53,8 @@ def test_fit_writes_a_method_and_shows_what_it_is_worth(
     assert code == 0
     method = load(files["out"])
     assert isinstance(method, CAGCN)
-    assert (method.links, method.k1, method.layers, method.edge_weight, method.lam) == (
-        4,
-        10,
-        2,
-        "binary",
-        "auto",
-    )
+    assert (method.graph.links, method.graph.k1, method.network.layers) == (4, 10, 2)
+    assert (method.network.edge_weight, method.lam) == ("binary", "auto")
     assert not Path(files["out"] + ".partial").exists()
     shown = capsys.readouterr()
     for row in (
@@ -148,25 +143,20 @@ def test_a_preset_is_a_start_that_options_change(files: dict[str, str]):
     assert main([*given, "--layers", "2"]) == 0
     method = load(files["out"])
     assert isinstance(method, CAGCN)
-    assert (method.layers, method.width, method.batch, method.k, method.calibrate) == (
-        2,
-        None,
-        4,
-        20,
-        False,
-    )
+    assert (method.network.layers, method.network.width, method.graph.k) == (2, None, 20)
+    assert (method.training.batch, method.training.calibrate) == (4, False)
 
 
 def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     given = ["fit", "cagcn", "--train", files["train"], *QUICK]
     assert main([*given, "--out", files["out"]]) == 0
     again = files["out"].replace("m.", "again.")
-    batches = "graphreid.methods.link_prediction.candidates.Lesson.batches"
-    from graphreid.methods.link_prediction.candidates import Lesson
+    batches = "graphreid.methods.link_prediction.training.LinkTrainingSet.batches"
+    from graphreid.methods.link_prediction.training import LinkTrainingSet
 
-    whole = Lesson.batches
+    whole = LinkTrainingSet.batches
 
-    def stopped(self: Lesson, epoch: int, size: int) -> list[np.ndarray]:
+    def stopped(self: LinkTrainingSet, epoch: int, size: int) -> list[np.ndarray]:
         if epoch == 1:
             raise KeyboardInterrupt
         return whole(self, epoch, size)
@@ -183,11 +173,11 @@ def test_a_fit_that_was_interrupted_goes_on(files: dict[str, str], monkeypatch: 
 def test_a_fit_goes_on_with_the_same_validation_images_only(
     files: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from graphreid.methods.link_prediction.candidates import Lesson
+    from graphreid.methods.link_prediction.training import LinkTrainingSet
 
-    whole = Lesson.batches
+    whole = LinkTrainingSet.batches
 
-    def stopped(self: Lesson, epoch: int, size: int) -> list[np.ndarray]:
+    def stopped(self: LinkTrainingSet, epoch: int, size: int) -> list[np.ndarray]:
         if epoch == 1:
             raise KeyboardInterrupt
         return whole(self, epoch, size)
@@ -202,9 +192,9 @@ def test_a_fit_goes_on_with_the_same_validation_images_only(
         *QUICK,
         "--validation",
     ]
-    monkeypatch.setattr(Lesson, "batches", stopped)
+    monkeypatch.setattr(LinkTrainingSet, "batches", stopped)
     assert main([*given, files["validation"]]) == 130
-    monkeypatch.setattr(Lesson, "batches", whole)
+    monkeypatch.setattr(LinkTrainingSet, "batches", whole)
     held = dict(np.load(files["validation"]))
     other = files["validation"].replace("validation", "other")
     np.savez(other, **{key: values[:80] for key, values in held.items()})

@@ -22,7 +22,19 @@ FEW = (
 def test_render(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "set"
     assert (
-        main(["data", "render", "--out", str(out), "--level", "occluded", "--threads", "1", *FEW])
+        main(
+            [
+                "data",
+                "render",
+                "--out",
+                str(out),
+                "--difficulty",
+                "occluded",
+                "--threads",
+                "1",
+                *FEW,
+            ]
+        )
         == 0
     )
     assert len(read_manifest(out)) == 8 + 8 + 2 + 1
@@ -32,7 +44,7 @@ def test_render(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "set"
-    assert main(["data", "render", "--out", str(out), "--level", "hard"]) == 2
+    assert main(["data", "render", "--out", str(out), "--difficulty", "hard"]) == 2
     assert main(["data", "render", "--out", str(out), "--cameras", "1"]) == 2
     assert main(["data", "render", "--out", str(tmp_path / "no" / "set"), *FEW]) == 2
     assert capsys.readouterr().err.count("\n") == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.datasets.check import Findings, SplitCount, check
+from graphreid.datasets.check import FolderReport, SplitCount, check
 from graphreid.datasets.manifest import Manifest
 from graphreid.resources import Resources
 
@@ -31,7 +31,7 @@ def folder(root: Path, rows: Sequence[Row], cameras: bool = True) -> Manifest:
     return Manifest(root, names, names, identity, camera if cameras else None, split, role)
 
 
-def found(findings: Findings) -> set[str]:
+def found(findings: FolderReport) -> set[str]:
     return {
         name for name, value in findings.as_dict().items() if value and name not in ("ok", "splits")
     }

@@ -4,13 +4,13 @@ import pytest
 
 from graphreid.datasets.folder_layouts import (
     LAYOUTS,
-    differences,
-    locate,
-    market_style,
-    places,
+    candidate_folders,
+    count_differences,
+    find_set,
+    parse_market_name,
     read_parts,
 )
-from graphreid.datasets.importing import Entry
+from graphreid.datasets.importing import ImageEntry
 from tests.datasets.published.trees import CUHK, DUKE, MARKET, VERI, msmt, tree
 
 FLAT = {"market1501": MARKET, "dukemtmc-reid": DUKE, "cuhk03-np": CUHK, "veri-776": VERI}
@@ -26,13 +26,13 @@ def test_sets_are_told_apart_by_their_files_names(tmp_path: Path, name: str, oth
     )
     layout = LAYOUTS[name]
     if name == other:
-        assert locate(top, layout) == top / "x"
+        assert find_set(top, layout) == top / "x"
     else:
         with pytest.raises(
             ValueError,
             match=f"looks like {LAYOUTS[other].title}, not {layout.title}: import it as {other}",
         ):
-            locate(top, layout)
+            find_set(top, layout)
 
 
 def test_every_example_is_a_name_of_its_own_set_only():
@@ -70,18 +70,18 @@ def test_labels_come_from_the_name_never_from_the_path():
     ],
 )
 def test_market_style(name: str, label: tuple[str, str] | None):
-    assert market_style(name) == label
+    assert parse_market_name(name) == label
 
 
 def test_a_set_that_is_whole_is_taken_before_copies_below_it(tmp_path: Path):
     top = tree(tmp_path, [*MARKET, *(f"backup/{name}" for name in MARKET)])
-    assert locate(top, LAYOUTS["market1501"]) == top
+    assert find_set(top, LAYOUTS["market1501"]) == top
     twice = tree(tmp_path / "twice", [f"{copy}/{name}" for copy in "ab" for name in MARKET])
     with pytest.raises(
         ValueError,
         match=r"run_1_c2: holds Market-1501 more than once \(.*/a, .*/b\): give one of them",
     ):
-        locate(twice, LAYOUTS["market1501"])
+        find_set(twice, LAYOUTS["market1501"])
 
 
 def test_half_a_set_is_named_with_what_is_missing(tmp_path: Path):
@@ -92,11 +92,11 @@ def test_half_a_set_is_named_with_what_is_missing(tmp_path: Path):
         match=r"/m: only a part of Market-1501, query is missing or has none of its images: "
         r"complete",
     ):
-        locate(top, layout)
+        find_set(top, layout)
     (top / "m/query").mkdir()
     (top / "m/query/._0001_c1s1_001051_00.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match="query is missing or has none of its images"):
-        locate(top, layout)
+        find_set(top, layout)
 
 
 def test_names_that_are_nobodys(tmp_path: Path):
@@ -113,7 +113,7 @@ def test_names_that_are_nobodys(tmp_path: Path):
         ValueError,
         match=r"bounding_box_train/a\.jpg: not a file name of Market-1501 .*importer folder or csv",
     ):
-        locate(top, LAYOUTS["market1501"])
+        find_set(top, LAYOUTS["market1501"])
 
 
 def test_folders_without_a_set(tmp_path: Path):
@@ -123,31 +123,37 @@ def test_folders_without_a_set(tmp_path: Path):
         match="the folder is empty, no Market-1501 in it or up to 2 folders below: it has "
         "bounding_box_train",
     ):
-        locate(tmp_path, layout)
+        find_set(tmp_path, layout)
     top = tree(tmp_path, ["a/b/c/d.jpg", "notes/x.jpg"])
     with pytest.raises(ValueError, match=r"run_1_c2: no Market-1501 in it") as caught:
-        locate(top, layout)
+        find_set(top, layout)
     assert "\n" not in str(caught.value)
     part = tree(tmp_path / "part", MARKET) / "bounding_box_train"
     with pytest.raises(
         ValueError, match="bounding_box_train: one part of a set: give the folder that it lies in"
     ):
-        locate(part, layout)
+        find_set(part, layout)
     with pytest.raises(ValueError, match="gone: No such file"):
-        locate(tmp_path / "gone", layout)
+        find_set(tmp_path / "gone", layout)
     archive = tmp_path / "Market-1501-v15.09.15.zip"
     archive.write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"\.zip: Not a directory: give the folder"):
-        locate(archive, layout)
+        find_set(archive, layout)
 
 
 def test_places_go_two_folders_deep_and_not_into_parts_or_hidden_folders(tmp_path: Path):
     top = tree(
         tmp_path, ["a/b/c/x.jpg", "query/d/x.jpg", ".cache/x.jpg", "train/e/x.jpg"], stray=False
     )
-    assert [place.relative_to(top).as_posix() for place in places(top)] == [".", "a", "a/b"]
+    assert [place.relative_to(top).as_posix() for place in candidate_folders(top)] == [
+        ".",
+        "a",
+        "a/b",
+    ]
     (top / "locked").mkdir(mode=0)
-    assert len(list(places(top))) >= 3  # a neighbour that may not be read is none of ours
+    assert (
+        len(list(candidate_folders(top))) >= 3
+    )  # a neighbour that may not be read is none of ours
 
 
 def test_images_in_folders_below_a_part_keep_their_place(tmp_path: Path):
@@ -159,9 +165,9 @@ def test_images_in_folders_below_a_part_keep_their_place(tmp_path: Path):
 
 def test_differences_count_what_they_say():
     entries = [
-        Entry(Path("a"), "a", "1", "train", "1"),
-        Entry(Path("b"), "b", "2", "query+gallery", "2"),
-        Entry(Path("c"), "c", "-1", "gallery", "2", "junk"),
+        ImageEntry(Path("a"), "a", "1", "train", "1"),
+        ImageEntry(Path("b"), "b", "2", "query+gallery", "2"),
+        ImageEntry(Path("c"), "c", "-1", "gallery", "2", "junk"),
     ]
     right = {
         "train images": 1,
@@ -171,8 +177,8 @@ def test_differences_count_what_they_say():
         "junk images": 1,
         "cameras": 2,
     }
-    assert differences("X", entries, right) == []
-    assert differences("X", entries, {**right, "gallery images": 1_000}) == [
+    assert count_differences("X", entries, right) == []
+    assert count_differences("X", entries, {**right, "gallery images": 1_000}) == [
         "warning: the counts are not those of the published X, is it complete? gallery images 2, "
         "not 1,000"
     ]

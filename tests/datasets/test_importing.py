@@ -7,8 +7,8 @@ from PIL import Image
 
 from graphreid.datasets.images import decode
 from graphreid.datasets.importing import (
-    Entry,
-    Plan,
+    ImageEntry,
+    ImportPlan,
     draw_identities,
     image_files,
     import_images,
@@ -33,11 +33,11 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def plan(source: Path) -> Plan:
+def plan(source: Path) -> ImportPlan:
     files = sorted(source.glob("*.png"))
-    return Plan(
+    return ImportPlan(
         [
-            Entry(file, f"x/{file.name}", str(row % 2), "query", str(row))
+            ImageEntry(file, f"x/{file.name}", str(row % 2), "query", str(row))
             for row, file in enumerate(files)
         ]
     )
@@ -75,7 +75,7 @@ def test_links_instead_of_copies(tmp_path: Path, source: Path):
     manifest = import_images(plan(source), tmp_path / "out", link=True).manifest
     paths = manifest.images(manifest.rows("query")).paths
     assert [path.resolve() for path in paths] == sorted(source.glob("*.png"))
-    drawn = Plan([Entry(lambda: png(1), "a.png", "1", "train")])
+    drawn = ImportPlan([ImageEntry(lambda: png(1), "a.png", "1", "train")])
     with pytest.raises(ValueError, match="nothing to link to"):
         import_images(drawn, tmp_path / "out2", link=True)
 
@@ -94,7 +94,7 @@ def test_skipping_goes_on_and_lists_what_is_missing(tmp_path: Path, source: Path
     (source / "3.png").write_bytes(b"")
     given = plan(source)
     done = import_images(
-        Plan(given.entries, ["y: no camera"], ["a note"]), tmp_path / "out", on_error="skip"
+        ImportPlan(given.entries, ["y: no camera"], ["a note"]), tmp_path / "out", on_error="skip"
     )
     assert len(done.manifest) == 4
     assert done.skipped[0] == "y: no camera"
@@ -113,21 +113,24 @@ def test_what_cannot_be_imported_is_refused(tmp_path: Path, source: Path):
     out = tmp_path / "out"
     entries = list(plan(source).entries)
     with pytest.raises(ValueError, match=r"first \(1 more like it\); mend it"):
-        import_images(Plan(entries, ["first", "second"]), out)
+        import_images(ImportPlan(entries, ["first", "second"]), out)
     with pytest.raises(ValueError, match=r"0\.png and .*1\.png would both become images/x/0\.png"):
         import_images(
-            Plan([entries[0], Entry(entries[1].source, "x/0.png", "1", "query", "1")]), out
+            ImportPlan([entries[0], ImageEntry(entries[1].source, "x/0.png", "1", "query", "1")]),
+            out,
         )
     with pytest.raises(ValueError, match=r"x/9\.png: its camera is missing"):
-        import_images(Plan([*entries, Entry(entries[0].source, "x/9.png", "1", "query")]), out)
+        import_images(
+            ImportPlan([*entries, ImageEntry(entries[0].source, "x/9.png", "1", "query")]), out
+        )
     with pytest.raises(ValueError, match="no image is left"):
-        import_images(Plan([]), out)
+        import_images(ImportPlan([]), out)
     with pytest.raises(ValueError, match=r"gone\.png: No such file"):
-        import_images(Plan([Entry(source / "gone.png", "a.png", "1", "train")]), out)
+        import_images(ImportPlan([ImageEntry(source / "gone.png", "a.png", "1", "train")]), out)
     with pytest.raises(ValueError, match="exists already"):
-        import_images(Plan(entries), source)
+        import_images(ImportPlan(entries), source)
     with pytest.raises(ValueError, match="cannot write"):
-        import_images(Plan(entries), tmp_path / "no/out")
+        import_images(ImportPlan(entries), tmp_path / "no/out")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
@@ -136,7 +139,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ValueError, match=r"cannot write .*out: No space left on device"):
-        import_images(Plan([Entry(full, "a.png", "1", "train")]), tmp_path / "out")
+        import_images(ImportPlan([ImageEntry(full, "a.png", "1", "train")]), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,11 +182,11 @@ def test_identities_are_drawn_with_the_seed():
 def test_many_images_keep_their_order(tmp_path: Path):
     values = np.random.default_rng(0).permutation(1500) % 256
     entries = [
-        Entry(lambda value=value: png(value), f"{row}.png", "1", "query")
+        ImageEntry(lambda value=value: png(value), f"{row}.png", "1", "query")
         for row, value in enumerate(values.tolist())
     ]
     manifest = import_images(
-        Plan(entries), tmp_path / "out", resources=Resources(threads=3)
+        ImportPlan(entries), tmp_path / "out", resources=Resources(threads=3)
     ).manifest
     paths = manifest.images(manifest.rows("query")).paths
     assert [int(decode(path)[0, 0, 0]) for path in paths] == values.tolist()

@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.methods.cagcn.graph import first_hop, query_graphs
 from graphreid.methods.cagcn.method import CAGCN
-from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.link_prediction.training import LinkTrainingSet
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build, flat_options
 from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.resources import Resources
 from graphreid.types import Features, Labels
@@ -31,7 +32,7 @@ SMALL: dict[str, Any] = {
 
 
 def small(**options: Any) -> CAGCN:
-    return CAGCN(**{**SMALL, **options})
+    return build(CAGCN, **{**SMALL, **options})
 
 
 def known(**options: Any) -> CAGCN:
@@ -64,9 +65,7 @@ def doubles(method: CAGCN) -> dict[str, NDArray[np.float64]]:
 def test_equals_the_papers_equations(edges: str, edge_weight: str, more: dict[str, Any]):
     query, gallery = blobs(0, queries=4, images=40)
     method = known(edges=edges, edge_weight=edge_weight, **more)
-    options = {
-        each.name: getattr(method, each.name) for each in dataclasses.fields(method) if each.init
-    }
+    options = flat_options(method)
     blocks = list(method.distances(query, Gallery(gallery)))
     distance, probability = blocks[0].distance, blocks[0].probability
     assert probability is not None
@@ -88,14 +87,13 @@ def test_the_module_on_whole_differences_equals_its_maps_taken_image_by_image():
     for width in (8, None):
         method = known(width=width, edge_input="pair" if width else "gallery")
         retrieval_set = RetrievalSet(query, Gallery(gallery))
-        judging = method.judging(retrieval_set)
-        nodes, logits, weights = judging.judge(slice(0, 6))
-        _, places = judging.graphs.build(judging.candidates)
-        joined, real = judging.graphs.joined(nodes, places)
+        scorer = method.scorer(retrieval_set)
+        nodes, logits, weights = scorer.score(slice(0, 6))
+        graphs = query_graphs(scorer.candidates, method.graph)
         images = torch.from_numpy(retrieval_set.gallery.vectors[nodes] * 4)
         x = torch.from_numpy(retrieval_set.query_vectors[:, None] * 4) - images
         with torch.inference_mode():
-            whole, whole_weights = judging.network(x, images, joined, real)
+            whole, whole_weights = scorer.network(x, images, graphs.edges, graphs.real)
         np.testing.assert_allclose(logits[nodes >= 0], whole.numpy()[nodes >= 0], rtol=0, atol=2e-5)
         np.testing.assert_allclose(weights, whole_weights.numpy(), rtol=0, atol=2e-5)
 
@@ -104,8 +102,8 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
     query, gallery = blobs(2)
     method = known()
     calls: list[int] = []
-    network = method.judging(RetrievalSet(query, Gallery(gallery))).network
-    made = type(network).table
+    network = method.scorer(RetrievalSet(query, Gallery(gallery))).network
+    made = type(network).per_image_maps
 
     def counted(self: Any, vectors: Any, device: str) -> Any:
         calls.append(len(vectors))
@@ -113,7 +111,7 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
 
     half = Gallery(gallery.take(np.arange(30)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(network), "table", counted)
+        patch.setattr(type(network), "per_image_maps", counted)
         all_distances(method, query, half)
         all_distances(method, query, half)
         whole = half.add(gallery.take(np.arange(30, 60)))
@@ -134,7 +132,7 @@ def test_beyond_the_sample_a_distance_is_the_base_distance_plus_lam():
     query, gallery = blobs(0)
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
-    nodes = method.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
+    nodes = method.scorer(RetrievalSet(query, Gallery(gallery))).score(slice(0, 12))[0]
     plain = RetrievalSet(query, Gallery(gallery)).block(0, 12)
     assert block.probability is not None
     np.testing.assert_allclose(
@@ -151,7 +149,7 @@ def test_a_graph_larger_than_the_gallery_changes_nothing():
     np.testing.assert_allclose(padded, exact, rtol=0, atol=1e-6)
     # two hops give fewer nodes than there is room for: the same queries in a graph with less room
     few = known(k1=3, k2=2, k=30)
-    nodes = few.judging(RetrievalSet(query, Gallery(gallery))).judge(slice(0, 12))[0]
+    nodes = few.scorer(RetrievalSet(query, Gallery(gallery))).score(slice(0, 12))[0]
     most = int((nodes >= 0).sum(axis=1).max())
     assert (nodes < 0).any()
     assert most < 30
@@ -222,11 +220,12 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise
 
 def test_the_query_is_never_in_its_own_graph_in_training():
     _, train = labelled(1, images=60)
-    method = small()
-    graphs = method._graphs()  # pyright: ignore[reportPrivateUsage]
-    lesson = Lesson(*train, k1=graphs.near, k2=method.k2, noise=0.0, seed=0, resources=Resources())
-    queries = np.concatenate(lesson.batches(0, 60))
-    nodes, _ = graphs.build(lesson.candidates.take(queries))
+    graph = small().graph
+    training_set = LinkTrainingSet(
+        *train, k1=first_hop(graph), k2=graph.k2, noise=0.0, seed=0, resources=Resources()
+    )
+    queries = np.concatenate(training_set.batches(0, 60))
+    nodes = query_graphs(training_set.candidates.take(queries), graph).nodes
     assert not (nodes == queries[:, None]).any()
 
 
@@ -258,16 +257,12 @@ def test_what_it_says_of_itself():
     assert isinstance(CAGCN(), Learned)
     assert isinstance(CAGCN(lam=0.4), GivesScores)
     assert CAGCN(lam=0.4).unscored_offset == 0.4
-    paper = CAGCN(**CAGCN.presets["paper"])
-    assert (paper.layers, paper.width, paper.k1, paper.k2, paper.k, paper.links) == (
-        9,
-        None,
-        70,
-        20,
-        100,
-        8,
-    )
-    assert (paper.batch, paper.rate, paper.optimizer, paper.epochs) == (4, 0.01, "sgd", 500)
+    paper = build(CAGCN, **CAGCN.presets["paper"])
+    assert (paper.network.layers, paper.network.width) == (9, None)
+    assert (paper.graph.k1, paper.graph.k2, paper.graph.k, paper.graph.links) == (70, 20, 100, 8)
+    training = paper.training
+    assert (training.batch, training.rate, training.optimizer) == (4, 0.01, "sgd")
+    assert training.epochs == 500
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(CAGCN(), blobs(0)[0], Gallery(blobs(0)[1]))
 
@@ -308,4 +303,4 @@ def test_vectors_of_another_width_are_refused():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        CAGCN(**wrong)
+        build(CAGCN, **wrong)

@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs import sparse_adjacency as sparse
 from graphreid.graphs.sparse_adjacency import SparseAdjacency
-from graphreid.methods.ec_gcn.method import ECGCN, Connectivity
-from graphreid.methods.link_prediction.candidates import Lesson
+from graphreid.methods.ec_gcn.graph import random_probability_sampler
+from graphreid.methods.ec_gcn.method import ECGCN
+from graphreid.methods.ec_gcn.model import ECGCNNetwork
+from graphreid.methods.link_prediction.training import LinkTrainingSet, milestones
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
+from graphreid.options import build
 from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.resources import Resources
+from graphreid.seeding import generator
+from graphreid.training.loop import steps
 from graphreid.types import Features, Labels
 from tests.references import ec_gcn as slow
 from tests.support import all_distances, blobs, labelled, shaken
@@ -32,7 +37,7 @@ SMALL: dict[str, Any] = {
 
 def known(**options: Any) -> ECGCN:
     """A method with random weights and statistics that matter, as if it had been fitted."""
-    method = ECGCN(**{**SMALL, **options})
+    method = build(ECGCN, **{**SMALL, **options})
     torch.manual_seed(3)
     network = shaken(method._build(16), 1.5)  # pyright: ignore[reportPrivateUsage]
     method.state_, method.lam_, method.calibration_ = dict(network.state_dict()), 0.4, [1.0, 0.0]
@@ -62,10 +67,10 @@ def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
     block = next(iter(method.distances(query, Gallery(gallery, metric=metric))))
     assert block.probability is not None
     options: dict[str, Any] = {
-        "k1": method.k1,
-        "k2": method.k2,
-        "e": method.links,
-        "loops": method.self_loops,
+        "k1": method.graph.k1,
+        "k2": method.graph.k2,
+        "e": method.graph.links,
+        "loops": method.graph.self_loops,
     }
     for one_query in range(4):
         vector, images = (
@@ -86,14 +91,14 @@ def test_equals_the_papers_equations(metric: Any, more: dict[str, Any]):
 
 
 def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
-    """F W taken once an image, sparse edges, 1-hop nodes alone judged: against whole differences
+    """F W taken once an image, sparse edges, 1-hop nodes alone scored: against whole differences
     and dense products.
     """
     _, train = labelled(1, images=60)
     for loss, sampler in (("focal", "rpgs"), ("ce", "hgs")):
         options: dict[str, Any] = {**SMALL, "loss": loss, "sampler": sampler, "k1": 10}
-        method = ECGCN(**options)
-        lesson = Lesson(
+        method = build(ECGCN, **options)
+        training_set = LinkTrainingSet(
             *train,
             k1=15 if sampler == "rpgs" else 10,
             k2=4,
@@ -101,14 +106,15 @@ def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
             seed=0,
             resources=Resources(),
         )
-        queries = lesson.batches(0, 5)[0]
+        queries = training_set.batches(0, 5)[0]
         torch.manual_seed(0)
         network = method._build(16).train()  # pyright: ignore[reportPrivateUsage]
-        literal = Connectivity(16, 8, 3).train()
+        literal = ECGCNNetwork(16, method.network).train()
         literal.load_state_dict(network.state_dict())
-        got = method._loss(network, lesson, 0, queries)  # pyright: ignore[reportPrivateUsage]
+        logits = method._logits(network, training_set, queries)  # pyright: ignore[reportPrivateUsage]
+        got = method._loss(*logits)  # pyright: ignore[reportPrivateUsage]
         got.backward()
-        expected = literal_loss(method, literal, lesson, queries)
+        expected = literal_loss(method, literal, training_set, queries)
         expected.backward()
         assert got.item() == pytest.approx(expected.item(), rel=1e-5)
         for one, other in zip(network.parameters(), literal.parameters(), strict=True):
@@ -118,48 +124,49 @@ def test_a_loss_is_that_of_the_literal_form_and_so_is_its_gradient():
 
 
 def literal_loss(
-    method: ECGCN, network: Connectivity, lesson: Lesson, queries: NDArray[np.intp]
+    method: ECGCN,
+    network: ECGCNNetwork,
+    training_set: LinkTrainingSet,
+    queries: NDArray[np.intp],
 ) -> torch.Tensor:
     """The loss of some queries from Eqs. 8-12 as they stand; batch norm sees the nodes of all
     graphs.
     """
-    from graphreid.graphs import samplers as sampling
-    from graphreid.seeding import generator
-
-    candidates, vectors = lesson.candidates.take(queries), lesson.retrieval_set.gallery.vectors
-    near = candidates.near
-    if method.sampler == "rpgs":
+    graph, vectors = method.graph, training_set.retrieval_set.gallery.vectors
+    near = training_set.candidates.take(queries).nearest
+    if method.training.sampler == "rpgs":
         draws = [generator(0, 0, int(query), 7) for query in queries]
-        near = sampling.random_probability(
-            near, lesson.targets(queries, near) > 0.5, method.k1, draws
-        )
+        positive = training_set.targets(queries, near) > 0.5
+        near = random_probability_sampler(near, positive, graph.k1, draws)
     graphs, dense = [], []
     for row, query in enumerate(queries):
         others = [other for other in range(60) if other != query]
         among = 1 - vectors.astype(np.float64) @ vectors.T.astype(np.float64)
         nodes = list(map(int, near[row]))
         for image in list(nodes):
-            more = slow.nearest(among[image], method.k2, (image, int(query)))
+            more = slow.nearest(among[image], graph.k2, (image, int(query)))
             nodes += [other for other in more if other not in nodes]
-        nodes = nodes[: method.k1 * method.k2]
+        nodes = nodes[: graph.k1 * graph.k2]
         assert set(nodes) <= set(others)
         kept = np.array(
             [[among[i, j] if j != query else np.inf for j in range(60)] for i in range(60)]
         )
         dense.append(
-            torch.from_numpy(slow.adjacency(nodes, kept, method.links, method.self_loops)).float()
+            torch.from_numpy(slow.adjacency(nodes, kept, graph.links, graph.self_loops)).float()
         )
         graphs.append((nodes, torch.from_numpy(vectors[nodes] - vectors[query]) * 4))
     z = [x for _, x in graphs]
-    for layer in range(method.layers):
+    for layer in range(method.network.layers):
         mixed = torch.cat([network.maps[layer](a @ each) for a, each in zip(dense, z, strict=True)])
         z = list(torch.relu(network.norms[layer](mixed)).split([len(a) for a in dense]))
     total: list[torch.Tensor] = []
     for (nodes, _), query, each in zip(graphs, queries, z, strict=True):
-        p = torch.softmax(network.head(each[: method.k1]), 1)
-        for place in range(method.k1):
-            same = bool(lesson.labels.identity[nodes[place]] == lesson.labels.identity[query])
-            if method.loss == "ce":
+        p = torch.softmax(network.head(each[: graph.k1]), 1)
+        for place in range(graph.k1):
+            same = bool(
+                training_set.labels.identity[nodes[place]] == training_set.labels.identity[query]
+            )
+            if method.training.loss == "ce":
                 total.append(-torch.log(p[place, 0 if same else 1]))
             elif same:
                 total.append(-0.25 * (1 - p[place, 0]) ** 2 * torch.log(p[place, 0]))
@@ -182,7 +189,7 @@ def test_layers_are_made_for_nodes_that_matter_alone():
         patch.setattr(SparseAdjacency, "__matmul__", counted)
         quick = all_distances(method, query, Gallery(gallery))
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == 3 * 4, "the last layer has the judged images alone"
+    assert sizes[-1] == 3 * 4, "the last layer has the scored images alone"
     assert sizes[0] > sizes[-1]
     whole = lambda lists, wanted, layers: [  # noqa: E731  # pyright: ignore
         *[(np.arange(len(lists)), lists)] * (layers - 1),
@@ -199,14 +206,14 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
     query, gallery = blobs(2)
     method, half = known(), Gallery(gallery.take(np.arange(30)))
     calls: list[int] = []
-    made = Connectivity.table
+    made = ECGCNNetwork.per_image_map
 
     def counted(self: Any, vectors: Any, device: str) -> Any:
         calls.append(len(vectors))
         return made(self, vectors, device)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connectivity, "table", counted)
+        patch.setattr(ECGCNNetwork, "per_image_map", counted)
         all_distances(method, query, half)
         all_distances(method, query, half)
         got = all_distances(method, query, half.add(gallery.take(np.arange(30, 60))))
@@ -216,7 +223,7 @@ def test_what_is_kept_for_gallery_images_is_kept_as_the_gallery_grows():
     )
 
 
-def test_beyond_what_is_judged_a_distance_is_the_base_distance_plus_lam():
+def test_without_a_probability_a_distance_is_the_base_distance_plus_lam():
     query, gallery = blobs(0)
     method = known(lam=0.7)
     block = next(iter(method.distances(query, Gallery(gallery))))
@@ -243,7 +250,7 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
         "rate": 3e-3,
         "layers": 2,
     }
-    method = ECGCN(**options).fit(*train, validation=held)
+    method = build(ECGCN, **options).fit(*train, validation=held)
     validation = method.record_["validation"]
     assert validation["mAP"] > validation["input"] + 0.01  # .021 to .037 over ten seeds
     assert method.lam_ == validation["lam"] == validation["best_lam"] > 0
@@ -263,20 +270,25 @@ def test_a_fit_learns_who_is_who_and_says_what_it_did(tmp_path: Path):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=5"), test[0], Gallery(test[0]))
 
 
-def test_an_epoch_has_so_many_queries():
+@pytest.mark.parametrize(("queries", "batches"), [(20, 3), (None, 8)])
+def test_an_epoch_has_so_many_queries(queries: int | None, batches: int):
     _, train = labelled(1, images=60)
-    lesson = Lesson(*train, k1=12, k2=4, noise=0.0, seed=0, resources=Resources())
-    batches = ECGCN(queries=20, batch=8)._batches(lesson, 3)  # pyright: ignore[reportPrivateUsage]
-    assert [(epoch, len(queries)) for epoch, queries in batches] == [(3, 8)] * 3
-    whole = ECGCN(queries=None, batch=8)._batches(lesson, 0)  # pyright: ignore[reportPrivateUsage]
-    assert sorted(np.concatenate([queries for _, queries in whole])) == list(range(60))
+    totals: set[int] = set()
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "ec-gcn":
+            totals.add(total)
+
+    method = build(ECGCN, **{**SMALL, "queries": queries, "batch": 8, "epochs": 2})
+    method.fit(*train, resources=Resources(progress=progress))
+    assert totals == {2 * batches}
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise: float):
     _, train = labelled(1, images=60)
     options: dict[str, Any] = {**SMALL, "epochs": 4, "noise": noise}
-    whole = ECGCN(**options).fit(*train)
+    whole = build(ECGCN, **options).fit(*train)
 
     class Stop(Exception):  # noqa: N818
         pass
@@ -286,8 +298,10 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(tmp_path: Path, noise
             raise Stop
 
     with pytest.raises(Stop):
-        ECGCN(**options).fit(*train, folder=tmp_path, resources=Resources(progress=interrupt))
-    resumed = ECGCN(**options).fit(*train, folder=tmp_path)
+        build(ECGCN, **options).fit(
+            *train, folder=tmp_path, resources=Resources(progress=interrupt)
+        )
+    resumed = build(ECGCN, **options).fit(*train, folder=tmp_path)
     for key, value in whole.state_.items():
         assert torch.equal(resumed.state_[key], value), key
 
@@ -301,7 +315,7 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
         given = method.explain(query.take(np.array([one_query])), snapshot)
         assert block.probability is not None
         assert given.probability is not None
-        assert len(given.nodes) > method.k1, "neighbours are nodes too"
+        assert len(given.nodes) > method.graph.k1, "neighbours are nodes too"
         np.testing.assert_allclose(
             block.probability[one_query, given.nodes], given.probability, rtol=0, atol=1e-5
         )
@@ -323,30 +337,15 @@ def test_what_it_says_of_itself():
     assert isinstance(ECGCN(), Learned)
     assert isinstance(ECGCN(lam=0.3), GivesScores)
     assert ECGCN(lam=0.3).unscored_offset == 0.3
-    paper = ECGCN(**ECGCN.presets["paper"])
-    assert (paper.k1, paper.k2, paper.gamma, paper.links, paper.layers, paper.width) == (
-        200,
-        10,
-        1.5,
-        10,
-        5,
-        4096,
-    )
-    assert (paper.loss, paper.alpha, paper.focus, paper.lam, paper.epochs) == (
-        "focal",
-        0.25,
-        2.0,
-        0.4,
-        4,
-    )
-    assert (paper.optimizer, paper.rate, paper.schedule, paper.batch, paper.queries) == (
-        "sgd",
-        0.01,
-        "steps",
-        1,
-        None,
-    )
-    factor = paper._schedule()  # pyright: ignore[reportPrivateUsage]
+    paper = build(ECGCN, **ECGCN.presets["paper"])
+    assert (paper.graph.k1, paper.graph.k2, paper.graph.links) == (200, 10, 10)
+    assert (paper.network.layers, paper.network.width, paper.lam) == (5, 4096, 0.4)
+    training = paper.training
+    assert (training.loss, training.alpha, training.focus) == ("focal", 0.25, 2.0)
+    assert (training.gamma, training.batch, training.queries) == (1.5, 1, None)
+    assert (training.optimizer, training.rate) == ("sgd", 0.01)
+    assert (training.schedule, training.epochs) == ("steps", 4)
+    factor = steps(milestones(training) or ())
     assert [round(factor(epoch), 6) for epoch in (0, 0.5, 1, 2, 3.9)] == [1, 1, 0.1, 0.01, 0.001]
 
 
@@ -356,9 +355,9 @@ def test_wrong_use_is_refused():
     with pytest.raises(ValueError, match="not fitted"):
         all_distances(ECGCN(), query, Gallery(gallery))
     with pytest.raises(ValueError, match="identities are in both train and validation"):
-        ECGCN(**SMALL).fit(*train, validation=train)
+        build(ECGCN, **SMALL).fit(*train, validation=train)
     with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):
-        ECGCN(**SMALL, lam="auto").fit(*train)
+        build(ECGCN, **SMALL, lam="auto").fit(*train)
 
 
 @pytest.mark.parametrize(
@@ -383,4 +382,4 @@ def test_wrong_use_is_refused():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        ECGCN(**wrong)
+        build(ECGCN, **wrong)

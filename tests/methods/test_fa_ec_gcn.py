@@ -9,7 +9,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods import ECGCN, FAECGCN, FAGCN
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.options import build
+from graphreid.options import build, flat_options
 from graphreid.protocols import Explains, GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import Labels
@@ -43,7 +43,8 @@ def test_it_is_fa_gcn_and_then_ec_gcn_on_its_vectors():
         both = FAECGCN(**SMALL, distance=distance, lam=0.7).fit(*train)
         fa = build(FAGCN, k=4, epochs=3, batch=4, distance=distance).fit(*train)
         vectors = fa.transform(train[0], Gallery(train[0]))[1]
-        ec = ECGCN(
+        ec = build(
+            ECGCN,
             **{
                 key: SMALL[key]
                 for key in ("k1", "k2", "links", "layers", "width", "epochs", "precision")
@@ -146,10 +147,11 @@ def test_what_it_says_of_itself():
     paper = FAECGCN(**FAECGCN.presets["paper"])
     fa, ec = paper._parts()  # pyright: ignore[reportPrivateUsage]
     assert vars(fa) == vars(build(FAGCN, **FAGCN.PAPER))
-    assert (ec.k1, ec.width, ec.batch, ec.lam, ec.metric) == (200, 4096, 1, 0.4, "euclidean")
+    assert (ec.graph.k1, ec.network.width, ec.lam) == (200, 4096, 0.4)
+    assert (ec.training.batch, ec.training.metric) == (1, "euclidean")
     fa, ec = FAECGCN()._parts()  # pyright: ignore[reportPrivateUsage]
     for part, kind in ((fa, FAGCN), (ec, ECGCN)):
-        ours, theirs = vars(part), vars(kind())
+        ours, theirs = flat_options(part), flat_options(kind())
         different = {key for key in theirs if ours[key] != theirs[key]}
         assert different <= {"metric"}, "the defaults are those of the two"
 

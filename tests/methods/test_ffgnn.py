@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.ffgnn.graph import adjacency
 from graphreid.methods.ffgnn.method import FFGNN
-from graphreid.methods.ffgnn.model import FeatureFusion
+from graphreid.methods.ffgnn.model import FeatureFusion, FusionObjective
 from graphreid.methods.ffgnn.options import Graph, Network
 from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
 from graphreid.methods.persistence import load, save
@@ -97,13 +97,13 @@ def test_losses_are_the_papers(precise: Any):
     lesson = training_set(train, given, anchors=None, batch=3)
     method = small(precision=precise, margin=2.0)
     torch.manual_seed(0)
-    network = FeatureFusion(16, method.network)
-    classifier = torch.nn.Linear(16, lesson.classes)
+    objective = FusionObjective(16, lesson.classes, method.network).eval()
+    network, classifier = objective.fusion, objective.classifier
     batch = lesson.batches(0)[0]
     unit, target, reciprocal = lesson.graphs(batch)
     assert reciprocal is None
     assert (target < 0).any()
-    got = method._losses(network.eval(), classifier, lesson, batch)  # pyright: ignore[reportPrivateUsage]
+    got = method._losses(objective, lesson, batch)  # pyright: ignore[reportPrivateUsage]
     weights = {key: value.double().numpy() for key, value in network.state_dict().items()}
     w, bias = (each.detach().double().numpy() for each in (classifier.weight, classifier.bias))
     parts: list[tuple[float, float, float]] = []
@@ -134,8 +134,8 @@ def test_each_loss_can_be_left_out():
         method = small(**off)
         graphs = training_set(train, labels, sampling="random", anchors=4)
         batch = graphs.batches(0)[0]
-        network = FeatureFusion(16, method.network)
-        parts = method._losses(network, torch.nn.Linear(16, 10), graphs, batch)  # pyright: ignore[reportPrivateUsage]
+        objective = FusionObjective(16, 10, method.network)
+        parts = method._losses(objective, graphs, batch)  # pyright: ignore[reportPrivateUsage]
         assert {"identity", "triplet", "verification"} - set(parts) == set(off)
 
 

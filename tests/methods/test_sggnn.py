@@ -6,6 +6,7 @@ import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.sggnn.method import SGGNN
+from graphreid.options import build
 from graphreid.protocols import Explains, GivesScores, Learned
 from graphreid.types import Features, Labels
 from tests.references import sggnn as slow
@@ -15,7 +16,7 @@ from tests.support import all_distances, blobs, labelled
 def known(**options: Any) -> SGGNN:
     """A method with random weights and statistics that matter, as if it had been fitted."""
     small: dict[str, Any] = {"k": 12, "width": 8}
-    method = SGGNN(**{**small, **options})
+    method = build(SGGNN, **{**small, **options})
     torch.manual_seed(3)
     network = method._build(16)  # pyright: ignore[reportPrivateUsage]
     for name, value in network.state_dict().items():
@@ -46,7 +47,7 @@ def test_equals_the_slow_statement(more: dict[str, Any]):
             gallery.vectors.astype(np.float64),
         )
         expected, likely = slow.distances(
-            vector, images, weights, method.k, method.share, method.unscored_offset
+            vector, images, weights, method.graph.k, method.network.share, method.unscored_offset
         )
         np.testing.assert_allclose(block.probability[one_query], likely, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(block.distance[one_query], expected, rtol=1e-4)
@@ -59,7 +60,7 @@ def test_lam_0_is_the_original_order():
     np.testing.assert_array_equal(all_distances(known(lam=0.0), query, Gallery(gallery)), plain)
 
 
-def test_without_share_no_node_hears_another():
+def test_without_share_no_node_has_an_influence_on_another():
     query, gallery = blobs(0)
     alone = known(share=0.0)
     few, many = (
@@ -73,7 +74,7 @@ def test_without_share_no_node_hears_another():
 
 
 def _wider(method: SGGNN, k: int) -> SGGNN:
-    wider = known(share=method.share, k=k)
+    wider = known(share=method.network.share, k=k)
     wider.state_ = method.state_
     return wider
 
@@ -103,7 +104,7 @@ def test_similarity_in_training_is_that_of_the_batchs_own_statistics():
 def test_a_fit_learns_who_is_who():
     train, held, test = (labelled(seed, queries=1, images=150)[1] for seed in (1, 2, 3))
     held = held[0], Labels(held[1].identity + 50, held[1].camera)
-    method = SGGNN(k=25, width=16, batch=8, epochs=10, rate=3e-3, lam="auto", seed=1).fit(
+    method = build(SGGNN, k=25, width=16, batch=8, epochs=10, rate=3e-3, lam="auto", seed=1).fit(
         *train, validation=held
     )
     validation = method.record_["validation"]
@@ -158,4 +159,4 @@ def test_what_it_says_of_itself():
 )
 def test_a_value_out_of_range_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SGGNN(**wrong)
+        build(SGGNN, **wrong)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from graphreid.models import export
-from graphreid.models.checkpoints.architectures import Anatomy, ToolkitNetwork
+from graphreid.models.checkpoints.architectures import Architecture, ToolkitNetwork
 from graphreid.models.extraction import Extractor
 
 SIZE = (32, 16)
@@ -17,7 +17,7 @@ SIZE = (32, 16)
 def extractor() -> Extractor:
     """All that an export could get wrong in one network: norms, stem, non-local blocks, pooling."""
     torch.manual_seed(0)
-    anatomy = Anatomy(
+    anatomy = Architecture(
         backbone="resnet18_ibn_a",
         channels=(8, 8, 8, 16),
         stem_pool="ceil",
@@ -35,11 +35,18 @@ def test_onnx_and_openvino_make_the_same_vectors(extractor: Extractor, tmp_path:
     export.to_openvino(tmp_path / "x.onnx", tmp_path / "ov")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ov", "x.onnx"]
     assert sorted(path.name for path in (tmp_path / "ov").iterdir()) == ["model.bin", "model.xml"]
-    for pixels in export.parity_pixels(SIZE):
+    for pixels in export.parity_images(SIZE):
         wanted = export.torch_vectors(extractor, pixels)
-        assert export.apart(export.onnx_vectors(tmp_path / "x.onnx", pixels), wanted) < 1e-5
-        assert export.apart(export.openvino_vectors(tmp_path / "ov", pixels), wanted) < 1e-5
-        assert export.apart(export.torch_vectors(extractor, pixels[:, ::-1].copy()), wanted) > 1e-3
+        assert (
+            export.max_difference(export.onnx_vectors(tmp_path / "x.onnx", pixels), wanted) < 1e-5
+        )
+        assert (
+            export.max_difference(export.openvino_vectors(tmp_path / "ov", pixels), wanted) < 1e-5
+        )
+        assert (
+            export.max_difference(export.torch_vectors(extractor, pixels[:, ::-1].copy()), wanted)
+            > 1e-3
+        )
     import onnx
 
     notes = {note.key: note.value for note in onnx.load(tmp_path / "x.onnx").metadata_props}
@@ -48,18 +55,18 @@ def test_onnx_and_openvino_make_the_same_vectors(extractor: Extractor, tmp_path:
 
 def test_apart_is_of_unit_vectors_and_sees_nan() -> None:
     vectors = np.array([[3.0, 4.0]], np.float32)
-    assert export.apart(vectors, 10 * vectors) < 1e-7
-    assert export.apart(vectors, vectors[:, ::-1].copy()) == pytest.approx(0.2)
-    assert export.apart(vectors, np.full_like(vectors, np.nan)) == np.inf
+    assert export.max_difference(vectors, 10 * vectors) < 1e-7
+    assert export.max_difference(vectors, vectors[:, ::-1].copy()) == pytest.approx(0.2)
+    assert export.max_difference(vectors, np.full_like(vectors, np.nan)) == np.inf
 
 
 def test_parity_pixels_are_images_and_always_the_same() -> None:
-    batches = export.parity_pixels(SIZE)
+    batches = export.parity_images(SIZE)
     assert [pixels.shape for pixels in batches] == [(1, 3, *SIZE), (3, 3, *SIZE)]
     assert all(pixels.min() >= 0 and pixels.max() <= 1 and pixels.std() > 0.1 for pixels in batches)
     assert all(
         np.array_equal(one, other)
-        for one, other in zip(batches, export.parity_pixels(SIZE), strict=True)
+        for one, other in zip(batches, export.parity_images(SIZE), strict=True)
     )
 
 
@@ -70,7 +77,7 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     calls = {
         "onnxruntime": lambda: export.onnx_vectors(
-            tmp_path / "x.onnx", export.parity_pixels(SIZE)[0]
+            tmp_path / "x.onnx", export.parity_images(SIZE)[0]
         ),
         "openvino": lambda: export.to_openvino(tmp_path / "x.onnx", tmp_path / "ov"),
     }

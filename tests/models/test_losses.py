@@ -8,7 +8,6 @@ import torch
 from graphreid.models.losses import (
     batch_hard_triplet,
     center_loss,
-    focal_loss,
     identity_loss,
 )
 from tests.references import losses as reference
@@ -92,28 +91,3 @@ def test_center_loss_is_the_equation_and_the_published_code(golden: Path):
     assert c.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), numbers["grad_embeddings"], atol=1e-9)
     np.testing.assert_allclose(c.grad.numpy(), numbers["grad_centers"], atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("name", "alpha", "gamma"),
-    [("a0p25_g2", 0.25, 2.0), ("a0p50_g2", 0.5, 2.0), ("anone_g2", None, 2.0)],
-)
-def test_focal_is_the_published_codes(golden: Path, name: str, alpha: float | None, gamma: float):
-    numbers: Any = np.load(golden / "focal.npz")
-    logits = torch.from_numpy(numbers["logits"]).flatten().requires_grad_()
-    loss = focal_loss(logits, torch.from_numpy(numbers["targets"]).flatten(), alpha, gamma)
-    loss.backward()
-    assert loss.item() == pytest.approx(float(numbers[f"{name}p0_mean"]), abs=1e-10)
-    assert logits.grad is not None
-    np.testing.assert_allclose(
-        logits.grad.numpy(), numbers[f"{name}p0_grad_of_mean"].ravel(), rtol=0, atol=1e-10
-    )
-
-
-@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.25, 0.0), (None, 1.5)])
-def test_focal_is_the_equation(alpha: float | None, gamma: float):
-    rng = np.random.default_rng(0)
-    logits, targets = 4 * rng.standard_normal(50), (rng.random(50) < 0.3).astype(np.float64)
-    expected = reference.focal_loss(logits, targets, alpha, gamma)
-    got = focal_loss(torch.from_numpy(logits), torch.from_numpy(targets), alpha, gamma)
-    assert float(got) == pytest.approx(expected, abs=1e-12)

@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with results of some tables."""
     folder = tmp_path_factory.mktemp("icg")
     settings = Settings(
-        level="easy",
+        difficulty="easy",
         identities=8,
         test_identities=8,
         images_per_identity=6,

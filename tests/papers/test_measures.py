@@ -5,6 +5,7 @@ import pytest
 
 from graphreid.methods import METHODS
 from graphreid.methods.cagcn.method import CAGCN
+from graphreid.options import build
 from graphreid.papers.measures import MEASURES, sampler_recall
 from tests.papers.cases import setup, write_inputs
 
@@ -20,9 +21,9 @@ def test_recall_is_the_share_of_positives_in_the_graphs(tmp_path: Path) -> None:
     right = query.labels.identity[:, None] == gallery.labels.identity
     shares = [right[row, near[row, :7]].sum() / right[row].sum() for row in range(len(right))]
     for method, wanted in (
-        (CAGCN(sampler="plain", k=7), np.mean(shares)),
-        (CAGCN(k1=7, k2=0, k=7), np.mean(shares)),
-        (CAGCN(k1=70, k2=20, k=500), 1.0),
+        (build(CAGCN, sampler="plain", k=7), np.mean(shares)),
+        (build(CAGCN, k1=7, k2=0, k=7), np.mean(shares)),
+        (build(CAGCN, k1=70, k2=20, k=500), 1.0),
     ):
         found = sampler_recall(method, inputs, None)
         assert tuple(found) == MEASURES["sampler recall"].columns

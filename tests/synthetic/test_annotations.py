@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from graphreid.synthetic.annotations import (
-    FOLDER,
+    ANNOTATIONS_FOLDER,
     SHARD,
     Annotations,
-    overlap,
+    part_overlap,
     read_annotations,
     write_shard,
 )
@@ -25,7 +25,7 @@ def some(count: int, first: int = 0) -> Annotations:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / ANNOTATIONS_FOLDER).mkdir()
     for number in range(3):
         write_shard(some(5, 5 * number), tmp_path, number)
     return tmp_path
@@ -58,9 +58,9 @@ def test_bad_input_is_named(root: Path, tmp_path: Path) -> None:
         read_annotations(root, [])
     with pytest.raises(ValueError, match="no ground truth there"):
         read_annotations(tmp_path / "elsewhere")
-    whole = (root / FOLDER / "00001.npz").read_bytes()
+    whole = (root / ANNOTATIONS_FOLDER / "00001.npz").read_bytes()
     for damaged in (b"not a zip", whole[: len(whole) // 2], whole[:200] + bytes(200) + whole[400:]):
-        (root / FOLDER / "00001.npz").write_bytes(damaged)
+        (root / ANNOTATIONS_FOLDER / "00001.npz").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"00001\.npz: not a readable file"):
             read_annotations(root)
 
@@ -76,7 +76,7 @@ def test_overlap_is_intersection_over_union_at_the_masks_size() -> None:
         rng.integers(0, 6, (5, 4, 2)).astype(np.uint8),
     )
     large = np.repeat(np.repeat(labels, 2, axis=1), 2, axis=2)
-    got = overlap(labels, mask)
+    got = part_overlap(labels, mask)
     assert got[0] == pytest.approx(
         ((large > 0) & (mask > 0)).sum() / ((large > 0) | (mask > 0)).sum()
     )
@@ -84,9 +84,9 @@ def test_overlap_is_intersection_over_union_at_the_masks_size() -> None:
         assert got[k] == pytest.approx(
             ((large == k) & (mask == k)).sum() / ((large == k) | (mask == k)).sum()
         )
-    assert (overlap(mask, mask) == 1).all()
-    assert np.isnan(overlap(np.minimum(labels, 4), np.minimum(mask, 4))[5])
-    assert overlap(labels, mask, parts=7).shape == (7,)
-    assert overlap(np.minimum(labels, 2), mask, parts=3).shape == (3,)
+    assert (part_overlap(mask, mask) == 1).all()
+    assert np.isnan(part_overlap(np.minimum(labels, 4), np.minimum(mask, 4))[5])
+    assert part_overlap(labels, mask, parts=7).shape == (7,)
+    assert part_overlap(np.minimum(labels, 2), mask, parts=3).shape == (3,)
     with pytest.raises(ValueError, match="no label is above 3"):
-        overlap(labels, mask, parts=4)
+        part_overlap(labels, mask, parts=4)

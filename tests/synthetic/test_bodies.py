@@ -15,7 +15,7 @@ from graphreid.synthetic.bodies import (
     Body,
     Painter,
     Poses,
-    draw,
+    draw_figures,
 )
 from graphreid.synthetic.textures import BINS, CHOICES, HALF, ROWS, Designs, draw_designs
 from tests.references.turned_body import texel
@@ -58,7 +58,9 @@ def paint(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     count = len(azimuth)
     canvas, mask = np.zeros((3, count, *SIZE), np.float32), np.zeros((count, *SIZE), np.uint8)
-    draw(canvas, mask, poses(azimuth), outfit.repeat(count, 0), np.ones(count, np.float32), designs)
+    draw_figures(
+        canvas, mask, poses(azimuth), outfit.repeat(count, 0), np.ones(count, np.float32), designs
+    )
     return canvas, mask
 
 
@@ -109,11 +111,11 @@ def test_a_figure_does_not_depend_on_its_batch() -> None:
     pose = poses([10, 100, 250])
     girth = np.array([0.9, 1.0, 1.1], np.float32)
     canvas, mask = np.zeros((3, 3, *SIZE), np.float32), np.zeros((3, *SIZE), np.uint8)
-    draw(canvas, mask, pose, outfits, girth, designs)
+    draw_figures(canvas, mask, pose, outfits, girth, designs)
     for i in range(3):
         alone = Poses(*(getattr(pose, name)[..., i : i + 1] for name in Poses.__dataclass_fields__))
         canvas1, mask1 = np.zeros((3, 1, *SIZE), np.float32), np.zeros((1, *SIZE), np.uint8)
-        draw(canvas1, mask1, alone, outfits[i : i + 1], girth[i : i + 1], designs)
+        draw_figures(canvas1, mask1, alone, outfits[i : i + 1], girth[i : i + 1], designs)
         np.testing.assert_array_equal(canvas1[:, 0], canvas[:, i])
         np.testing.assert_array_equal(mask1[0], mask[i])
 

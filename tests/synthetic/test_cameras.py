@@ -4,9 +4,9 @@ import pytest
 from graphreid.synthetic.cameras import (
     SCENE,
     Occluders,
-    backdrop,
-    cameras,
+    background_windows,
     cast_shadow,
+    draw_cameras,
     expose,
     noise_bank,
     occlude,
@@ -25,7 +25,7 @@ def things(kind: int, left: float, right: float, top: float) -> Occluders:
 
 @pytest.mark.parametrize("count", [2, 6, 9])
 def test_cameras_differ(count: int) -> None:
-    found = cameras(0, count, DIFFICULTIES["default"])
+    found = draw_cameras(0, count, DIFFICULTIES["default"])
     assert len(found) == count
     assert found.scenes.shape == (3, count, *SCENE)
     assert found.scenes.min() >= 0
@@ -47,7 +47,7 @@ def test_cameras_differ(count: int) -> None:
 
 def test_a_backdrop_is_a_window_that_goes_on_round() -> None:
     scenes = np.random.default_rng(0).random((3, 2, *SCENE), np.float32)
-    found = backdrop(
+    found = background_windows(
         scenes, np.array([1, 0]), np.array([5, 0]), np.array([10, SCENE[1] - 20]), SIZE
     )
     np.testing.assert_array_equal(found[:, 0], scenes[:, 1, 5 : 5 + SIZE[0], 10 : 10 + SIZE[1]])
@@ -86,7 +86,7 @@ def test_a_shadow_lies_about_the_feet() -> None:
 
 
 def test_an_exposure_does_not_depend_on_its_batch() -> None:
-    taken_by = cameras(0, 6, DIFFICULTIES["default"])
+    taken_by = draw_cameras(0, 6, DIFFICULTIES["default"])
     seen = np.random.default_rng(0).random((3, 6, *SIZE), np.float32)
     bank = noise_bank(0, SIZE[0] * SIZE[1])
     camera, offset = np.arange(6), np.arange(6) * 1000

@@ -11,7 +11,7 @@ from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.resources import Resources
 from graphreid.synthetic.annotations import read_annotations
 from graphreid.synthetic.difficulty import DIFFICULTIES
-from graphreid.synthetic.render import HEIGHT, SETTINGS, WIDTH, Settings, Studio, render
+from graphreid.synthetic.render import HEIGHT, SETTINGS, WIDTH, Settings, SyntheticSet, render
 from graphreid.synthetic.textures import CHOICES
 
 TINY = Settings(
@@ -32,8 +32,8 @@ def manifest(root: Path) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio(Settings(identities=30))
+def rendered() -> SyntheticSet:
+    return SyntheticSet(Settings(identities=30))
 
 
 def widened(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
@@ -68,16 +68,18 @@ def test_same_seed_same_bytes_whatever_the_block_and_the_threads(
 def test_another_seed_another_set() -> None:
     rows = np.arange(3)
     first, other = (
-        Studio(Settings(identities=4, seed=seed)).photograph(rows)[0] for seed in (0, 1)
+        SyntheticSet(Settings(identities=4, seed=seed)).render_images(rows)[0] for seed in (0, 1)
     )
     assert not np.array_equal(first, other)
 
 
-def test_an_image_does_not_depend_on_how_many_identities_there_are(studio: Studio) -> None:
-    few = Studio(Settings(identities=4, test_identities=2, distractors=0, junk=0))
+def test_an_image_does_not_depend_on_how_many_identities_there_are(
+    rendered: SyntheticSet,
+) -> None:
+    few = SyntheticSet(Settings(identities=4, test_identities=2, distractors=0, junk=0))
     rows = np.flatnonzero(few.views.identity == 3)
-    same = np.flatnonzero((studio.views.identity == 3) & (studio.views.role == 0))
-    for mine, theirs in zip(few.photograph(rows), studio.photograph(same), strict=True):
+    same = np.flatnonzero((rendered.views.identity == 3) & (rendered.views.role == 0))
+    for mine, theirs in zip(few.render_images(rows), rendered.render_images(same), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -143,21 +145,21 @@ def test_ground_truth_is_of_the_same_images(root: Path, manifest: Manifest) -> N
     assert not (annotations.mask[empty] == 3).any()
 
 
-@pytest.mark.parametrize("level", DIFFICULTIES)
-def test_masks_agree_with_the_images(level: str) -> None:
-    studio = Studio(Settings(level=level, identities=6, distractors=0, junk=0))
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_masks_agree_with_the_images(difficulty: str) -> None:
+    rendered = SyntheticSet(Settings(difficulty=difficulty, identities=6, distractors=0, junk=0))
     rows = np.arange(0, 120, 2)
-    images, mask = studio.photograph(rows)
-    nobody, empty = studio.photograph(rows, figures=False)
+    images, mask = rendered.render_images(rows)
+    nobody, empty = rendered.render_images(rows, with_figures=False)
     assert not empty.any()
     differ = np.abs(images.astype(int) - nobody).max(3)
     figure = mask > 0
     # where the figure is, the picture changes; what changes is at the figure, but for blur and the
     # shadow on the ground
     assert (differ[figure] > 4).mean() > 0.9
-    feet = (studio.frames.top[rows] + 0.8 * studio.frames.height[rows])[:, None]
+    feet = (rendered.frames.top[rows] + 0.8 * rendered.frames.height[rows])[:, None]
     above = np.broadcast_to((np.arange(HEIGHT) < feet)[:, :, None], figure.shape)
-    free = (studio.frames.things.kind[rows] < 0)[
+    free = (rendered.frames.occluders.kind[rows] < 0)[
         :, None, None
     ]  # the edge of what stands before it lets it through a little
     assert (differ[~widened(figure, 8) & above & free] == 0).all()
@@ -165,20 +167,22 @@ def test_masks_agree_with_the_images(level: str) -> None:
 
 def test_occlusion_hides_figures() -> None:
     shown = {}
-    for level in ("default", "occluded"):
-        studio = Studio(Settings(level=level, identities=10, distractors=0, junk=0))
-        _, mask = studio.photograph(np.arange(0, 200, 3))
-        shown[level] = [(mask == part).any((1, 2)).mean() for part in (1, 2, 4, 5)]
+    for difficulty in ("default", "occluded"):
+        rendered = SyntheticSet(
+            Settings(difficulty=difficulty, identities=10, distractors=0, junk=0)
+        )
+        _, mask = rendered.render_images(np.arange(0, 200, 3))
+        shown[difficulty] = [(mask == part).any((1, 2)).mean() for part in (1, 2, 4, 5)]
     assert shown["default"][3] > 0.85
     assert shown["occluded"][3] < 0.7
     assert min(shown["occluded"][:2]) > 0.8
 
 
-def test_speed(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    studio.photograph(np.arange(32))
+def test_speed(rendered: SyntheticSet, capsys: pytest.CaptureFixture[str]) -> None:
+    rendered.render_images(np.arange(32))
     start = time.process_time()
     for first in range(0, 256, 32):
-        studio.photograph(np.arange(first, first + 32))
+        rendered.render_images(np.arange(first, first + 32))
     with capsys.disabled():
         print(f"\nrendering: {256 / (time.process_time() - start):.0f} images a processor second")
 
@@ -186,7 +190,7 @@ def test_speed(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"level": "hard"}, "level is 'hard': choose one of easy, default, occluded"),
+        ({"difficulty": "hard"}, "difficulty is 'hard': choose one of easy, default, occluded"),
         ({"identities": 1}, "identities is 1: it must be at least 2"),
         ({"test_identities": 0}, "test_identities is 0"),
         ({"images_per_identity": 3}, "images_per_identity is 3: it must be at least 4"),

@@ -59,14 +59,14 @@ def test_an_atlas_stacks_front_and_back() -> None:
 
 
 def test_identities_share_parts_but_no_two_are_the_same() -> None:
-    level = DIFFICULTIES["default"]
-    outfit = outfits(0, IDENTITIES, level)
+    difficulty = DIFFICULTIES["default"]
+    outfit = outfits(0, IDENTITIES, difficulty)
     assert len(np.unique(outfit, axis=0)) == len(IDENTITIES)
     same = (outfit[:, None] == outfit[None]).sum(2)
-    kin = (IDENTITIES[:, None] // level.family == IDENTITIES // level.family) & ~np.eye(
+    kin = (IDENTITIES[:, None] // difficulty.family == IDENTITIES // difficulty.family) & ~np.eye(
         len(IDENTITIES), dtype=bool
     )
-    strangers = IDENTITIES[:, None] // level.family != IDENTITIES // level.family
+    strangers = IDENTITIES[:, None] // difficulty.family != IDENTITIES // difficulty.family
     assert same[kin].mean() > same[strangers].mean() + 0.7
     # the same trousers, another jacket
     lower, upper = CHOICES.index("lower front"), CHOICES.index("upper front")
@@ -77,24 +77,24 @@ def test_identities_share_parts_but_no_two_are_the_same() -> None:
 
 
 def test_front_and_back_are_other_designs_as_often_as_the_level_says() -> None:
-    for name, level in DIFFICULTIES.items():
-        outfit = outfits(0, np.arange(1, 1001), level)
-        for part, chance in zip(("head", "upper", "lower"), level.turned, strict=True):
+    for name, difficulty in DIFFICULTIES.items():
+        outfit = outfits(0, np.arange(1, 1001), difficulty)
+        for part, chance in zip(("head", "upper", "lower"), difficulty.turned, strict=True):
             differ = (
                 outfit[:, CHOICES.index(f"{part} front")]
                 != outfit[:, CHOICES.index(f"{part} back")]
             )
-            if level.shared == 0:
+            if difficulty.shared == 0:
                 assert abs(differ.mean() - chance) < 0.05, (name, part)
             else:  # a family's front beside an own back differs too
                 assert differ.mean() > chance - 0.05, (name, part)
         carries = outfit[:, CHOICES.index("carried")] >= 0
-        assert abs(carries.mean() - level.carried) < 0.06, name
+        assert abs(carries.mean() - difficulty.carried) < 0.06, name
 
 
 def test_an_identity_is_the_same_in_any_company() -> None:
-    level = DIFFICULTIES["default"]
+    difficulty = DIFFICULTIES["default"]
     np.testing.assert_array_equal(
-        outfits(0, IDENTITIES, level)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], level)
+        outfits(0, IDENTITIES, difficulty)[[7, 100]], outfits(0, IDENTITIES[[7, 100]], difficulty)
     )
     np.testing.assert_array_equal(girths(0, IDENTITIES)[7:9], girths(0, IDENTITIES[7:9]))

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from graphreid.synthetic.difficulty import DIFFICULTIES
-from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
+from graphreid.synthetic.trajectories import (
+    Views,
+    concatenate,
+    crop_frames,
+    junk_views,
+    simulate_visits,
+)
 from graphreid.types import DISTRACTOR, JUNK, NORMAL
 
 SIZE = (128, 64)
@@ -11,7 +17,7 @@ LEVEL = DIFFICULTIES["default"]
 
 @pytest.fixture
 def views() -> Views:
-    return walk(0, np.arange(1, 31), 20, (4, 6), 6, LEVEL, NORMAL)
+    return simulate_visits(0, np.arange(1, 31), 20, (4, 6), 6, LEVEL, NORMAL)
 
 
 def test_each_identity_walks_past_its_cameras(views: Views) -> None:
@@ -44,25 +50,25 @@ def test_the_view_turns_along_a_track(views: Views) -> None:
 
 
 def test_distractors_are_no_queries() -> None:
-    views = walk(0, np.arange(5, 9), 10, (1, 2), 6, LEVEL, DISTRACTOR)
+    views = simulate_visits(0, np.arange(5, 9), 10, (1, 2), 6, LEVEL, DISTRACTOR)
     assert not views.query.any()
     assert (views.role == DISTRACTOR).all()
 
 
 def test_an_identity_is_seen_the_same_in_any_company(views: Views) -> None:
-    alone = walk(0, np.array([7]), 20, (4, 6), 6, LEVEL, NORMAL)
+    alone = simulate_visits(0, np.array([7]), 20, (4, 6), 6, LEVEL, NORMAL)
     mine = views.identity == 7
     for name in Views.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(alone, name), getattr(views, name)[mine])
-    cut, among = frame(0, alone, LEVEL, SIZE), frame(0, views, LEVEL, SIZE)
+    cut, among = crop_frames(0, alone, LEVEL, SIZE), crop_frames(0, views, LEVEL, SIZE)
     np.testing.assert_array_equal(cut.top, among.top[mine])
-    np.testing.assert_array_equal(cut.things.kind, among.things.kind[mine])
+    np.testing.assert_array_equal(cut.occluders.kind, among.occluders.kind[mine])
 
 
 def test_figures_stand_in_the_image_and_junk_does_not(views: Views) -> None:
-    junk = badly_cut(0, 200, np.arange(1, 31), 6)
+    junk = junk_views(0, 200, np.arange(1, 31), 6)
     assert (junk.role == JUNK).all()
-    cut = frame(0, join([views, junk]), LEVEL, SIZE)
+    cut = crop_frames(0, concatenate([views, junk]), LEVEL, SIZE)
     good = slice(0, len(views))
     assert (cut.height[good] / SIZE[0] >= LEVEL.zoom[0] - 1e-6).all()
     assert (cut.height[good] / SIZE[0] <= LEVEL.zoom[1] + 1e-6).all()
@@ -76,8 +82,8 @@ def test_figures_stand_in_the_image_and_junk_does_not(views: Views) -> None:
 def test_something_stands_before_figures_as_often_as_the_level_says(
     name: str, views: Views
 ) -> None:
-    level = DIFFICULTIES[name]
-    things = frame(0, views, level, SIZE).things
-    assert abs((things.kind >= 0).mean() - level.occluded) < 0.06
-    if level.occluded > 0.3:
+    difficulty = DIFFICULTIES[name]
+    things = crop_frames(0, views, difficulty, SIZE).occluders
+    assert abs((things.kind >= 0).mean() - difficulty.occluded) < 0.06
+    if difficulty.occluded > 0.3:
         assert set(things.kind.tolist()) == set(range(-1, 5))

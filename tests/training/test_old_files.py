@@ -14,7 +14,7 @@ from PIL import Image
 
 from graphreid.datasets.images import Images
 from graphreid.models import load_embedder
-from graphreid.training.run_folder import MODEL, complete, read_config, read_identities
+from graphreid.training.run_folder import MODEL, is_complete, read_config, read_identities
 
 OLD = Path(__file__).parent / "old" / "run"
 
@@ -42,9 +42,9 @@ def drawn_model(header: bytes) -> bytes:
 def test_an_old_training_run_loads_and_embeds_as_before(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(OLD, run)
-    assert not complete(run)
+    assert not is_complete(run)
     (run / MODEL).write_bytes(drawn_model((OLD / "model.header.json").read_bytes()))
-    assert complete(run)
+    assert is_complete(run)
     config = read_config(run)
     assert (config["embedder"], config["preset"]) == ("bot", "small")
     assert read_identities(run).fit == ("1", "2", "3", "5")

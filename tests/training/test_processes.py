@@ -16,21 +16,21 @@ from pathlib import Path
 from graphreid.training import processes
 from graphreid.training.loop import optimise
 out = Path(sys.argv[1])
-with processes.first_goes_ahead():
+with processes.main_process_first():
     existed = (out / "order").exists()
     (out / "order").touch()
-assert existed != processes.first()
+assert existed != processes.is_main_process()
 torch.manual_seed(0)
 layer = nn.Linear(3, 1)
 x = torch.arange(18.).view(6, 3) / 18
-replica = processes.replicate(layer, "cpu")
+replica = processes.data_parallel(layer, "cpu")
 def batches(epoch):
-    return processes.share([x[:2], x[2:4], x[4:]])
+    return processes.shard([x[:2], x[2:4], x[4:]])
 def losses(b):
     return {"x": replica(b).square().mean()}
 optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
 optimise(layer, optimiser, batches, losses, epochs=2, seed=0, folder=out)
-seen = [layer.weight.tolist(), len(batches(0)), processes.count()]
+seen = [layer.weight.tolist(), len(batches(0)), processes.world_size()]
 (out / f"{processes.rank()}.json").write_text(json.dumps(seen))
 """
 
@@ -89,6 +89,6 @@ def test_two_processes_end_with_the_same_weights_as_one_of_twice_the_batch(tmp_p
 def test_alone_nothing_changes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("RANK", raising=False)
-    assert (processes.count(), processes.rank(), processes.first()) == (1, 0, True)
-    assert processes.device("cpu") == "cpu"
-    assert processes.share([1, 2, 3]) == [1, 2, 3]
+    assert (processes.world_size(), processes.rank(), processes.is_main_process()) == (1, 0, True)
+    assert processes.local_device("cpu") == "cpu"
+    assert processes.shard([1, 2, 3]) == [1, 2, 3]

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from graphreid.training.run_folder import (
-    Identities,
-    begin,
-    complete,
-    discarded_when_refused,
+    IdentitySplit,
+    is_complete,
+    open_run,
     read_config,
     read_identities,
+    removed_if_refused,
     split_identities,
 )
 
@@ -50,45 +50,45 @@ def test_no_share(share: float):
 
 
 CONFIG = {"preset": "small", "fields": {"epochs": 3, "milestones": (1, 2)}}
-SPLIT = Identities(("a", "b"), ("c", "d"), ("e", "f"), held_out=True)
+SPLIT = IdentitySplit(("a", "b"), ("c", "d"), ("e", "f"), held_out=True)
 
 
 def test_a_run_is_begun_gone_on_with_and_refused(tmp_path: Path):
     run = tmp_path / "run"
-    assert not begin(run, CONFIG, SPLIT)
+    assert not open_run(run, CONFIG, SPLIT)
     assert read_identities(run) == SPLIT
     assert read_config(run) == json.loads(json.dumps(CONFIG))
-    assert not complete(run)
-    assert begin(run, CONFIG, SPLIT)
+    assert not is_complete(run)
+    assert open_run(run, CONFIG, SPLIT)
     before = (run / "config.json").read_text()
     with pytest.raises(
         ValueError,
         match=r"other settings \(fields.epochs was 3, is 4, preset was small, is paper\)",
     ):
-        begin(run, {"preset": "paper", "fields": {"epochs": 4, "milestones": (1, 2)}}, SPLIT)
+        open_run(run, {"preset": "paper", "fields": {"epochs": 4, "milestones": (1, 2)}}, SPLIT)
     assert (run / "config.json").read_text() == before
     (run / "model.safetensors").touch()
-    assert complete(run)
+    assert is_complete(run)
 
 
 def test_a_new_run_that_is_refused_is_taken_back(tmp_path: Path):
     def refused(folder: Path, *, new: bool) -> None:
         with (
             pytest.raises(ValueError, match="no such backbone"),
-            discarded_when_refused(folder, new=new),
+            removed_if_refused(folder, new=new),
         ):
             raise ValueError("no such backbone")
 
     run = tmp_path / "run"
-    begin(run, CONFIG, SPLIT)
+    open_run(run, CONFIG, SPLIT)
     refused(run, new=True)
     assert not run.exists()
-    begin(run, CONFIG, SPLIT)
+    open_run(run, CONFIG, SPLIT)
     refused(run, new=False)
-    assert begin(run, CONFIG, SPLIT)
+    assert open_run(run, CONFIG, SPLIT)
     (run / "checkpoint").mkdir()
     refused(run, new=True)
-    assert begin(run, CONFIG, SPLIT)
+    assert open_run(run, CONFIG, SPLIT)
 
 
 def test_folders_that_are_no_runs(tmp_path: Path):
@@ -97,13 +97,13 @@ def test_folders_that_are_no_runs(tmp_path: Path):
     (tmp_path / "x").touch()
     for path in (tmp_path, tmp_path / "x"):
         with pytest.raises(ValueError, match="is no training run"):
-            begin(path, CONFIG, SPLIT)
+            open_run(path, CONFIG, SPLIT)
     with pytest.raises(ValueError, match="cannot write"):
-        begin(tmp_path / "missing" / "run", CONFIG, SPLIT)
+        open_run(tmp_path / "missing" / "run", CONFIG, SPLIT)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json: not readable"):
         read_config(tmp_path)
 
 
 def test_a_folder_that_was_begun_and_not_written_is_taken(tmp_path: Path):
-    assert not begin(tmp_path, CONFIG, SPLIT)
+    assert not open_run(tmp_path, CONFIG, SPLIT)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphreid.training.samplers import near_batches, pk_batches
+from graphreid.training.samplers import hard_identity_batches, pk_batches
 
 IDENTITY = np.repeat([7, 3, 11, 5, 2, 9], [8, 3, 12, 4, 9, 1])
 
@@ -68,7 +68,7 @@ def test_near_batches_hold_identities_that_look_alike() -> None:
     identity = np.concatenate([np.repeat(np.arange(12), 5), [30, 30, 30]])
     angle = identity / 12 * 2 * np.pi + 0.01 * rng.standard_normal(len(identity))
     vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    batches = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
+    batches = hard_identity_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
     assert len(batches) == len(identity) // 12
     for batch in batches:
         names = identity[batch].reshape(3, 4)
@@ -79,10 +79,12 @@ def test_near_batches_hold_identities_that_look_alike() -> None:
         assert (apart <= 3).all()
         whole = [rows for rows in batch.reshape(3, 4) if identity[rows[0]] != 30]
         assert all(len(set(rows.tolist())) == 4 for rows in whole)
-    again = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
-    other = near_batches(identity, vectors, identities=3, images=4, seed=0, epoch=1)
+    again = hard_identity_batches(identity, vectors, identities=3, images=4, seed=0, epoch=0)
+    other = hard_identity_batches(identity, vectors, identities=3, images=4, seed=0, epoch=1)
     assert all((one == two).all() for one, two in zip(batches, again, strict=True))
     assert not all((one == two).all() for one, two in zip(batches, other, strict=True))
     # fewer identities than a batch wants: all there are
-    few = near_batches(identity[:15], vectors[:15], identities=5, images=4, seed=0, epoch=0)
+    few = hard_identity_batches(
+        identity[:15], vectors[:15], identities=5, images=4, seed=0, epoch=0
+    )
     assert [len(batch) for batch in few] == [12]

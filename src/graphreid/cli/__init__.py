@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from graphreid import __version__
-from graphreid.extras import advice
+from graphreid.extras import missing_extra_message
 
 app = cyclopts.App(
     name="graphreid",
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}")
     except ImportError as error:
-        line = advice(error)
+        line = missing_extra_message(error)
         if line is None:
             raise
         return _refuse(line)
@@ -189,7 +189,8 @@ def _renamed(given: list[str]) -> list[str]:
         return given
     today = FORMER[given[0]]
     if today == "papers reproduce" and given[1:] in ([], ["--list"]):
-        today, given = "papers list", given[:1]
+        today = "papers list"
+        given = given[:1]
     print(f"graphreid: '{given[0]}' is '{today}' now", file=sys.stderr)
     return [*today.split(), *(FORMER.get(word, word) for word in given[1:])]
 

@@ -11,7 +11,7 @@ from graphreid.cli.options import ResourceOptions
 from graphreid.datasets.images import Images
 from graphreid.gallery import normalise
 from graphreid.models import load_embedder
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 
 
 def compare(
@@ -26,7 +26,7 @@ def compare(
     calibrated.
     """
     read_config(model)
-    if not complete(model):
+    if not is_complete(model):
         raise ValueError(
             f"{model}: its training has not ended: go on with the same 'graphreid train' command"
         )

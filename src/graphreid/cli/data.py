@@ -11,7 +11,7 @@ from rich.table import Table
 
 from graphreid.atomic_files import whole_file, writable
 from graphreid.cli.progress import progress
-from graphreid.datasets.check import Findings
+from graphreid.datasets.check import FolderReport
 from graphreid.datasets.check import check as look
 from graphreid.datasets.importing import SKIPPED, import_images
 from graphreid.datasets.manifest import read_manifest
@@ -116,7 +116,7 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-def _counts(folder: Path, findings: Findings) -> Table:
+def _counts(folder: Path, findings: FolderReport) -> Table:
     table = Table(title=str(folder), title_justify="left")
     table.add_column("split")
     for name in ("images", "identities", "cameras", "junk", "distractors"):
@@ -134,7 +134,7 @@ def _counts(folder: Path, findings: Findings) -> Table:
     return table
 
 
-def _table(findings: Findings, cameras: bool) -> Table:
+def _table(findings: FolderReport, cameras: bool) -> Table:
     table = Table()
     table.add_column("check", no_wrap=True)
     table.add_column("found", justify="right")

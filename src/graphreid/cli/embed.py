@@ -13,7 +13,13 @@ from graphreid.datasets.loading import Pixels
 from graphreid.datasets.manifest import Manifest, read_manifest
 from graphreid.features.writer import FeatureWriter
 from graphreid.models import load_embedder, name_of
-from graphreid.training.run_folder import MODEL, Identities, complete, read_config, read_identities
+from graphreid.training.run_folder import (
+    MODEL,
+    IdentitySplit,
+    is_complete,
+    read_config,
+    read_identities,
+)
 
 Split = Literal["train", "fit", "validation", "query", "gallery"]
 
@@ -50,7 +56,7 @@ def embed(
     if batch is not None and batch < 1:
         raise ValueError(f"--batch is {batch}: it must be at least 1")
     read_config(model)
-    if not complete(model):
+    if not is_complete(model):
         raise ValueError(
             f"{model}: its training has not ended: go on with the same 'graphreid train' command"
         )
@@ -83,7 +89,9 @@ def embed(
     print(f"{out}: {len(rows)} images, {split}, {embedder.entries} entries a vector")
 
 
-def _rows(manifest: Manifest, split: Split, identities: Identities, data: Path) -> NDArray[np.intp]:
+def _rows(
+    manifest: Manifest, split: Split, identities: IdentitySplit, data: Path
+) -> NDArray[np.intp]:
     if split not in ("fit", "validation"):
         return manifest.rows(split)
     if not identities.held_out:
@@ -105,7 +113,7 @@ def _rows(manifest: Manifest, split: Split, identities: Identities, data: Path) 
 
 
 def _columns(
-    manifest: Manifest, rows: NDArray[np.intp], identities: Identities
+    manifest: Manifest, rows: NDArray[np.intp], identities: IdentitySplit
 ) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         "identity": manifest.identity[rows],

@@ -15,12 +15,12 @@ from graphreid.atomic_files import whole_file
 from graphreid.cli.embed import Split, embed
 from graphreid.cli.options import ResourceOptions
 from graphreid.cli.train import train
-from graphreid.datasets.manifest import NAME, read_manifest
+from graphreid.datasets.manifest import MANIFEST_FILE, read_manifest
 from graphreid.models import EMBEDDERS
 from graphreid.options import options_of
 from graphreid.papers.inputs import PARTS, PROVENANCE
 from graphreid.papers.measures import Trained
-from graphreid.training.run_folder import MODEL, complete, read_config, read_identities
+from graphreid.training.run_folder import MODEL, is_complete, read_config, read_identities
 
 Model = Literal["bot", "icg"]
 MODELS: tuple[Model, ...] = ("bot", "icg")
@@ -123,7 +123,7 @@ def contents(data: Path) -> bytes:
     the same names.
     """
     manifest = read_manifest(data)
-    return (data / NAME).read_bytes() + manifest.images(
+    return (data / MANIFEST_FILE).read_bytes() + manifest.images(
         np.arange(len(manifest.item))
     ).contents().encode()
 
@@ -189,10 +189,10 @@ def embedded(
         ValueError: no data folder, a run that keeps no identities away or has not ended, or what
             `train` and `embed` refuse.
     """
-    if not (data / NAME).is_file():
+    if not (data / MANIFEST_FILE).is_file():
         raise ValueError(
-            f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder ({NAME}): "
-            f"make one of them first"
+            f"{data}: neither embeddings (query.npz, gallery.npz, …) nor a data folder "
+            f"({MANIFEST_FILE}): make one of them first"
         )
     model = embedding.model
     if model is None:
@@ -204,7 +204,7 @@ def embedded(
             f"{model}: the run kept no identities away for a re-ranker: train with "
             f"--holdout-identities {HOLDOUT}"
         )
-    if not complete(model):
+    if not is_complete(model):
         raise ValueError(
             f"{model}: its training has not ended: go on with the same 'graphreid train' command"
         )

@@ -18,7 +18,7 @@ from graphreid import peak_memory as memory
 from graphreid.atomic_files import whole_file, writable
 from graphreid.cli import report as page
 from graphreid.cli.options import ResourceOptions
-from graphreid.features.features_file import load_columns, load_features, same_embedder
+from graphreid.features.features_file import load_columns, load_features, require_same_embedder
 from graphreid.gallery import Gallery
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
@@ -108,7 +108,7 @@ def evaluate(
     )
     queries, query_labels = load_features(query, zero=zero)
     images, image_labels = load_features(gallery, zero=zero)
-    same_embedder(query, gallery)
+    require_same_embedder(query, gallery)
     files = {query: queries.items, gallery: images.items}
     counted = image_labels.role != JUNK
     given = {

@@ -9,21 +9,21 @@ from cyclopts import Parameter
 from graphreid.atomic_files import whole_file, whole_folder
 from graphreid.extras import require
 from graphreid.models import load_embedder
-from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.checkpoints.imported import ImportedEmbedder
 from graphreid.models.export import (
     TOLERANCE,
     Pixels,
     Vectors,
-    apart,
+    max_difference,
     onnx_vectors,
     openvino_vectors,
-    parity_pixels,
+    parity_images,
     to_onnx,
     to_openvino,
     torch_vectors,
 )
 from graphreid.models.extraction import Extractor
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 
 
 def export(
@@ -56,7 +56,7 @@ def export(
     if openvino is not None:
         require("export", "--openvino", "openvino")
     read_config(run)
-    if not complete(run):
+    if not is_complete(run):
         raise ValueError(
             f"{run}: its training has not ended: go on with the same 'graphreid train' command"
         )
@@ -68,14 +68,15 @@ def export(
     extractor = Extractor(
         network,
         flip_average=flips,
-        resample=embedder.resample if isinstance(embedder, Imported) else "bilinear",
+        resample=embedder.resample if isinstance(embedder, ImportedEmbedder) else "bilinear",
     )
-    batches = parity_pixels(size)
+    batches = parity_images(size)
     wanted = [torch_vectors(extractor, pixels) for pixels in batches]
 
     def check(vectors: Callable[[Pixels], Vectors]) -> float:
         return max(
-            apart(vectors(pixels), want) for pixels, want in zip(batches, wanted, strict=True)
+            max_difference(vectors(pixels), want)
+            for pixels, want in zip(batches, wanted, strict=True)
         )
 
     # both come to their places when the checks are passed

@@ -34,7 +34,7 @@ from graphreid.store import explain as explain_query
 from graphreid.store.import_export import export as write
 from graphreid.store.import_export import read
 from graphreid.store.summary import facts
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 from graphreid.types import Features, drop_junk
 
 Folder = Annotated[Path, Parameter(help="the gallery's folder")]
@@ -439,7 +439,7 @@ def _queries(
     if queries.model is None:
         raise ValueError("--image needs --model RUN, which made the gallery's vectors")
     read_config(queries.model)
-    if not complete(queries.model):
+    if not is_complete(queries.model):
         raise ValueError(
             f"{queries.model}: its training has not ended: go on with the same 'graphreid train' "
             f"command"

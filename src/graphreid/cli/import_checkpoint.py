@@ -11,14 +11,14 @@ from graphreid.cli.calibrate import digest
 from graphreid.datasets.images import Resample
 from graphreid.datasets.manifest import read_manifest
 from graphreid.models import save_embedder
-from graphreid.models.backbones import Matched
+from graphreid.models.backbones import WeightMatch
 from graphreid.models.checkpoints.architectures import Feature, Pooling, StemPool, ToolkitNetwork
-from graphreid.models.checkpoints.filling import fill, read_layout
-from graphreid.models.checkpoints.imported import Imported
-from graphreid.models.checkpoints.parameter_names import Reading
+from graphreid.models.checkpoints.imported import ImportedEmbedder
+from graphreid.models.checkpoints.loading import load_matching, parse_checkpoint
+from graphreid.models.checkpoints.parameter_names import ParsedCheckpoint
 from graphreid.models.checkpoints.tensors import read_state
 from graphreid.seeding import seeded
-from graphreid.training.run_folder import MODEL, Identities, begin, split_identities
+from graphreid.training.run_folder import MODEL, IdentitySplit, open_run, split_identities
 
 _LISTED = 20
 """Names of a kind that are printed."""
@@ -92,23 +92,23 @@ def import_checkpoint(
     if gem_power is not None and not gem_power > 0:
         raise ValueError(f"--gem-power is {gem_power}: it must be positive")
     identities = (
-        Identities((), (), (), held_out=False) if trained_on is None else _trained_on(trained_on)
+        IdentitySplit((), (), (), held_out=False) if trained_on is None else _trained_on(trained_on)
     )
     state = read_state(file)
     try:
-        reading = read_layout(layout, state, changes)
+        reading = parse_checkpoint(layout, state, changes)
         with seeded(0):  # only what a partial match leaves is random
             network = ToolkitNetwork(reading.anatomy)
-        matched = fill(
+        matched = load_matching(
             network,
             reading,
             state,
             allow_partial=allow_partial,
-            told=lambda match: _report(file, reading, match),
+            on_match=lambda match: _report(file, reading, match),
         )
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    embedder = Imported(
+    embedder = ImportedEmbedder(
         **vars(reading.anatomy), flip_average=layout == "layumi" if flip is None else flip
     ).adopt(network)
     config: dict[str, Any] = {
@@ -124,7 +124,7 @@ def import_checkpoint(
         "fields": embedder.fields(),
     }
     with whole_folder(out) as folder:
-        begin(folder, config, identities)
+        open_run(folder, config, identities)
         save_embedder(embedder, folder / MODEL)
     if trained_on is None:
         print(
@@ -134,7 +134,7 @@ def import_checkpoint(
     print(f"{out}: complete; {network.neck.num_features} entries a vector")
 
 
-def _report(file: Path, reading: Reading, matched: Matched) -> None:
+def _report(file: Path, reading: ParsedCheckpoint, matched: WeightMatch) -> None:
     print(f"{file}: {reading.title}")
     parts = Counter(name.partition(".")[0] for name in matched.loaded)
     print(
@@ -142,7 +142,8 @@ def _report(file: Path, reading: Reading, matched: Matched) -> None:
         f"({', '.join(f'{part} {count}' for part, count in parts.items()) or 'nothing'})"
     )
     beginnings = ", ".join(
-        f"{beginning}*" if beginning.endswith(".") else beginning for beginning in reading.dropped
+        f"{beginning}*" if beginning.endswith(".") else beginning
+        for beginning in reading.ignored_prefixes
     )
     print(f"not needed for vectors: {beginnings or 'nothing'}")
     for what, names in (
@@ -158,7 +159,7 @@ def _report(file: Path, reading: Reading, matched: Matched) -> None:
         print(f"assumed: {key.replace('_', '-')} {words} (--{key.replace('_', '-')})")
 
 
-def _trained_on(data: Path) -> Identities:
+def _trained_on(data: Path) -> IdentitySplit:
     manifest = read_manifest(data)
     rows = manifest.rows("train")
     rows = rows[manifest.role[rows] == "normal"]

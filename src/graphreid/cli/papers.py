@@ -120,7 +120,9 @@ def _table(found: list[Run]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("code", no_wrap=True)
     for run in found:
-        metrics, cost, code = run["metrics"], run["cost"], run["code"]
+        metrics = run["metrics"]
+        cost = run["cost"]
+        code = run["code"]
         fit = "-" if run["fit"] is None else MethodSpec.parse(run["fit"]).short()
         changed = "+" if code["dirty"] else ""
         numbers = (

@@ -12,8 +12,8 @@ from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.pseudo_labels import LABELS
 from graphreid.report import part_pictures as pictures
-from graphreid.synthetic.annotations import FOLDER, overlap, read_annotations
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.synthetic.annotations import ANNOTATIONS_FOLDER, part_overlap, read_annotations
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 
 
 def parts(
@@ -35,7 +35,7 @@ def parts(
     read_config(run)
     if images < 1:
         raise ValueError(f"--images is {images}: it must be at least 1")
-    if not complete(run):
+    if not is_complete(run):
         raise ValueError(
             f"{run}: its training has not ended: go on with the same 'graphreid train' command"
         )
@@ -73,17 +73,17 @@ def parts(
             pictures.draw_development(views.pixels, over),
         )
     )
-    if (data / FOLDER).is_dir() and embedder.parts.parts != len(pictures.NAMES):
+    if (data / ANNOTATIONS_FOLDER).is_dir() and embedder.parts.parts != len(pictures.NAMES):
         print(
             f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network "
             f"{embedder.parts.parts - 1}: they are not compared"
         )
-    elif (data / FOLDER).is_dir():
+    elif (data / ANNOTATIONS_FOLDER).is_dir():
         labels, items = found[max(found)]
         mask = read_annotations(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
         drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
-        values = overlap(labels, mask)
+        values = part_overlap(labels, mask)
         shown = ", ".join(
             f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True)
         )

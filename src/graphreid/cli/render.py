@@ -15,7 +15,7 @@ from graphreid.synthetic.render import render as make
 def render(
     *,
     out: Annotated[Path, Parameter(help="the data folder to make")],
-    level: Annotated[
+    difficulty: Annotated[
         Literal["easy", "default", "occluded"], Parameter(help="how hard it is")
     ] = "default",
     identities: Annotated[int, Parameter(help="identities to train on")] = 200,
@@ -46,7 +46,7 @@ def render(
     is done, or not at all.
     """
     settings = Settings(
-        level=level,
+        difficulty=difficulty,
         identities=identities,
         test_identities=test_identities,
         images_per_identity=images_per_identity,

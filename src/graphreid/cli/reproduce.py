@@ -13,7 +13,7 @@ from graphreid import peak_memory as memory
 from graphreid.cli.data import import_
 from graphreid.cli.embedding import Embedding, Training, embedded
 from graphreid.cli.options import ResourceOptions
-from graphreid.datasets.manifest import NAME
+from graphreid.datasets.manifest import MANIFEST_FILE
 from graphreid.datasets.published import SETS
 from graphreid.kernels import neighbor_sets as jaccard
 from graphreid.kernels import pair_distances as pairs
@@ -26,7 +26,7 @@ from graphreid.papers.pages import Draw, publish, write_indexes
 from graphreid.papers.paper import MASKS, Table, Value, select
 from graphreid.papers.runner import Result, run_table, run_trained_table
 from graphreid.papers.store import Store
-from graphreid.synthetic.annotations import FOLDER as ANNOTATIONS
+from graphreid.synthetic.annotations import ANNOTATIONS_FOLDER as ANNOTATIONS
 
 IMPORTED = (counting, jaccard, pairs)
 """Memory is counted from after the imports, as in `evaluate`."""
@@ -141,10 +141,10 @@ def _possible(tables: Sequence[Table], data: Path) -> list[Table]:
     possible: list[Table] = []
     for table in tables:
         lacking = ""
-        if table.trains and not (data / NAME).is_file():
+        if table.trains and not (data / MANIFEST_FILE).is_file():
             lacking = (
                 f"these rows train their own networks, from images, and {data} is no data "
-                f"folder ({NAME})"
+                f"folder ({MANIFEST_FILE})"
             )
         elif table.needs == MASKS and not (data / ANNOTATIONS).is_dir():
             lacking = (
@@ -258,6 +258,6 @@ def _imported(source: Path, set_: str, work: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(str(source.resolve()).encode(), digest_size=4).hexdigest()
     out = work / f"{set_}-images-{digest}"
-    if not (out / NAME).is_file():
+    if not (out / MANIFEST_FILE).is_file():
         import_(set_, source, out=out, link=True)
     return out

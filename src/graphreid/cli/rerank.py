@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from graphreid.atomic_files import whole_file
 from graphreid.cli.options import ResourceOptions
-from graphreid.features.features_file import load_vectors, same_embedder
+from graphreid.features.features_file import load_vectors, require_same_embedder
 from graphreid.gallery import Gallery
 from graphreid.methods.spec import parse
 from graphreid.ranking import rank
@@ -40,7 +40,7 @@ def rerank(
     chosen = parse(method)
     queries = load_vectors(query, zero=zero)
     images = Gallery(load_vectors(gallery, zero=zero))
-    same_embedder(query, gallery)
+    require_same_embedder(query, gallery)
     with (options or ResourceOptions()).resources() as resources, whole_file(out) as temporary:
         ranking = rank(chosen.distances(queries, images, resources=resources), top)
         columns = {

@@ -29,9 +29,9 @@ from graphreid.training.run_folder import (
     LOG,
     MODEL,
     PARTS,
-    begin,
-    complete,
-    discarded_when_refused,
+    is_complete,
+    open_run,
+    removed_if_refused,
     split_identities,
 )
 
@@ -125,9 +125,9 @@ def train(
         **({} if graphs is None else {"graphs": graph_options(graphs)}),
         "data": {"images": len(rows), "digest": _digest(manifest, rows)},
     }
-    with processes.first_goes_ahead():
-        resumed = begin(out, config, identities)
-    if complete(out):
+    with processes.main_process_first():
+        resumed = open_run(out, config, identities)
+    if is_complete(out):
         _say(f"{out}: complete; nothing to do")
         return
     rows = rows[np.isin(manifest.identity[rows], identities.backbone)]
@@ -136,10 +136,11 @@ def train(
         f"{len(identities.backbone)} identities"
     )
     with (
-        discarded_when_refused(out, new=processes.first() and not resumed),
+        removed_if_refused(out, new=processes.is_main_process() and not resumed),
         (options or ResourceOptions()).resources() as resources,
     ):
-        images, labels = manifest.images(rows), manifest.labels(rows)
+        images = manifest.images(rows)
+        labels = manifest.labels(rows)
         if isinstance(embedder, BoT):
             embedder.fit(
                 images,
@@ -151,7 +152,7 @@ def train(
             )
         else:
             embedder.fit(images, labels, resources=resources, run=out, on_error=on_error)
-    if processes.first():
+    if processes.is_main_process():
         if isinstance(embedder, BoT) and graphs is not None:
             known = len(identities.backbone)
             take_trained(graphs, embedder, images=len(rows), identities=known)
@@ -195,12 +196,13 @@ def _digest(manifest: Manifest, rows: Any) -> str:
 
 
 def _say(line: str) -> None:
-    if processes.first():
+    if processes.is_main_process():
         print(line)
 
 
 def _closing(embedder: BoT | ICG, out: Path) -> str:
-    trained, training = embedder.trained, embedder.training
+    trained = embedder.trained
+    training = embedder.training
     if trained.matched is not None:
         _say(f"{embedder.network.weights}: {trained.matched}")
     if trained.skipped:

@@ -32,7 +32,7 @@ class SplitCount:
 
 
 @dataclass(frozen=True)
-class Findings:
+class FolderReport:
     """What `check` found; all lists are in manifest order, names are items unless said otherwise.
 
     Attributes:
@@ -73,7 +73,7 @@ class Findings:
         return {"ok": self.ok, **asdict(self)}
 
 
-def check(manifest: Manifest, *, resources: Resources = Resources()) -> Findings:  # noqa: B008  # frozen
+def check(manifest: Manifest, *, resources: Resources = Resources()) -> FolderReport:  # noqa: B008  # frozen
     """Read every file of a data folder to its end, and look at the labels.
 
     Args:
@@ -104,7 +104,7 @@ def check(manifest: Manifest, *, resources: Resources = Resources()) -> Findings
     leaked = set(manifest.identity[train & normal].tolist()) & set(
         manifest.identity[~train & normal].tolist()
     )
-    return Findings(
+    return FolderReport(
         splits=tuple(
             _count(manifest, split) for split in SPLITS if (manifest.split == split).any()
         ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphreid.datasets.importing import EXTENSIONS, Entry, hidden, image_files, subfolders
+from graphreid.datasets.importing import EXTENSIONS, ImageEntry, image_files, is_hidden, subfolders
 
 MARKET_ROLES = {"-1": "junk", "0": "distractor"}
 """What Market-1501's two numbers that name nobody mean."""
@@ -22,7 +22,7 @@ _DEPTH = 2
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """What a set looks like on disk.
 
     Attributes:
@@ -76,25 +76,25 @@ class Layout:
 
 
 LAYOUTS = {
-    "market1501": Layout(
+    "market1501": FolderLayout(
         title="Market-1501",
         parts=_MARKET_FOLDERS,
         name=re.compile(r"(?P<identity>-1|\d+)_c(?P<camera>\d)s\d+_\d+_\d+"),
         example="0002_c1s1_000451_03.jpg",
     ),
-    "dukemtmc-reid": Layout(
+    "dukemtmc-reid": FolderLayout(
         title="DukeMTMC-reID",
         parts=_MARKET_FOLDERS,
         name=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d)_f\d+"),
         example="0005_c2_f0046985.jpg",
     ),
-    "cuhk03-np": Layout(
+    "cuhk03-np": FolderLayout(
         title="CUHK03-NP",
         parts=_MARKET_FOLDERS,
         name=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d)_\d+"),
         example="0003_c1_21.png",
     ),
-    "msmt17": Layout(
+    "msmt17": FolderLayout(
         title="MSMT17",
         parts={
             "train": ("train", "mask_train_v2", "mask_train"),
@@ -104,7 +104,7 @@ LAYOUTS = {
         example="0000_001_01_0303morning_0015_0.jpg",
         lists=("list_train.txt", "list_query.txt", "list_gallery.txt"),
     ),
-    "veri-776": Layout(
+    "veri-776": FolderLayout(
         title="VeRi-776",
         parts={"train": ("image_train",), "query": ("image_query",), "gallery": ("image_test",)},
         name=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d{3})_\d+_\d+"),
@@ -116,7 +116,7 @@ _PARTS = frozenset(
 )
 
 
-def market_style(name: str) -> tuple[str, str] | None:
+def parse_market_name(name: str) -> tuple[str, str] | None:
     """Identity and camera of a file name that begins as Market-1501's, such as 0002_c1...; None for
     other names.
     """
@@ -124,7 +124,7 @@ def market_style(name: str) -> tuple[str, str] | None:
     return None if match is None else (str(int(match["identity"])), str(int(match["camera"])))
 
 
-def places(source: Path) -> Iterator[Path]:
+def candidate_folders(source: Path) -> Iterator[Path]:
     """A folder, the folders in it and those in them: where a set may lie. Never inside a part of a
     set.
 
@@ -141,7 +141,7 @@ def places(source: Path) -> Iterator[Path]:
         yield from level
 
 
-def locate(source: Path, layout: Layout) -> Path:
+def find_set(source: Path, layout: FolderLayout) -> Path:
     """The folder of a set: `source`, or one up to two folders below it.
 
     Raises:
@@ -150,9 +150,9 @@ def locate(source: Path, layout: Layout) -> Path:
     """
     if source.is_dir() and not layout.missing(source):
         return source
-    whole = [place for place in places(source) if not layout.missing(place)]
+    whole = [place for place in candidate_folders(source) if not layout.missing(place)]
     if not whole:
-        raise refusal(source, layout)
+        raise not_found_error(source, layout)
     if len(whole) > 1:
         raise ValueError(
             f"{source}: holds {layout.title} more than once ({', '.join(map(str, whole))}): give "
@@ -161,13 +161,13 @@ def locate(source: Path, layout: Layout) -> Path:
     return whole[0]
 
 
-def refusal(source: Path, layout: Layout) -> ValueError:
+def not_found_error(source: Path, layout: FolderLayout) -> ValueError:
     """Why a set cannot be read from `source`, where no folder holds all of it.
 
     Raises:
         ValueError: `source` is no folder that can be read.
     """
-    seen = list(places(source))
+    seen = list(candidate_folders(source))
     for place in seen:
         if layout.present(place):
             lacking = ", ".join(layout.missing(place))
@@ -200,8 +200,8 @@ def refusal(source: Path, layout: Layout) -> ValueError:
 
 
 def read_parts(
-    root: Path, layout: Layout, label: Callable[[Path], tuple[str, str]] | None = None
-) -> tuple[list[Entry], list[str], list[str]]:
+    root: Path, layout: FolderLayout, label: Callable[[Path], tuple[str, str]] | None = None
+) -> tuple[list[ImageEntry], list[str], list[str]]:
     """The images of a set with folders for train, query and gallery: entries, problems and notes,
     as `Plan` has them.
 
@@ -211,7 +211,7 @@ def read_parts(
         label: gives identity and camera of a file, or refuses it with a ValueError; not given, its
             name does.
     """
-    entries: list[Entry] = []
+    entries: list[ImageEntry] = []
     problems: list[str] = []
     others: list[Path] = []
     for split, folder in layout.folders(root).items():
@@ -224,7 +224,7 @@ def read_parts(
                 problems.append(str(error))
                 continue
             path = f"{layout.parts[split][0]}/{file.relative_to(folder).as_posix()}"
-            entries.append(Entry(file, path, identity, split, camera))
+            entries.append(ImageEntry(file, path, identity, split, camera))
     notes = (
         [
             f"{root}: {len(others)} files without an image's extension were left out, the first "
@@ -236,7 +236,9 @@ def read_parts(
     return entries, problems, notes
 
 
-def differences(title: str, entries: Sequence[Entry], published: Mapping[str, int]) -> list[str]:
+def count_differences(
+    title: str, entries: Sequence[ImageEntry], published: Mapping[str, int]
+) -> list[str]:
     """One line where a set has other counts than its authors give, none where they are the same.
 
     Args:
@@ -272,9 +274,9 @@ def differences(title: str, entries: Sequence[Entry], published: Mapping[str, in
 def _images(folder: Path) -> Iterator[Path]:
     """Image files below a folder, in no order: for a look at their names."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (
             Path(parent, name)
             for name in files
-            if not hidden(name) and Path(name).suffix.lower() in EXTENSIONS
+            if not is_hidden(name) and Path(name).suffix.lower() in EXTENSIONS
         )

@@ -1,7 +1,7 @@
-"""From somebody's folders to a data folder: what every importer shares.
+"""Imports a set of images into a data folder.
 
-A set's importer (`sets/`) only says which images there are, in a `Plan`. Here they are checked,
-copied and listed in the manifest; the data folder appears whole or not at all.
+The importer of a set (`datasets/published/`) only lists the images, as an `ImportPlan`. Here they
+are checked, copied and written to the manifest; the data folder appears complete or not at all.
 """
 
 import os
@@ -30,19 +30,19 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageEntry:
     """One image to import.
 
     Attributes:
-        source: its file; or a function that gives an encoded image, where the set keeps its pixels
-            in another form.
-        path: where it goes below DIR/images, with forward slashes.
-        identity: which thing it shows.
+        source: the image file; or a function that returns an encoded image, for sets that store
+            pixels in another form.
+        path: path of the copy below DIR/images, with forward slashes.
+        identity: the identity shown.
         split: "train", "query", "gallery" or "query+gallery".
-        camera: which camera saw it, None where that is not known.
+        camera: the camera, or None where it is not known.
         role: "normal", "junk" or "distractor".
-        item: its id, unique in the set; `path` where not given.
-        extra: view, time, track, by name.
+        item: id of the image, unique in the set; None is `path`.
+        extra: values of the optional columns (view, time, track) by name.
     """
 
     source: Path | Callable[[], bytes]
@@ -56,26 +56,29 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What an importer found.
+class ImportPlan:
+    """The images that an importer found.
 
     Attributes:
-        entries: the images, in the order of the manifest to be.
-        problems: one line each for what cannot be imported, with its file; they stop the import
-            unless they are skipped.
-        notes: one line each for what was left out on purpose or read in a way that the user should
-            know of.
+        entries: the images, in manifest order.
+        problems: one line for each file that can't be imported; they stop the import unless bad
+            files are skipped.
+        notes: lines for the user: terms of use, files left out on purpose, assumptions made.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[ImageEntry]
     problems: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What came of it: the manifest, one line for each thing that was skipped, and the importer's
-    notes.
+class ImportResult:
+    """The result of an import.
+
+    Attributes:
+        manifest: of the new data folder.
+        skipped: one line for each file that was skipped.
+        notes: the notes of the importer.
     """
 
     manifest: Manifest
@@ -84,27 +87,26 @@ class Imported:
 
 
 def import_images(
-    plan: Plan,
+    plan: ImportPlan,
     out: str | Path,
     *,
     link: bool = False,
     on_error: OnError = "stop",
     resources: Resources = Resources(),  # noqa: B008  # frozen
-) -> Imported:
-    """Make the data folder `out` of a plan: each image is read to its end, then copied to
-    DIR/images.
+) -> ImportResult:
+    """Create a data folder: each image is decoded completely, then copied to DIR/images.
 
     Args:
-        plan: what to import.
-        out: the data folder, which must not exist yet.
-        link: make symbolic links to the files instead of copies.
-        on_error: at an image that can't be read "stop", or "skip" it; DIR/skipped.txt then lists
-            what is missing.
+        plan: the images to import.
+        out: the data folder; it must not exist.
+        link: make symbolic links instead of copies.
+        on_error: "stop" at an image that can't be read, or "skip" it and list it in
+            DIR/skipped.txt.
         resources: threads and progress.
 
     Raises:
-        ValueError: an image that cannot be imported (with on_error="stop"), none left, two of one
-            name, or `out` exists.
+        ValueError: an image that can't be imported (with on_error="stop"), no image left, two
+            images with the same path, or `out` exists.
     """
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error is {on_error!r}: choose 'stop' or 'skip'")
@@ -120,7 +122,7 @@ def import_images(
             whole_folder(out) as folder,
             closing(_place(plan.entries, folder / _FOLDER, link, resources)) as placed,
         ):
-            kept: list[Entry] = []
+            kept: list[ImageEntry] = []
             skipped = list(plan.problems)
             for entry, problem in placed:
                 if problem is None:
@@ -136,33 +138,34 @@ def import_images(
                 )
     except OSError as error:
         raise ValueError(f"cannot write {out}: {error.strerror}") from None
-    return Imported(manifest, skipped, plan.notes)
+    return ImportResult(manifest, skipped, plan.notes)
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Image files below a folder by their extension, and the other files, both sorted; hidden ones
-    are ignored.
+    """All files below a folder: (image files, other files), both sorted; hidden ones are ignored.
+
+    Image files are known by their extension (EXTENSIONS).
     """
     images: list[Path] = []
     others: list[Path] = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         for name in files:
-            if not hidden(name):
+            if not is_hidden(name):
                 path = Path(parent, name)
                 (images if path.suffix.lower() in EXTENSIONS else others).append(path)
     return sorted(images, key=Path.as_posix), sorted(others, key=Path.as_posix)
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; hidden ones are ignored.
+    """The folders directly in a folder, sorted; hidden ones are ignored.
 
     Raises:
-        ValueError: there is no such folder, or it may not be read.
+        ValueError: no such folder, or it can't be read.
     """
     try:
         return sorted(
-            (path for path in folder.iterdir() if path.is_dir() and not hidden(path.name)),
+            (path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)),
             key=Path.as_posix,
         )
     except OSError as error:
@@ -171,20 +174,23 @@ def subfolders(folder: Path) -> list[Path]:
         ) from None
 
 
-def hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: dot files (with macOS' ._ twins) and archive
-    leftovers.
-    """
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is to be ignored: dot files and what macOS leaves in archives."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def draw_identities(
     identities: Sequence[str], share: float | None, seed: int | None
 ) -> frozenset[str]:
-    """Some of the identities, drawn with `seed` (0): `share` of them (a half), rounded.
+    """Draw test identities at random.
+
+    Args:
+        identities: one value per image.
+        share: fraction of the distinct identities to draw, in [0, 1]; None is 0.5.
+        seed: of the draw; None is 0.
 
     Raises:
-        ValueError: `share` is not in 0 .. 1.
+        ValueError: `share` is not in [0, 1].
     """
     share = 0.5 if share is None else share
     if not 0 <= share <= 1:
@@ -195,13 +201,13 @@ def draw_identities(
 
 
 def _place(
-    entries: Sequence[Entry], folder: Path, link: bool, resources: Resources
-) -> Generator[tuple[Entry, str | None]]:
+    entries: Sequence[ImageEntry], folder: Path, link: bool, resources: Resources
+) -> Generator[tuple[ImageEntry, str | None]]:
     """Each entry with what is wrong with it, in order; the good ones' files are in place."""
     for parent in sorted({(folder / entry.path).parent for entry in entries}):
         parent.mkdir(parents=True, exist_ok=True)
 
-    def place(entry: Entry) -> str | None:
+    def place(entry: ImageEntry) -> str | None:
         try:
             _put(entry, folder / entry.path, link)
         except ValueError as error:
@@ -216,7 +222,7 @@ def _place(
         yield from zip(entries, resources.track("import", problems, len(entries)), strict=True)
 
 
-def _put(entry: Entry, target: Path, link: bool) -> None:
+def _put(entry: ImageEntry, target: Path, link: bool) -> None:
     source = entry.source
     if isinstance(source, Path):
         try:
@@ -243,9 +249,9 @@ def _stop(problems: Sequence[str], on_error: OnError) -> None:
         )
 
 
-def _distinct(entries: Sequence[Entry]) -> None:
+def _distinct(entries: Sequence[ImageEntry]) -> None:
     """Refuse two images that would be one file."""
-    seen: dict[str, Entry] = {}
+    seen: dict[str, ImageEntry] = {}
     for entry in entries:
         other = seen.setdefault(entry.path, entry)
         if other is not entry:
@@ -255,7 +261,7 @@ def _distinct(entries: Sequence[Entry]) -> None:
             )
 
 
-def _manifest(entries: Sequence[Entry], root: Path) -> Manifest:
+def _manifest(entries: Sequence[ImageEntry], root: Path) -> Manifest:
     if not entries:
         raise ValueError(f"no image is left to import to {root}")
     cameras = [entry.camera for entry in entries]

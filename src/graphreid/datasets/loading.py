@@ -18,9 +18,9 @@ from graphreid.resources import GIB, Resources
 OnError = Literal["stop", "skip"]
 Rows = NDArray[np.intp]
 
-HELD = 2 * GIB
+PIXEL_CACHE_BYTES = 2 * GIB
 """Bytes of pixels that are held when `Resources.memory` says nothing."""
-AREA = 48 * 48
+PIXELS_PER_IMAGE = 48 * 48
 """Pixels of an image, about, where height and width follow from the data."""
 _SIDE = 16
 """They are multiples of this then."""
@@ -69,7 +69,7 @@ class Pixels:
         self._resample: Resample = resample
         self._resources = resources or Resources()
         self._threads = self._resources.threads or os.cpu_count() or 1
-        room = HELD if self._resources.memory is None else self._resources.memory // 2
+        room = PIXEL_CACHE_BYTES if self._resources.memory is None else self._resources.memory // 2
         hold = hold and len(images) * height * width * 3 <= room
         self.images = images
         self.kept = np.arange(len(images))
@@ -165,6 +165,6 @@ def size_of_aspect(aspect: float) -> tuple[int, int]:
 
     For 1 it is 48 x 48, for 1/2 it is 64 x 32.
     """
-    height = (AREA / aspect) ** 0.5
-    width = (AREA * aspect) ** 0.5
+    height = (PIXELS_PER_IMAGE / aspect) ** 0.5
+    width = (PIXELS_PER_IMAGE * aspect) ** 0.5
     return max(round(height / _SIDE), 1) * _SIDE, max(round(width / _SIDE), 1) * _SIDE

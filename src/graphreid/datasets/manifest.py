@@ -14,12 +14,12 @@ from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import Images
 from graphreid.types import ROLES, Labels, Text
 
-NAME = "manifest.parquet"
+MANIFEST_FILE = "manifest.parquet"
 SPLITS = ("train", "query", "gallery", "query+gallery")
 """Of an image in "query+gallery" each query is searched among all the others: sets such as
 grocery.
 """
-OPTIONAL = ("view", "time", "track")
+OPTIONAL_COLUMNS = ("view", "time", "track")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def read_manifest(root: str | Path) -> Manifest:
         ValueError: no manifest there, not a Parquet file, or what `Manifest` refuses.
     """
     folder = Path(root)
-    file = folder / NAME
+    file = folder / MANIFEST_FILE
     if not file.is_file():
         raise ValueError(
             f"{file}: no such file: make a data folder with 'graphreid data import' or 'data "
@@ -150,7 +150,9 @@ def read_manifest(root: str | Path) -> Manifest:
         if "camera" in table.column_names and table["camera"].null_count < len(path)
         else None
     )
-    extra = {name: table[name].to_numpy() for name in OPTIONAL if name in table.column_names}
+    extra = {
+        name: table[name].to_numpy() for name in OPTIONAL_COLUMNS if name in table.column_names
+    }
     return Manifest(
         root=folder,
         item=_text(table, "item", file) if "item" in table.column_names else path,
@@ -175,7 +177,7 @@ def write_manifest(manifest: Manifest, root: str | Path) -> None:
     if manifest.camera is not None:
         columns["camera"] = manifest.camera
     table = pa.table({**columns, "split": manifest.split, "role": manifest.role, **manifest.extra})
-    with whole_file(Path(root) / NAME) as temporary:
+    with whole_file(Path(root) / MANIFEST_FILE) as temporary:
         pq.write_table(table, temporary)
 
 

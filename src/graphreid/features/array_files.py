@@ -79,7 +79,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Path]) -> None:
                     np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
 
 
-class Rows:
+class RowReader:
     """A two-dimensional array on disk, read some rows at a time from the first on, and never
     wholly; a context manager.
 
@@ -176,7 +176,7 @@ class Rows:
         if self._archive is not None:
             self._archive.close()
 
-    def __enter__(self) -> "Rows":
+    def __enter__(self) -> "RowReader":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -98,11 +98,11 @@ def load_embedder_name(path: str | Path) -> str | None:
     file = Path(path, EMBEDDER_FILE)
     if Path(path).is_dir():
         return file.read_text(encoding="utf-8").strip() or None if file.is_file() else None
-    named = read_npz(path, (EMBEDDER,)).get(EMBEDDER)
-    return None if named is None or named.ndim else str(named)
+    embedder_array = read_npz(path, (EMBEDDER,)).get(EMBEDDER)
+    return None if embedder_array is None or embedder_array.ndim else str(embedder_array)
 
 
-def same_embedder(first: str | Path, second: str | Path) -> None:
+def require_same_embedder(first: str | Path, second: str | Path) -> None:
     """Refuse two features files that name different embedders; one that names none may go with any.
 
     Raises:
@@ -143,10 +143,10 @@ def save_features(
             f"vectors must be numbers [images, width], not {array.dtype} of shape {array.shape}"
         )
     array = array.astype(np.float32, copy=False)
-    plain = plain_columns(columns, len(array))
+    plain = checked_columns(columns, len(array))
     if is_npz(path):
         with whole_file(path) as temporary:
-            write_npz(temporary, {VECTORS: array, **plain, **named(embedder)})
+            write_npz(temporary, {VECTORS: array, **plain, **embedder_array(embedder)})
     else:
         with whole_folder(path) as folder:
             np.save(folder / VECTORS_FILE, array)
@@ -159,7 +159,7 @@ def is_npz(path: str | Path) -> bool:
     return not str(path).endswith("/") and Path(path).suffix == ".npz"
 
 
-def plain_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[Any]]:
+def checked_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[Any]]:
     """The columns as arrays that need no pickle, in the order of COLUMNS.
 
     Raises:
@@ -202,7 +202,7 @@ def write_items(folder: Path, columns: Columns) -> None:
     pq.write_table(pa.table(table), folder / ITEMS_FILE)
 
 
-def named(embedder: str | None) -> dict[str, NDArray[Any]]:
+def embedder_array(embedder: str | None) -> dict[str, NDArray[Any]]:
     """The array of an .npz file that names what made the vectors; none where it is not known."""
     return {} if embedder is None else {EMBEDDER: np.array(embedder)}
 

@@ -20,9 +20,9 @@ from graphreid.features.features_file import (
     VECTORS,
     VECTORS_FILE,
     Columns,
+    checked_columns,
+    embedder_array,
     is_npz,
-    named,
-    plain_columns,
     write_embedder,
     write_items,
 )
@@ -78,7 +78,7 @@ class FeatureWriter:
         self._rows = rows
         self._width = width
         self._embedder = embedder
-        self._columns = plain_columns(columns or {}, rows)
+        self._columns = checked_columns(columns or {}, rows)
         if self._target.is_dir() and (self._npz or any(self._target.iterdir())):
             raise ValueError(f"{path} exists already: remove it, or choose another --out")
         self._folder = self._target.with_name(f"{self._target.name}.partial")
@@ -144,7 +144,7 @@ class FeatureWriter:
                 for start in range(0, self._rows, _BLOCK)
             ]
             columns = {name: np.concatenate([block[name] for block in made]) for name in made[0]}
-            self._columns |= plain_columns(columns, self._rows)
+            self._columns |= checked_columns(columns, self._rows)
         try:
             if self._npz:
                 with whole_file(self._target) as temporary:
@@ -153,7 +153,7 @@ class FeatureWriter:
                         {
                             VECTORS: self._folder / VECTORS_FILE,
                             **self._columns,
-                            **named(self._embedder),
+                            **embedder_array(self._embedder),
                         },
                     )
                 shutil.rmtree(self._folder)

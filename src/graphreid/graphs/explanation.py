@@ -5,7 +5,7 @@ from jaxtyping import Float, Float32, Int, Int32, Int64
 
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs.sparse_adjacency import receptive_fields
-from graphreid.types import DistanceBlock, Explanation, places
+from graphreid.types import DistanceBlock, Explanation, positions
 
 Edges = tuple[Int64[np.ndarray, "e 2"], Float32[np.ndarray, " e"]]
 """(Source, target) of each edge as indices into the nodes, and its weight."""
@@ -107,7 +107,7 @@ def edges_of_entries(
         source: of each entry, as an image; an entry of an image that is no node is left out.
         weight: of each entry; one that is not above 0 is no edge.
     """
-    place = places(nodes, source)
+    place = positions(nodes, source)
     is_edge = (place >= 0) & (weight > 0)
     edges = np.stack([place[is_edge], target[is_edge]], axis=1).astype(np.int64)
     return edges, weight[is_edge]

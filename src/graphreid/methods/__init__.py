@@ -14,6 +14,7 @@ from graphreid.methods.fa_gcn.method import FAGCN
 from graphreid.methods.ffgnn.method import FFGNN
 from graphreid.methods.gnn_reranking import GNNReranking
 from graphreid.methods.hrnet.method import HRNet
+from graphreid.methods.hub import Hub
 from graphreid.methods.k_reciprocal import KReciprocal
 from graphreid.methods.parts import Parts
 from graphreid.methods.random_walk import RandomWalk
@@ -37,6 +38,7 @@ METHODS: Registry[type[Reranker]] = Registry(
         "ffgnn": FFGNN,
         "gnn-reranking": GNNReranking,
         "hrnet": HRNet,
+        "hub": Hub,
         "k-reciprocal": KReciprocal,
         "parts": Parts,
         "random-walk": RandomWalk,
@@ -62,6 +64,7 @@ __all__ = [
     "Diffusion",
     "GNNReranking",
     "HRNet",
+    "Hub",
     "KReciprocal",
     "Parts",
     "RandomWalk",

@@ -16,8 +16,7 @@ from graphreid.gallery import Gallery
 from graphreid.methods.ec_gcn.method import ECGCN
 from graphreid.methods.fa_gcn.method import FAGCN, Distance
 from graphreid.methods.fitted import need_fitted
-from graphreid.methods.link_prediction.predictor import Weighted
-from graphreid.methods.link_prediction.validation import Auto
+from graphreid.methods.link_prediction.calibration import Lam
 from graphreid.options import build, flat_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
 from graphreid.resources import Resources
@@ -32,7 +31,7 @@ Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
 
 @final
 @dataclass(eq=False)
-class FAECGCN(Weighted):
+class FAECGCN:
     """FA-GCN, and EC-GCN on its vectors.
 
     Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its
@@ -42,7 +41,7 @@ class FAECGCN(Weighted):
 
     setting: str = ONLINE
     distance: Distance = "mahalanobis"
-    lam: float | Auto = 1.0
+    lam: Lam = 1.0
     fa_k: int = 7
     fa_layers: int = 1
     identity_weight: float = 0.0
@@ -103,6 +102,16 @@ class FAECGCN(Weighted):
     def __post_init__(self) -> None:
         self._parts()
 
+    @property
+    def unscored_offset(self) -> float:
+        """lam: what is added to FA-GCN's distance of an image without a link probability."""
+        return self.lam_ if self.lam == "auto" else self.lam
+
+    @property
+    def min_distance(self) -> float:
+        """0: neither FA-GCN's distance nor lam (1 - probability) is below it."""
+        return 0.0
+
     def _parts(self) -> tuple[FAGCN, ECGCN]:
         """The two, not fitted.
 
@@ -112,12 +121,8 @@ class FAECGCN(Weighted):
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         names = flat_options(FAGCN())
         fa = build(FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
-        second = {
-            each.name: own[each.name]
-            for each in fields(ECGCN)
-            if each.init and each.name != "metric"
-        }
-        return fa, ECGCN(metric=fa.metric, **second)
+        second = {name: own[name] for name in flat_options(ECGCN()) if name != "metric"}
+        return fa, build(ECGCN, metric=fa.metric, **second)
 
     def fit(
         self,

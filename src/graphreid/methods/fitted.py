@@ -1,4 +1,4 @@
-"""The network of a fitted method, from what it has learned, and the facts of its fit."""
+"""The network of a fitted method from its weights, and the record of a fit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -14,16 +14,20 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def need_fitted(method: Any) -> None:
-    """Raises ValueError where a method has learned nothing yet."""
+    """Check that a method is fitted.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not hasattr(method, "state_"):
         raise ValueError(f"{method.name} is not fitted: fit it, or load a file of 'graphreid fit'")
 
 
 def restored(build: Callable[[], N], state: dict[str, Tensor], method: str) -> N:
-    """The network that `build` makes, with these weights; no random number is drawn.
+    """The network that `build` makes, with the weights of `state`; no random number is drawn.
 
     Raises:
-        ValueError: the weights are those of another network.
+        ValueError: the weights do not fit the network.
     """
     with torch.device("meta"):
         network = build()
@@ -37,7 +41,11 @@ def restored(build: Callable[[], N], state: dict[str, Tensor], method: str) -> N
 
 
 def need_width(retrieval_set: RetrievalSet, wanted: int, method: str) -> None:
-    """Raises ValueError where the pool's vectors are not as wide as those that were fitted on."""
+    """Check that vectors are as wide as those that a method was fitted on.
+
+    Raises:
+        ValueError: they are not.
+    """
     width = retrieval_set.gallery.features.width
     if width != wanted:
         raise ValueError(
@@ -49,8 +57,12 @@ def need_width(retrieval_set: RetrievalSet, wanted: int, method: str) -> None:
 def record(
     labels: Labels, history: Sequence[Mapping[str, float]], precision: Literal["bf16", "fp32"]
 ) -> dict[str, Any]:
-    """Facts of a fit: images, identities, precision of the training, epochs with their mAP on
-    validation identities, seconds without validation.
+    """Facts of a fit, a JSON object.
+
+    Args:
+        labels: of the images fitted on.
+        history: of the training loop, a record an epoch.
+        precision: of the training.
     """
     facts: dict[str, Any] = {
         "images": len(labels),

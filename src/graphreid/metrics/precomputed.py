@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 from numpy.typing import NDArray
 
-from graphreid.features.array_files import Rows, read_npz
+from graphreid.features.array_files import RowReader, read_npz
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.protocols import ONLINE, TRANSDUCTIVE
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels, Text, places
+from graphreid.types import DistanceBlock, Features, Labels, Text, positions
 
 UNKNOWN = "unknown"
 ORDER, QUERY_ITEM, GALLERY_ITEM = "order", "query_item", "gallery_item"
@@ -49,6 +49,7 @@ class Precomputed:
     gallery: Text
     listed: int | None = None
     setting: str = UNKNOWN
+    version: ClassVar[int] = 1
 
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE, UNKNOWN})
     takes: ClassVar[str] = "distances"
@@ -154,12 +155,12 @@ def load_precomputed(
             _check_distances(file, rows)
             return Precomputed(file, "distances", gallery)
         mask = np.ones(len(gallery), bool) if counted is None else counted
-        whole = _check_lists(file, rows, places(gallery, query), mask)
+        whole = _check_lists(file, rows, positions(gallery, query), mask)
     return Precomputed(file, "ranking", gallery, None if whole else width, setting)
 
 
-def _opened(file: Path) -> Rows:
-    return Rows(file, ORDER if file.suffix == ".npz" else None)
+def _opened(file: Path) -> RowReader:
+    return RowReader(file, ORDER if file.suffix == ".npz" else None)
 
 
 def _check_items(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> str:
@@ -190,7 +191,7 @@ def _check_items(file: Path, query: Shaped[np.ndarray, " q"], gallery: Text) -> 
     return setting if setting in (ONLINE, TRANSDUCTIVE) else UNKNOWN
 
 
-def _check_distances(file: Path, rows: Rows) -> None:
+def _check_distances(file: Path, rows: RowReader) -> None:
     for start, part in _parts(rows):
         bad = np.isnan(part)
         if bad.any():
@@ -201,7 +202,7 @@ def _check_distances(file: Path, rows: Rows) -> None:
 
 
 def _check_lists(
-    file: Path, rows: Rows, own: Int64[np.ndarray, " q"], counted: Bool[np.ndarray, " n"]
+    file: Path, rows: RowReader, own: Int64[np.ndarray, " q"], counted: Bool[np.ndarray, " n"]
 ) -> bool:
     """Whether each list has all images that count, but for the query itself."""
     n = len(counted)
@@ -234,7 +235,7 @@ def _check_lists(
     return whole
 
 
-def _parts(rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:
+def _parts(rows: RowReader) -> Iterator[tuple[int, NDArray[Any]]]:
     count, width = rows.shape
     step = max(1, _VALUES // width)
     for start in range(0, count, step):

@@ -14,16 +14,16 @@ from safetensors.torch import save_file
 
 from graphreid.atomic_files import whole_file
 from graphreid.models.bot import BoT
-from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.checkpoints.imported import ImportedEmbedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.options import build as build_options
 from graphreid.options import options_of
 
-Embedder = BoT | ICG | Imported
-EMBEDDERS: dict[str, type[BoT] | type[ICG] | type[Imported]] = {
+Embedder = BoT | ICG | ImportedEmbedder
+EMBEDDERS: dict[str, type[BoT] | type[ICG] | type[ImportedEmbedder]] = {
     "bot": BoT,
     "icg": ICG,
-    "imported": Imported,
+    "imported": ImportedEmbedder,
 }
 
 FORMAT = 1

@@ -177,7 +177,7 @@ class BNNeck(nn.Module):
 
 
 @dataclass(frozen=True)
-class Matched:
+class WeightMatch:
     """Which weights of a file found their place.
 
     Attributes:
@@ -202,7 +202,7 @@ class Matched:
         return ", ".join(parts)
 
 
-def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = False) -> Matched:
+def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = False) -> WeightMatch:
     """Put a file's weights into a backbone.
 
     Args:
@@ -230,7 +230,7 @@ def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = Fa
         name for name in own if name not in loaded and not name.endswith("num_batches_tracked")
     ]
     unused = [name for name in state if name not in loaded and not name.startswith(prefixes)]
-    matched = Matched(tuple(loaded), tuple(missing), tuple(unused))
+    matched = WeightMatch(tuple(loaded), tuple(missing), tuple(unused))
     if not loaded or ((missing or unused) and not allow_partial):
         raise ValueError(f"{path}: {matched}; load what matches with --allow-partial")
     model.load_state_dict({**own, **loaded})

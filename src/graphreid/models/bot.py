@@ -19,7 +19,7 @@ from graphreid.datasets.images import Images
 from graphreid.datasets.loading import OnError
 from graphreid.models import extraction
 from graphreid.models.backbones import BNNeck
-from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
+from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, update_centers
 from graphreid.models.options import Input, Losses, Network, Training
 from graphreid.models.pixel_training import (
     Beside,
@@ -152,7 +152,7 @@ class BoT:
 
     @property
     def trained(self) -> Trained[BNNeck]:
-        """The network that was trained, or loaded, and the facts of its training.
+        """The network that was trained, or loaded, and metadata of its training.
 
         Raises:
             ValueError: there is none yet.
@@ -207,16 +207,16 @@ class BoT:
         return {}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What was learned, for a file: tensors by name, and plain facts."""
+        """What was learned, for a file: tensors by name, and plain metadata."""
         return self.trained.state()
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Take back what `state` gave.
 
         Raises:
             ValueError: tensors of another network.
         """
-        self.trained_ = restored(self._build, tensors, facts, self)
+        self.trained_ = restored(self._build, tensors, metadata, self)
 
     def _build(self, classes: int, size: tuple[int, int]) -> BNNeck:
         return BNNeck(build_backbone(self.network, size), classes, pooled=not self.network.neck)
@@ -258,5 +258,5 @@ class BoTObjective(nn.Module):
         }
         if options.center_weight:
             parts["center"] = options.center_weight * center_loss(f_t, target, self.centers)
-            pull_centers(f_t, target, self.centers, options.center_rate)
+            update_centers(f_t, target, self.centers, options.center_rate)
         return parts if self.beside is None else {**parts, **self.beside(f_t, target)}

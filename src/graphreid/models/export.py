@@ -117,7 +117,7 @@ def openvino_vectors(
     return np.asarray(compiled(pixels)[0], np.float32)
 
 
-def parity_pixels(size: tuple[int, int]) -> list[Pixels]:
+def parity_images(size: tuple[int, int]) -> list[Pixels]:
     """Batches of one and of three made-up images, noise on colours that change across the image;
     always the same ones.
     """
@@ -143,7 +143,7 @@ def torch_vectors(extractor: Extractor, pixels: Pixels) -> Vectors:
         return extractor.cpu().eval()(torch.from_numpy(pixels)).float().numpy()
 
 
-def apart(some: Vectors, others: Vectors) -> float:
+def max_difference(some: Vectors, others: Vectors) -> float:
     """The largest absolute difference of an entry, of the vectors at unit length; infinite where
     one holds NaN.
     """

@@ -54,7 +54,7 @@ def center_loss(
 
 
 @torch.no_grad()
-def pull_centers(
+def update_centers(
     features: Float[Tensor, "b d"],
     labels: Int64[Tensor, " b"],
     centers: Float[Tensor, "classes d"],
@@ -65,22 +65,3 @@ def pull_centers(
     """
     pull = (features - centers[labels]) * (2 * rate / len(labels))
     centers.index_add_(0, labels, pull)
-
-
-def focal_loss(
-    logits: Float[Tensor, " n"],
-    targets: Float[Tensor, " n"],
-    alpha: float | None = 0.25,
-    gamma: float = 2.0,
-) -> Float[Tensor, ""]:
-    """Mean of -a_t (1 - p_t)^gamma log p_t; p_t is the probability given to the right answer,
-    targets are 0 or 1.
-
-    Lin et al. 2017, eq. (5): a_t is `alpha` for target 1 and 1 - alpha for 0; with alpha None, 1
-    for both.
-    """
-    signed = torch.where(targets > 0.5, logits, -logits)  # p_t = sigmoid(signed)
-    loss = -functional.logsigmoid(signed) * torch.sigmoid(-signed) ** gamma
-    if alpha is not None:
-        loss = loss * torch.where(targets > 0.5, alpha, 1 - alpha)
-    return loss.mean()

@@ -19,7 +19,7 @@ from graphreid.models import extraction
 from graphreid.models.backbones import (
     PIXEL_MEAN,
     BNNeck,
-    Matched,
+    WeightMatch,
     backbone,
     channels_last,
     load_weights,
@@ -58,7 +58,7 @@ class EmbedderOptions(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Trained(Generic[N]):
-    """A trained network, and the facts of its training.
+    """A trained network, and metadata of its training.
 
     Attributes:
         network: in evaluation mode.
@@ -74,13 +74,13 @@ class Trained(Generic[N]):
     size: tuple[int, int]
     history: History = field(default_factory=list[dict[str, int | float]])
     precision: Literal["bf16", "fp32"] | None = None
-    matched: Matched | None = None
+    matched: WeightMatch | None = None
     skipped: int = 0
     beside: nn.Module | None = None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What was learned, for a file: tensors by name (the classifier is among them), and plain
-        facts.
+        metadata.
         """
         tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
         return tensors, {"size": self.size, "precision": self.precision}
@@ -89,7 +89,7 @@ class Trained(Generic[N]):
 def restored(
     build: Callable[[int, tuple[int, int]], N],
     tensors: Mapping[str, Tensor],
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     options: EmbedderOptions,
 ) -> Trained[N]:
     """What `Trained.state` gave.
@@ -97,13 +97,13 @@ def restored(
     Args:
         build: from the number of classes and the images' size to a network.
         tensors: by name.
-        facts: beside them.
+        metadata: beside them.
         options: of the embedder.
 
     Raises:
         ValueError: tensors of another network.
     """
-    size = int(facts["size"][0]), int(facts["size"][1])
+    size = int(metadata["size"][0]), int(metadata["size"][1])
     with seeded(options.training.seed):  # what is drawn here is replaced
         network = build(len(tensors.get("classifier.weight", ())), size)
     try:
@@ -113,7 +113,7 @@ def restored(
             f"weights of another network than {options.network.backbone}: "
             f"{str(error).splitlines()[1]}"
         ) from None
-    return Trained(network.eval(), size, precision=facts.get("precision"))
+    return Trained(network.eval(), size, precision=metadata.get("precision"))
 
 
 def build_backbone(options: Network, size: tuple[int, int]) -> nn.Module:
@@ -179,7 +179,7 @@ def train_from_pixels(
             loss that isn't finite.
     """
     resources = resources or Resources()
-    resources = replace(resources, device=processes.device(resources.device))
+    resources = replace(resources, device=processes.local_device(resources.device))
     training = options.training
     images, identity = _to_train_on(images, labels)
     size = _size(options.input, images)
@@ -202,18 +202,18 @@ def train_from_pixels(
     learned = [parameter for parameter in whole.parameters() if parameter.requires_grad]
     adam = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
     epochs = training.epochs or max(EPOCHS, math.ceil(SHOWN / len(pixels)))
-    facts = {"bf16": precision == "bf16", "beside": repr(module)}
+    metadata = {"bf16": precision == "bf16", "beside": repr(module)}
     history = optimise(
         whole,
         adam(learned, lr=training.rate, weight_decay=training.weight_decay),
         batches(whole, TrainingImages(pixels, target, resources, run)),
-        processes.replicate(whole, resources.device),
+        processes.data_parallel(whole, resources.device),
         epochs=epochs,
         seed=training.seed,
         schedule=_schedule(training, epochs),
         accumulate=training.accumulate,
         folder=run,
-        stamp=_stamp({**flat_options(options), **facts}, pixels.images, identity),
+        stamp=_stamp({**flat_options(options), **metadata}, pixels.images, identity),
         resources=resources,
     )
     skipped = len(images) - len(pixels)
@@ -278,7 +278,7 @@ class PixelBatches:
             seed=training.seed,
             epoch=epoch,
         )
-        self.lists: list[Rows] = [*processes.share(lists)]
+        self.lists: list[Rows] = [*processes.shard(lists)]
 
     def __len__(self) -> int:
         return len(self.lists)
@@ -301,6 +301,6 @@ class PixelBatches:
     ) -> Float32[Tensor, "b c h w"]:
         """Mirrored, moved and erased as the step's pixels are, whatever the channels mean."""
         options, seed = self.options.input, self.options.training.seed
-        draw = generator(seed, self.epoch, step * processes.count() + processes.rank(), 1)
+        draw = generator(seed, self.epoch, step * processes.world_size() + processes.rank(), 1)
         batch = flip(batch, draw) if options.flip else batch
         return erase(pad_crop(batch, draw, options.pad, padding), draw, options.erasing, fill)

@@ -297,6 +297,8 @@ def _small_svg(text: str) -> str:
     text = re.sub(r"-?\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), text)
     text = re.sub(r'<g clip-path="[^"]*">\s*(<use [^>]*/>)\s*</g>', r"\1", text)
     text = re.sub(r'style="fill: (#\w+)"', r'fill="\1"', text)
+    text = re.sub(r'font-family: [^;"]*', "font-family: sans-serif", text)
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"\s*([MLCQz])\s*", r"\1", path[0]), text)
     for place, name in enumerate(dict.fromkeys(re.findall(r'#(\w+)[")]', text))):
         if f'id="{name}"' in text:  # a colour looks alike
             text = re.sub(rf'(#|id="){name}(?=[")])', rf"\g<1>i{place}", text)

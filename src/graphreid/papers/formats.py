@@ -157,7 +157,7 @@ def _data_line(filled: Filled) -> str:
     return (
         f"**The data differ**: the paper's numbers are on {paper}, ours on {filled['data']}. "
         f"Compare the"
-        f" differences between rows, not their levels. {counted}"
+        f" differences between rows, not the numbers. {counted}"
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.graphs import samplers as sampling
+from graphreid.graphs.query_graphs import Candidates, node_recall
+from graphreid.methods.cagcn.graph import first_hop, query_graphs
+from graphreid.methods.cagcn.method import CAGCN
 from graphreid.papers.inputs import Inputs
 from graphreid.protocols import Reranker
 
@@ -38,24 +40,14 @@ def sampler_recall(method: Reranker, inputs: Inputs, _: Trained | None) -> dict[
     """The mean share of a query's positives that CAGCN's graph of it has: the paper's reason for
     Table 3.
     """
-    sampler, k1, k2, k = (getattr(method, name) for name in ("sampler", "k1", "k2", "k"))
+    if not isinstance(method, CAGCN):
+        raise ValueError("'sampler recall' is of CAGCN's graphs: measure it of a cagcn row")
     query, gallery = inputs.part("query"), inputs.part("gallery")
     retrieval_set = RetrievalSet(query.features, Gallery(gallery.features))
-    k = min(k, len(retrieval_set.gallery))
-    if sampler == "plain":
-        nodes = sampling.plain(retrieval_set.neighbors(k, side="query").index, k)
-    else:
-        near = retrieval_set.neighbors(k1, side="query").index
-        nodes = sampling.hard(
-            near,
-            retrieval_set.neighbors(k2 + 1, side="gallery").index,
-            retrieval_set.own,
-            k2=k2,
-            k=k,
-        )
-    recall = sampling.recall(
-        nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own
-    )
+    options = method.graph
+    candidates = Candidates.of(retrieval_set, first_hop(options), options.k2)
+    nodes = query_graphs(candidates, options).nodes
+    recall = node_recall(nodes, query.labels.identity, gallery.labels.identity, retrieval_set.own)
     return {"sampler recall": recall}
 
 

@@ -103,7 +103,7 @@ class Table:
             (t-SNE of twenty identities by the first and the last row's vectors) or "pictures" (the
             parts that trained embedders find).
         columns: metrics to show.
-        data: the paper's own data sets, on which levels can be compared too.
+        data: the paper's own data sets, on which our numbers can be compared with the printed ones.
         needs: what it can be made of; any data set will do.
         claims: what the paper says of it.
         axis: name of a curve's axis, where its rows name none.

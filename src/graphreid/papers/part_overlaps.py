@@ -8,7 +8,7 @@ from graphreid.datasets.manifest import read_manifest
 from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.report import part_pictures
-from graphreid.synthetic.annotations import overlap, read_annotations
+from graphreid.synthetic.annotations import part_overlap, read_annotations
 from graphreid.training.run_folder import MODEL
 
 
@@ -35,13 +35,13 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
     found = part_pictures.development(run)
     manifest = read_manifest(data)
     labels, items = found[max(found)]
-    train = overlap(labels, read_annotations(data, items).mask)
+    train = part_overlap(labels, read_annotations(data, items).mask)
     rows = manifest.rows("query")
     views = [
         part_pictures.look(embedder, manifest.images(part)).labels
         for part in np.array_split(rows, max(1, len(rows) // 256))
     ]
-    test = overlap(np.concatenate(views), read_annotations(data, manifest.item[rows]).mask)
+    test = part_overlap(np.concatenate(views), read_annotations(data, manifest.item[rows]).mask)
     return {
         f"{what}, {name}": float(value)
         for what, values in (("clusters", train), ("parts", test))

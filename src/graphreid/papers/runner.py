@@ -88,7 +88,7 @@ def run_table(table: Table, setup: Setup, *, seeds: int, say: Say) -> list[Resul
         table: what to run.
         setup: what it runs on.
         seeds: how many, for the rows that are headlines; the others that learn have seed 0.
-        say: told a line a run.
+        say: called with a line for each run.
 
     Raises:
         ValueError: a part of the data is missing, or what a method refuses.
@@ -113,7 +113,7 @@ def run_trained_table(
         train: makes the embedders.
         setup: from an embedder and its seed to what its row runs on.
         seeds: how many, for the rows that are headlines; the others have seed 0.
-        say: told a line a run.
+        say: called with a line for each run.
 
     Returns:
         The results; the embedder of each row's first seed, by the row's name; and the first row's

@@ -22,8 +22,8 @@ from graphreid.models.extraction import to_tensor
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.model import activation
 from graphreid.models.icg.pseudo_labels import LABELS
-from graphreid.synthetic.annotations import overlap
-from graphreid.types import places
+from graphreid.synthetic.annotations import part_overlap
+from graphreid.types import positions
 
 COLOURS = np.array(
     [
@@ -44,7 +44,7 @@ STRENGTH = 0.6
 DEVELOPMENT = 8
 """Epochs that are shown."""
 NAMES = ("foreground", "head", "upper body", "carried object", "lower body", "shoes")
-"""What `overlap` is of, with six labels."""
+"""What `part_overlap` is of, with six labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +193,7 @@ def some(
     rows = manifest.rows("train")
     rows = rows[np.isin(manifest.item[rows], items)]
     rows = rows[few(manifest.identity[rows], count, each)]
-    place = places(items, manifest.item[rows])
+    place = positions(items, manifest.item[rows])
     return rows, {epoch: labels[place] for epoch, (labels, _) in found.items()}
 
 
@@ -219,12 +219,12 @@ def draw_overlap(
     mask: UInt8[np.ndarray, "n H W"],
 ) -> Any:
     """Curves over the epochs: how far the pseudo-labels' foreground and parts meet the truth
-    (`overlap`).
+    (`part_overlap`).
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
 
     epochs = sorted(found)
-    values = np.array([overlap(found[epoch][0], mask) for epoch in epochs])
+    values = np.array([part_overlap(found[epoch][0], mask) for epoch in epochs])
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes: Any = figure.add_subplot()
     for k, name in enumerate(NAMES):

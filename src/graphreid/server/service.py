@@ -33,7 +33,7 @@ from graphreid.store import (
     threshold_of,
     told,
 )
-from graphreid.training.run_folder import MODEL, complete, read_config
+from graphreid.training.run_folder import MODEL, is_complete, read_config
 from graphreid.types import Explanation, Features
 
 MOST_PIXELS = 40_000_000
@@ -360,7 +360,7 @@ def _vector(values: Sequence[float], width: int) -> NDArray[np.float32]:
 
 def _embedder(living: PersistentGallery, model: Path) -> Any:
     read_config(model)
-    if not complete(model):
+    if not is_complete(model):
         raise ValueError(
             f"{model}: its training has not ended: go on with the same 'graphreid train' command"
         )

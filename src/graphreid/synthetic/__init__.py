@@ -1,1 +1,1 @@
-"""The synthetic set: rendered toy figures with ground truth."""
+"""The synthetic data set: rendered toy figures seen by several cameras, with ground truth."""

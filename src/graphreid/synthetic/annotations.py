@@ -1,6 +1,4 @@
-"""Ground truth of a rendered set: what each pixel shows, where the figure was seen from, and what
-it wears.
-"""
+"""Ground truth of the synthetic set: part masks, azimuth and outfit of each image."""
 
 import zlib
 from collections.abc import Sequence
@@ -13,11 +11,11 @@ from jaxtyping import Bool, Float32, Float64, Int16, UInt8
 from numpy.typing import NDArray
 
 from graphreid.datasets.images import nearest_pixels
-from graphreid.types import Text, places
+from graphreid.types import Text, positions
 
-FOLDER = "truth"
+ANNOTATIONS_FOLDER = "truth"
 SHARD = 512
-"""Images a file."""
+"""Number of images in each file of annotations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +23,14 @@ class Annotations:
     """Ground truth of `n` images.
 
     Attributes:
-        item: text [n], the manifest's ids.
-        mask: uint8 [n, height, width], 0 for the background and what stands before the figure, else
-            the part's label: 1 head, 2 upper body with the arms, 3 carried object, 4 lower body, 5
-            shoes (`figures.PARTS`).
+        item: text [n], the items of the manifest.
+        mask: uint8 [n, height, width], the part that each pixel shows (`bodies.PARTS`): 0
+            background or occluder, 1 head, 2 upper body and arms, 3 carried object, 4 lower body,
+            5 shoes.
         azimuth: float32 [n], degrees in [0, 360): 0 seen from the front, 90 from its left, 180 from
             the back.
-        outfit: int16 [n, 8], the design of each of `textures.CHOICES`; -1 for nothing carried.
+        outfit: int16 [n, 8], the index of the design worn for each of `textures.CHOICES`; -1 where
+            nothing is carried.
     """
 
     item: Text
@@ -44,7 +43,7 @@ class Annotations:
 
     @property
     def foreground(self) -> Bool[np.ndarray, "n h w"]:
-        """Where the figure is seen."""
+        """Bool [n, height, width]: pixels that show the figure."""
         return self.mask > 0
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Annotations":
@@ -53,18 +52,20 @@ class Annotations:
 
 
 def read_annotations(root: str | Path, items: Sequence[str] | Text | None = None) -> Annotations:
-    """The ground truth of a rendered data folder, of `items` in their order, or of all images in
-    manifest order.
+    """Read the ground truth of a rendered data folder.
+
+    Args:
+        root: the data folder.
+        items: the images wanted, in this order; None for all, in manifest order.
 
     Raises:
         ValueError: the folder has no ground truth, a file of it is damaged, or an item is not in
             it.
     """
-    files = sorted((Path(root) / FOLDER).glob("*.npz"))
+    folder = Path(root) / ANNOTATIONS_FOLDER
+    files = sorted(folder.glob("*.npz"))
     if not files:
-        raise ValueError(
-            f"{Path(root) / FOLDER}: no ground truth there: only 'graphreid data render' writes it"
-        )
+        raise ValueError(f"{folder}: no ground truth there: only 'graphreid data render' writes it")
     wanted = None if items is None else np.asarray(items).astype(str)
     if wanted is not None and not len(wanted):
         raise ValueError("items is empty: name at least one image")
@@ -95,28 +96,32 @@ def read_annotations(root: str | Path, items: Sequence[str] | Text | None = None
     )
     if wanted is None:
         return whole
-    rows = places(whole.item, wanted)
+    rows = positions(whole.item, wanted)
     if (rows < 0).any():
         raise ValueError(
-            f"{Path(root) / FOLDER}: item {str(wanted[rows.argmin()])!r} is not in it: was the set "
-            f"rendered again?"
+            f"{folder}: item {str(wanted[rows.argmin()])!r} is not in it: was "
+            f"the set rendered again?"
         )
     return whole.take(rows)
 
 
-def overlap(
+def part_overlap(
     labels: UInt8[np.ndarray, "n h w"], mask: UInt8[np.ndarray, "n H W"], parts: int = 6
 ) -> Float64[np.ndarray, " parts"]:
-    """Intersection over union, in all images together: at 0 of the foreground (labels above 0), at
-    k of part k.
+    """Intersection over union of predicted part labels and ground truth, over all images together.
 
     Args:
-        labels: 0 .. parts - 1, at any size; they are brought to the mask's by the nearest pixel.
+        labels: predicted labels in [0, parts), at any resolution; they are resized to the mask's by
+            nearest neighbour.
         mask: `Annotations.mask`.
-        parts: labels with the background; one that neither has is NaN.
+        parts: the number of labels, background included.
+
+    Returns:
+        Entry 0: of the foreground (all labels above 0). Entry k: of part k, NaN where neither has
+        that part.
 
     Raises:
-        ValueError: a label beyond these.
+        ValueError: a label of `parts` or more.
     """
     if labels.max(initial=0) >= parts:
         raise ValueError(
@@ -145,7 +150,7 @@ def overlap(
 def write_shard(annotations: Annotations, root: Path, number: int) -> None:
     """Write file `number` of the ground truth into a data folder."""
     np.savez_compressed(
-        root / FOLDER / f"{number:05d}.npz",
+        root / ANNOTATIONS_FOLDER / f"{number:05d}.npz",
         item=annotations.item,
         mask=annotations.mask,
         azimuth=annotations.azimuth,

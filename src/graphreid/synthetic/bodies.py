@@ -1,18 +1,16 @@
-"""Upright toy figures: stacked bodies, turned about vertical axes, drawn in batches.
+"""Draws batches of upright toy figures made of bodies of revolution.
 
 A figure has a head, an upper body with two arms, a carried object, a lower body (two legs, or a
-skirt over them) and shoes. Each is a body of revolution with an elliptic cross-section and a
-texture around its axis. Its visible half is
-drawn from above at a slant: a surface point nearer to the camera appears lower. Bodies are painted
-from far to near.
+skirt over them) and shoes. Each is a body of revolution about a vertical axis, with an elliptic
+cross-section and a texture around its axis. Its visible half is drawn from above at a slant: a
+surface point nearer to the camera appears lower. Bodies are painted from far to near.
 
-Every operation is elementwise, so that an image does not depend on the others of its batch, to the
-last bit.
+Every operation is elementwise, so an image is the same to the last bit whatever else is in its
+batch.
 
-Figure coordinates: height h in [0, 1] from the crown (0) to the soles (1); lengths are shares of
-the figure's height.
-Azimuth is the direction that the camera sees the figure from: 0 the front, +90 degrees its left
-side, 180 the back.
+Figure coordinates: height h in [0, 1] from the crown (0) to the soles (1); lengths are fractions of
+the figure's height. Azimuth is the direction from which the camera sees the figure: 0 the front,
++90 degrees its left side, 180 the back.
 """
 
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from numpy.typing import NDArray
 from graphreid.synthetic.textures import BINS, CARRIED, CHOICES, ROWS, Designs, atlas
 
 PARTS = ("background", "head", "upper", "carried", "lower", "shoes")
-"""Names of the labels 0 .. 5 of a part mask."""
+"""Names of the labels 0 to 5 in a part mask."""
 HEAD, UPPER, CARRY, LOWER, SHOES = range(1, 6)
 
 _STEPS = 65  # entries of a profile
@@ -79,17 +77,16 @@ Block = Float32[np.ndarray, " b"]
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """How each of `b` figures stands before its camera.
+    """Pose, position and lighting of each of `b` figures.
 
     Attributes:
         azimuth: radians.
         stride: in [-1, 1], how far the left leg (and the right arm) is ahead.
-        top, height, centre: of the figure in the image, in pixels (row, rows, column); parts of it
-            may lie outside.
+        top, height, centre: position of the figure in the image, in pixels (first row, number of
+            rows, middle column); parts of it may lie outside.
         slant: tangent of the camera's elevation.
         light: [3, b], direction to the light: rightwards, upwards, towards the camera; length 1.
-        diffuse: share of the light that comes from there, in [0, 1]; the rest comes from
-            everywhere.
+        diffuse: fraction of the light that is directional, in [0, 1]; the rest is ambient.
     """
 
     azimuth: Block
@@ -121,7 +118,7 @@ class Body:
     shown: NDArray[np.bool_] | None = None
 
 
-def draw(
+def draw_figures(
     canvas: Float32[np.ndarray, "3 b h w"],
     mask: UInt8[np.ndarray, "b h w"],
     poses: Poses,
@@ -129,8 +126,15 @@ def draw(
     girth: Block,
     designs: Designs,
 ) -> None:
-    """Paint `b` figures into their images, and their parts' labels into the masks, both in
-    place.
+    """Draw `b` figures into their images, and the labels of their parts into the masks, in place.
+
+    Args:
+        canvas: colours in [0, 1].
+        mask: labels of parts (`PARTS`).
+        poses: one for each figure.
+        outfit: design indices, as `textures.outfits` gives them.
+        girth: width of each figure relative to the average, about 1.
+        designs: the designs that `outfit` refers to.
     """
     worn, who = np.unique(outfit, axis=0, return_inverse=True)
     painter = Painter(canvas, mask, poses, atlas(designs, worn), who.reshape(-1))

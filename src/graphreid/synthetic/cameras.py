@@ -1,9 +1,8 @@
-"""Cameras of the synthetic set: a place each (background), light, colour, sharpness; and what
-stands before the figures.
+"""Cameras of the synthetic set (background, light, colour, sharpness, noise) and occluders.
 
-A camera's properties are spread evenly over their ranges and dealt out by the seed, so that few
-cameras differ as much as many. Like the figures, everything here is elementwise in the images of a
-batch.
+The properties of the cameras are spread evenly over their ranges and assigned by the seed, so that
+a few cameras differ as much as many. Everything here is elementwise in the images of a batch, as in
+`bodies`.
 """
 
 from dataclasses import dataclass
@@ -33,12 +32,12 @@ class Cameras:
     Attributes:
         elevation: radians above the horizontal.
         light: [3, c], direction to the light: rightwards, upwards, towards the camera; length 1.
-        diffuse: share of the light that comes from there.
-        gain: [3, c], of red, green, blue: exposure and white balance.
-        contrast, saturation: 1 for faithful.
-        blur: weight of each neighbour in a three-tap filter that runs twice along rows and columns.
-        coarse: pixels a sample; 1 for full resolution.
-        noise: standard deviation, in shares of full scale.
+        diffuse: fraction of the light that is directional, in [0, 1].
+        gain: [3, c], factors of red, green, blue: exposure and white balance.
+        contrast, saturation: factors; 1 changes nothing.
+        blur: weight of each neighbour in a three-tap filter, applied twice along rows and columns.
+        coarse: pixels per sample of the sensor; 1 is full resolution.
+        noise: standard deviation as a fraction of full scale.
         scenes: [3, c, rows, columns], the background, colours in [0, 1].
     """
 
@@ -59,12 +58,11 @@ class Cameras:
 
 @dataclass(frozen=True, eq=False)
 class Occluders:
-    """What stands before the figures of `b` images; lengths in pixels.
+    """The object that hides a part of the figure, in each of `b` images; lengths in pixels.
 
     Attributes:
-        kind: -1 nothing, 0 pole, 1 crate, 2 hedge, 3 railing, 4 somebody else, from the shoulders
-            up or at the side.
-        left, right, top: the part of the image that it covers reaches from `top` to the lower edge.
+        kind: -1 none, 0 pole, 1 crate, 2 hedge, 3 railing, 4 another figure.
+        left, right, top: edges of the covered region, which reaches down to the image's lower edge.
         colour: [3, b].
     """
 
@@ -75,20 +73,20 @@ class Occluders:
     colour: Float32[np.ndarray, "3 b"]
 
     def take(self, rows: NDArray[np.intp]) -> "Occluders":
-        """Those of the images of `rows`."""
+        """The occluders of the images `rows`."""
         return Occluders(
             self.kind[rows], self.left[rows], self.right[rows], self.top[rows], self.colour[:, rows]
         )
 
 
-def cameras(seed: int, count: int, level: Difficulty) -> Cameras:
-    """The cameras of a seed."""
+def draw_cameras(seed: int, count: int, difficulty: Difficulty) -> Cameras:
+    """Draw `count` cameras at random, the same ones for the same seed, count and difficulty."""
     rng = generator(seed, _DEAL, count)
 
     def spread(low: float, high: float) -> NDArray[np.float64]:
         return low + (high - low) * (rng.permutation(count) + rng.uniform(0.3, 0.7, count)) / count
 
-    strength = level.light
+    strength = difficulty.light
     elevation = np.radians(spread(4.0, 30.0))
     side = np.radians(spread(-65.0, 65.0))
     up = np.radians(spread(25.0, 60.0))
@@ -102,12 +100,12 @@ def cameras(seed: int, count: int, level: Difficulty) -> Cameras:
         gain=balance.astype(np.float32),
         contrast=(1 + 0.22 * strength * spread(-1.0, 1.0)).astype(np.float32),
         saturation=(0.88 + 0.27 * strength * spread(-1.0, 1.0)).astype(np.float32),
-        blur=spread(0.08, 0.08 + 0.08 * level.coarse).astype(np.float32),
-        coarse=np.maximum(1, spread(2 - level.coarse, level.coarse)),
-        noise=(spread(1.0, level.noise) / 255).astype(np.float32),
+        blur=spread(0.08, 0.08 + 0.08 * difficulty.coarse).astype(np.float32),
+        coarse=np.maximum(1, spread(2 - difficulty.coarse, difficulty.coarse)),
+        noise=(spread(1.0, difficulty.noise) / 255).astype(np.float32),
         scenes=np.stack(
             [
-                _scene(generator(seed, _PLACE, i), angle, level.clutter)
+                _scene(generator(seed, _PLACE, i), angle, difficulty.clutter)
                 for i, angle in enumerate(elevation)
             ],
             1,
@@ -115,15 +113,21 @@ def cameras(seed: int, count: int, level: Difficulty) -> Cameras:
     )
 
 
-def backdrop(
+def background_windows(
     scenes: Float32[np.ndarray, "3 c rows columns"],
     camera: Int64[np.ndarray, " b"],
     row: Int64[np.ndarray, " b"],
     column: Int64[np.ndarray, " b"],
     size: tuple[int, int],
 ) -> Float32[np.ndarray, "3 b h w"]:
-    """The window of each camera's background that starts at `row`, `column` (columns go on round at
-    the scene's end).
+    """The window of the camera's background that each image shows.
+
+    Args:
+        scenes: backgrounds of all cameras.
+        camera: index of each image's camera.
+        row: first row of the window.
+        column: first column of the window; columns wrap at the scene's end.
+        size: (rows, columns) of the window.
     """
     rows, columns = scenes.shape[2:]
     y = (row[:, None] + np.arange(size[0])) % rows
@@ -136,8 +140,14 @@ def backdrop(
 def cast_shadow(
     canvas: Float32[np.ndarray, "3 b h w"], centre: Block, soles: Block, half: Block, slant: Block
 ) -> None:
-    """Darken the ground about the figures' feet, in place; centre, soles (row) and half width in
-    pixels.
+    """Darken the ground at the figures' feet, in place.
+
+    Args:
+        canvas: the images.
+        centre: column of each shadow's middle, in pixels.
+        soles: row of the figure's soles, in pixels.
+        half: half the shadow's width, in pixels.
+        slant: tangent of the camera's elevation.
     """
     rows, columns = canvas.shape[2:]
     depth = half * (slant * np.float32(0.8) + np.float32(0.15))
@@ -153,18 +163,20 @@ def cast_shadow(
 
 
 def occlude(
-    canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], things: Occluders
+    canvas: Float32[np.ndarray, "3 b h w"], mask: UInt8[np.ndarray, "b h w"], occluders: Occluders
 ) -> None:
-    """Paint what stands before the figures, in place; what it hides of them leaves the mask."""
+    """Draw the occluders over the figures, in place, and set the pixels that they hide to 0 in the
+    mask.
+    """
     rows, columns = canvas.shape[2:]
     for kind in range(5):
-        who = np.flatnonzero(things.kind == kind)
+        who = np.flatnonzero(occluders.kind == kind)
         if not len(who):
             continue
         y = np.arange(rows, dtype=np.float32)[None, :, None] + np.float32(0.5)
         x = np.arange(columns, dtype=np.float32)[None, None, :] + np.float32(0.5)
         left, right, top = (
-            values[who, None, None] for values in (things.left, things.right, things.top)
+            values[who, None, None] for values in (occluders.left, occluders.right, occluders.top)
         )
         cover, shade = _thing(kind, y, x, left, right, top)
         hidden = cover > 0.5
@@ -172,7 +184,7 @@ def occlude(
         for channel in range(3):
             seen = canvas[channel, who]
             canvas[channel, who] = seen + cover * (
-                things.colour[channel, who, None, None] * shade - seen
+                occluders.colour[channel, who, None, None] * shade - seen
             )
 
 
@@ -184,15 +196,15 @@ def expose(
     noise: Float32[np.ndarray, " size"],
     offset: Int64[np.ndarray, " b"],
 ) -> UInt8[np.ndarray, "b h w 3"]:
-    """The pictures that the cameras make of what they see.
+    """Turn colours into 8-bit images: gain, saturation, contrast, blur, resolution and noise.
 
     Args:
         canvas: colours, about [0, 1]; overwritten.
         taken_by: all cameras.
-        camera: of each image.
+        camera: index of each image's camera.
         exposure: factor of each image's brightness.
         noise: standard normal numbers (`noise_bank`).
-        offset: where in `noise` each image's start.
+        offset: index in `noise` at which each image's noise starts.
     """
     _, images, rows, columns = canvas.shape
 
@@ -226,8 +238,12 @@ def expose(
 
 
 def noise_bank(seed: int, pixels: int) -> Float32[np.ndarray, " size"]:
-    """Standard normal numbers; any of the first NOISE_STARTS may start an image of `pixels` pixels
-    in three colours.
+    """Standard normal numbers from which images take their noise.
+
+    Args:
+        seed: of the draw.
+        pixels: height times width of an image; it takes 3 * pixels numbers from any offset in
+            [0, NOISE_STARTS).
     """
     return generator(seed, _NOISE).standard_normal(_NOISE_SIZE + 3 * pixels, np.float32)
 

@@ -1,5 +1,6 @@
-"""How hard the synthetic set is: three levels, frozen. A change remakes every result on the set
-(CHANGELOG line).
+"""The three difficulties of the synthetic set: easy, default, occluded.
+
+Their numbers are frozen: a change makes all results on the set obsolete.
 """
 
 from dataclasses import dataclass
@@ -7,27 +8,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difficulty:
-    """The numbers of a level. Lengths are shares of the image's height or width, chances are in [0,
-    1].
+    """Parameters of a difficulty.
+
+    Lengths are fractions of the image's height or width; probabilities are in [0, 1].
 
     Attributes:
-        family: identities of a family, which share parts.
-        shared: how many of an identity's eight choices (`textures.CHOICES`) are its family's.
-        turned: chance that the back of the head, of the upper body and of the lower body is another
-            design than the front.
-        carried: chance of a carried object.
+        family: number of identities in a family; they share parts of their outfits.
+        shared: how many of an identity's eight choices (`textures.CHOICES`) come from its family.
+        turned: probabilities that the back of the head, of the upper body and of the lower body has
+            another design than the front.
+        carried: probability of a carried object.
         wander: standard deviation, in degrees, of the change of an identity's mean azimuth from one
             camera to the next.
-        light: how far cameras differ in exposure, white balance, saturation and direction of light,
-            0 for not at all.
-        coarse: how far the worst camera is below full resolution, in pixels a sample (1 for full
-            resolution).
+        light: how much cameras differ in exposure, white balance, saturation and direction of
+            light; 0 is not at all.
+        coarse: pixels per sample of the camera with the lowest resolution; 1 is full resolution.
         noise: standard deviation of the noisiest camera's noise, in grey levels of 255.
         clutter: objects in a camera's background.
-        zoom: least and greatest height of the figure in the image.
+        zoom: smallest and largest height of the figure in the image.
         shift: standard deviation of the figure's displacement.
-        occluded: chance that something stands before the figure.
-        cover: least and greatest share of the figure's width or height that it covers.
+        occluded: probability of an occluder.
+        cover: smallest and largest fraction of the figure's width or height that it covers.
     """
 
     family: int

@@ -1,10 +1,10 @@
-"""The synthetic set: toy figures that walk past several cameras, with ground truth.
+"""Renders the synthetic set: toy figures that walk past several cameras, with ground truth.
 
-Made so that the other images of a gallery help to find a match: front and back of one identity
-differ and its sides show half of each; identities share parts; a carried object is seen from one
-side only. An image is a function of the seed, the identity and the image's number in it (for one
-count of images an identity, one of cameras and one level), not of how many identities there are nor
-of the block that it is rendered in.
+It is designed so that the other gallery images help to find a match: front and back of an identity
+differ and its sides show half of each; identities share parts; a carried object is visible from one
+side only. With the same number of images per identity, number of cameras and difficulty, an image
+depends only on the seed, its identity and its number within the identity: not on how many
+identities there are, nor on the block in which it is rendered.
 """
 
 import json
@@ -23,11 +23,17 @@ from graphreid.atomic_files import whole_folder
 from graphreid.datasets.manifest import Manifest, write_manifest
 from graphreid.resources import Resources
 from graphreid.synthetic import cameras as optics
-from graphreid.synthetic.annotations import FOLDER, SHARD, Annotations, write_shard
-from graphreid.synthetic.bodies import Poses, draw
+from graphreid.synthetic.annotations import ANNOTATIONS_FOLDER, SHARD, Annotations, write_shard
+from graphreid.synthetic.bodies import Poses, draw_figures
 from graphreid.synthetic.difficulty import DIFFICULTIES, Difficulty
 from graphreid.synthetic.textures import draw_designs, girths, outfits
-from graphreid.synthetic.trajectories import Views, badly_cut, frame, join, walk
+from graphreid.synthetic.trajectories import (
+    Views,
+    concatenate,
+    crop_frames,
+    junk_views,
+    simulate_visits,
+)
 from graphreid.types import DISTRACTOR, JUNK, NORMAL, ROLES
 
 HEIGHT = 128
@@ -35,31 +41,32 @@ WIDTH = 64
 QUALITY = 92
 """JPEG quality of the images, colour at full resolution."""
 SETTINGS = "synthetic.json"
-_IMAGE_BYTES = 3 << 20  # that rendering one image takes, about
+_IMAGE_BYTES = 3 << 20  # memory for rendering one image, about
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the set holds.
+    """Size and difficulty of a synthetic set.
 
     Attributes:
-        level: one of DIFFICULTIES.
-        identities: training identities.
-        test_identities: identities of query and gallery, none of them in training; None for 9/10 as
-            many.
-        images_per_identity: over all cameras.
-        cameras: how many there are; an identity is seen by at least two thirds of them where its
-            images suffice.
-        distractors: identities that are only in the gallery, with half as many images each; None
-            for 3/10 as many.
-        junk: badly cut images in the gallery; None for one to twenty images of test identities.
-        seed: of everything.
+        difficulty: one of DIFFICULTIES.
+        identities: number of training identities, at least 2.
+        test_identities: number of identities in query and gallery, none of them in training, at
+            least 2; None is 9/10 of `identities`.
+        images_per_identity: over all cameras, at least 4.
+        cameras: number of cameras, at least 2; at least two thirds of them see each identity, if it
+            has enough images.
+        distractors: number of identities that are in the gallery only, with half as many images
+            each; None is 3/10 of `identities`.
+        junk: number of badly cropped gallery images; None is one for twenty images of test
+            identities.
+        seed: of all random numbers, in [0, 2^32).
 
     Raises:
-        ValueError: an unknown level, or a number that is out of range.
+        ValueError: an unknown difficulty, or a number that is out of range.
     """
 
-    level: str = "default"
+    difficulty: str = "default"
     identities: int = 200
     test_identities: int | None = None
     images_per_identity: int = 20
@@ -69,8 +76,10 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.level not in DIFFICULTIES:
-            raise ValueError(f"level is {self.level!r}: choose one of {', '.join(DIFFICULTIES)}")
+        if self.difficulty not in DIFFICULTIES:
+            raise ValueError(
+                f"difficulty is {self.difficulty!r}: choose one of {', '.join(DIFFICULTIES)}"
+            )
         test = (
             -(-self.identities * 9 // 10) if self.test_identities is None else self.test_identities
         )
@@ -94,36 +103,40 @@ class Settings:
             object.__setattr__(self, name, given[name])
 
 
-class Studio:
-    """Everything that the images of one setting are made of.
+class SyntheticSet:
+    """All identities, cameras and views of one synthetic set, from which images are rendered.
 
     Attributes:
-        settings: what was asked for.
-        views, frames: a row an image: training identities, test identities, distractors, junk.
+        settings: size and difficulty of the set.
+        views, frames: one row per image, in the order training identities, test identities,
+            distractors, junk.
     """
 
     def __init__(self, settings: Settings) -> None:
-        level = DIFFICULTIES[settings.level]
+        difficulty = DIFFICULTIES[settings.difficulty]
         seed = settings.seed
         self.settings = settings
-        self.level = level
+        self.difficulty = difficulty
         self.designs = draw_designs(seed)
-        self.cameras = optics.cameras(seed, settings.cameras, level)
+        self.cameras = optics.draw_cameras(seed, settings.cameras, difficulty)
         self.noise = optics.noise_bank(seed, HEIGHT * WIDTH)
-        self.views = _views(settings, level)
-        self.frames = frame(seed, self.views, level, (HEIGHT, WIDTH))
+        self.views = _views(settings, difficulty)
+        self.frames = crop_frames(seed, self.views, difficulty, (HEIGHT, WIDTH))
         who, first = np.unique(self.views.identity, return_inverse=True)
-        self.outfit: Int64[np.ndarray, "n choices"] = outfits(seed, who, level)[first]
+        self.outfit: Int64[np.ndarray, "n choices"] = outfits(seed, who, difficulty)[first]
         self.girth = girths(seed, who)[first]
 
     def __len__(self) -> int:
         return len(self.views)
 
-    def photograph(
-        self, rows: NDArray[np.intp], figures: bool = True
+    def render_images(
+        self, rows: NDArray[np.intp], with_figures: bool = True
     ) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]]:
-        """The images of `rows` and their part masks; without `figures`, what the cameras see while
-        nobody is there.
+        """Render the images `rows` and their part masks.
+
+        Args:
+            rows: indices of images.
+            with_figures: False renders backgrounds and occluders alone.
         """
         views = self.views
         frames = self.frames
@@ -133,11 +146,11 @@ class Studio:
         centre = frames.centre[rows]
         slant = np.tan(self.cameras.elevation[camera]).astype(np.float32)
         column = np.floor(views.column[rows]).astype(np.int64)
-        canvas = optics.backdrop(
+        canvas = optics.background_windows(
             self.cameras.scenes, camera, frames.row[rows], column, (HEIGHT, WIDTH)
         )
         mask = np.zeros((len(rows), HEIGHT, WIDTH), np.uint8)
-        if figures:
+        if with_figures:
             optics.cast_shadow(canvas, centre, top + 0.99 * height, 0.26 * height, slant)
             poses = Poses(
                 azimuth=views.azimuth[rows].astype(np.float32),
@@ -149,15 +162,15 @@ class Studio:
                 light=self.cameras.light[:, camera],
                 diffuse=self.cameras.diffuse[camera],
             )
-            draw(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.designs)
-        optics.occlude(canvas, mask, frames.things.take(rows))
+            draw_figures(canvas, mask, poses, self.outfit[rows], self.girth[rows], self.designs)
+        optics.occlude(canvas, mask, frames.occluders.take(rows))
         exposure = views.exposure[rows].astype(np.float32)
         return optics.expose(
             canvas, self.cameras, camera, exposure, self.noise, frames.noise[rows]
         ), mask
 
     def manifest(self, root: Path) -> Manifest:
-        """The manifest of all images; queries are one image an identity and camera."""
+        """The manifest of all images; each test identity has one query per camera."""
         views = self.views
         train = (views.role == NORMAL) & (views.identity <= self.settings.identities)
         split = np.where(train, "train", np.where(views.query, "query", "gallery"))
@@ -205,17 +218,16 @@ def render(
     block: int = 32,
     resources: Resources | None = None,
 ) -> Manifest:
-    """Render a set into the data folder `out`, which appears whole.
+    """Render a synthetic set into a data folder, which appears complete or not at all.
 
-    Beside manifest.parquet and the images: truth/ (`annotations.read_annotations`) and
-    synthetic.json, the
-    settings.
+    It contains manifest.parquet, the images, their ground truth in truth/ (see
+    `annotations.read_annotations`), and the settings in synthetic.json.
 
     Args:
-        out: must not exist yet, or be empty.
-        settings: what the set holds.
-        block: images rendered at once, at most; no byte depends on it.
-        resources: threads (each renders blocks), memory and progress.
+        out: the data folder; it must not exist, or be empty.
+        settings: size and difficulty of the set.
+        block: images rendered at once, at most; the result does not depend on it.
+        resources: threads, memory and progress.
 
     Raises:
         ValueError: `out` can't be written, or the memory is too small.
@@ -226,56 +238,67 @@ def render(
         raise ValueError(f"block is {block}: it must be at least 1")
     threads = resources.threads or os.cpu_count() or 1
     block = resources.rows(threads * _IMAGE_BYTES, most=block, what="rendering one image a thread")
-    studio = Studio(settings)
-    manifest = studio.manifest(Path(out))
+    rendered = SyntheticSet(settings)
+    manifest = rendered.manifest(Path(out))
     with whole_folder(out) as folder:
-        for name in (FOLDER, *np.unique(manifest.split).tolist()):
+        for name in (ANNOTATIONS_FOLDER, *np.unique(manifest.split).tolist()):
             (folder / name).mkdir()
         (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n")
         _write_annotations(
-            studio, manifest, _masks(studio, manifest, folder, block, threads, resources), folder
+            rendered,
+            manifest,
+            _masks(rendered, manifest, folder, block, threads, resources),
+            folder,
         )
         write_manifest(manifest, folder)
     return manifest
 
 
 def _masks(
-    studio: Studio, manifest: Manifest, folder: Path, block: int, threads: int, resources: Resources
+    rendered: SyntheticSet,
+    manifest: Manifest,
+    folder: Path,
+    block: int,
+    threads: int,
+    resources: Resources,
 ) -> Iterator[UInt8[np.ndarray, "b h w"]]:
-    """Render and write the images; the masks, in order."""
+    """Render and write all images; yields their masks in order."""
 
     def work(start: int) -> NDArray[np.uint8]:
-        rows = np.arange(start, min(start + block, len(studio)))
-        images, mask = studio.photograph(rows)
+        rows = np.arange(start, min(start + block, len(rendered)))
+        images, mask = rendered.render_images(rows)
         for row, image in zip(rows.tolist(), images, strict=True):
             Image.fromarray(image).save(folder / manifest.path[row], quality=QUALITY, subsampling=0)
         return mask
 
-    starts = range(0, len(studio), block)
+    starts = range(0, len(rendered), block)
     with ThreadPoolExecutor(threads) as executor:
         yield from resources.track("render", executor.map(work, starts), len(starts))
 
 
 def _write_annotations(
-    studio: Studio, manifest: Manifest, masks: Iterator[NDArray[np.uint8]], folder: Path
+    rendered: SyntheticSet,
+    manifest: Manifest,
+    masks: Iterator[NDArray[np.uint8]],
+    folder: Path,
 ) -> None:
-    azimuth = np.degrees(studio.views.azimuth).astype(np.float32) % 360
+    azimuth = np.degrees(rendered.views.azimuth).astype(np.float32) % 360
     held = np.empty((0, HEIGHT, WIDTH), np.uint8)
-    for start in range(0, len(studio), SHARD):
-        rows = slice(start, min(start + SHARD, len(studio)))
+    for start in range(0, len(rendered), SHARD):
+        rows = slice(start, min(start + SHARD, len(rendered)))
         while len(held) < rows.stop - start:
             held = np.concatenate([held, next(masks)])
         mask = held[: rows.stop - start]
         held = held[rows.stop - start :]
         annotations = Annotations(
-            manifest.item[rows], mask, azimuth[rows], studio.outfit[rows].astype(np.int16)
+            manifest.item[rows], mask, azimuth[rows], rendered.outfit[rows].astype(np.int16)
         )
         write_shard(annotations, folder, start // SHARD)
-    for _ in masks:  # its end, so that progress is told to the end
+    for _ in masks:  # nothing is left; progress is reported when the iterator ends
         pass
 
 
-def _views(settings: Settings, level: Difficulty) -> Views:
+def _views(settings: Settings, difficulty: Difficulty) -> Views:
     images = settings.images_per_identity
     seed = settings.seed
     most = min(settings.cameras, images // 2)
@@ -284,10 +307,16 @@ def _views(settings: Settings, level: Difficulty) -> Views:
     test = train[-1] + np.arange(1, (settings.test_identities or 0) + 1)
     others = test[-1] + np.arange(1, (settings.distractors or 0) + 1)
     found = [
-        walk(seed, np.concatenate([train, test]), images, among, settings.cameras, level, NORMAL)
+        simulate_visits(
+            seed, np.concatenate([train, test]), images, among, settings.cameras, difficulty, NORMAL
+        )
     ]
     if len(others):
-        found.append(walk(seed, others, images // 2, (1, 2), settings.cameras, level, DISTRACTOR))
+        found.append(
+            simulate_visits(
+                seed, others, images // 2, (1, 2), settings.cameras, difficulty, DISTRACTOR
+            )
+        )
     if settings.junk:
-        found.append(badly_cut(seed, settings.junk, test, settings.cameras))
-    return join(found)
+        found.append(junk_views(seed, settings.junk, test, settings.cameras))
+    return concatenate(found)

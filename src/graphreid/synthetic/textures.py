@@ -1,10 +1,9 @@
-"""What the synthetic figures wear: designs of designs, each a texture around the azimuth, and an
-identity's choice of them.
+"""Outfits of the synthetic figures: designs of garments as textures, and each identity's choice.
 
 A texture is float32 [rows, bins, 3] in [0, 1]: rows from top to bottom of the part, bins around its
-axis. A whole turn has BINS bins; bin 0 starts at azimuth -90 degrees, so the first half of the bins
+axis. A full turn has BINS bins; bin 0 starts at azimuth -90 degrees, so the first half of the bins
 is the front (azimuth 0 in its middle) and the second half the back. Garments are drawn as halves,
-and front and back are chosen apart.
+and front and back are chosen independently.
 """
 
 from dataclasses import dataclass
@@ -84,13 +83,16 @@ _HAIR = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Designs:
-    """The designs that identities choose from; the first axis is the design.
+    """All designs that outfits are chosen from; the first axis is the design.
 
     Attributes:
-        head: whole turns. wood: the head's own colour, which the hands have too. hat: 0 hair, 1 cap
-            with a brim, 2 beanie.
-        upper, sleeve, lower: halves. skirt: whether a lower body is a skirt.
-        shoes, carried: whole turns. kind: index into CARRIED.
+        head: textures of full turns.
+        wood: colour of the head's surface, and of the hands.
+        hat: 0 hair, 1 cap with a brim, 2 beanie.
+        upper, sleeve, lower: textures of half turns.
+        skirt: whether a lower body is a skirt.
+        shoes, carried: textures of full turns.
+        kind: index into CARRIED.
     """
 
     head: Float32[np.ndarray, "h headrows bins 3"]
@@ -106,7 +108,7 @@ class Designs:
 
 
 def draw_designs(seed: int) -> Designs:
-    """All designs of a seed."""
+    """Draw all designs at random, the same ones for the same seed."""
     heads = [_head(generator(seed, _DESIGN, 0, i)) for i in range(DESIGNS["head"])]
     uppers = [_upper(generator(seed, _DESIGN, 1, i)) for i in range(DESIGNS["upper"])]
     lowers = [_lower(generator(seed, _DESIGN, 2, i)) for i in range(DESIGNS["lower"])]
@@ -127,29 +129,29 @@ def draw_designs(seed: int) -> Designs:
 
 
 def outfits(
-    seed: int, identities: NDArray[np.int64], level: Difficulty
+    seed: int, identities: NDArray[np.int64], difficulty: Difficulty
 ) -> Int64[np.ndarray, "n choices"]:
-    """What each identity wears, an index into a designs for each of CHOICES; carried is -1 for
-    nothing.
+    """The outfit of each identity: an index into the designs for each of CHOICES.
 
-    Identities k with the same k // level.family are a family: of each, `level.shared` choices drawn
-    at random are the family's, the others its own. So two of a family may share the trousers and
-    wear different jackets.
+    The last choice, the carried object, is -1 where there is none. Identities k with the same
+    k // difficulty.family are a family: `difficulty.shared` of an identity's choices, drawn at
+    random, are its family's and the others its own. So two identities of a family may have the same
+    trousers and different jackets.
     """
     found: dict[int, NDArray[np.int64]] = {}
     for identity in np.unique(identities).tolist():
         own = generator(seed, _OWN, identity)
-        family = generator(seed, _FAMILY, identity // level.family)
-        choice = _choose(own, level)
-        of_family = _choose(family, level)
-        taken = own.permutation(len(CHOICES))[: level.shared]
+        family = generator(seed, _FAMILY, identity // difficulty.family)
+        choice = _choose(own, difficulty)
+        of_family = _choose(family, difficulty)
+        taken = own.permutation(len(CHOICES))[: difficulty.shared]
         choice[taken] = of_family[taken]
         found[identity] = choice
     return np.stack([found[identity] for identity in identities.tolist()])
 
 
 def girths(seed: int, identities: NDArray[np.int64]) -> Float32[np.ndarray, " n"]:
-    """How broad each identity is, about 1."""
+    """Width of each identity relative to the average, in [0.88, 1.14)."""
     return np.array(
         [generator(seed, _GIRTH, k).uniform(0.88, 1.14) for k in identities.tolist()], np.float32
     )
@@ -158,8 +160,10 @@ def girths(seed: int, identities: NDArray[np.int64]) -> Float32[np.ndarray, " n"
 def atlas(
     designs: Designs, outfit: Int64[np.ndarray, "n choices"]
 ) -> Float32[np.ndarray, "3 n rows bins"]:
-    """The textures of `n` outfits, the bodies of ROWS stacked, colour first. Without a carried
-    object its rows are unused.
+    """The textures of `n` outfits in one array [3, n, rows, bins].
+
+    The bodies are stacked along `rows` in the order of ROWS. Where nothing is carried, the rows of
+    the carried object are unused.
     """
     face, nape, front, back, lower_front, lower_back, shoes, carried = outfit.T
     sleeve = np.concatenate([designs.sleeve[front], designs.sleeve[back]], 2)
@@ -176,9 +180,9 @@ def atlas(
     return np.ascontiguousarray(np.moveaxis(np.concatenate(parts, 1), 3, 0))
 
 
-def _choose(rng: np.random.Generator, level: Difficulty) -> NDArray[np.int64]:
+def _choose(rng: np.random.Generator, difficulty: Difficulty) -> NDArray[np.int64]:
     pairs = [rng.integers(DESIGNS[part], size=2) for part in ("head", "upper", "lower")]
-    turned = rng.random(3) < level.turned
+    turned = rng.random(3) < difficulty.turned
     fronts_and_backs = [
         (front, back if other else front)
         for (front, back), other in zip(pairs, turned, strict=True)
@@ -186,7 +190,7 @@ def _choose(rng: np.random.Generator, level: Difficulty) -> NDArray[np.int64]:
     shoes = rng.integers(DESIGNS["shoes"])
     carried = rng.integers(DESIGNS["carried"])
     return np.array(
-        [*sum(fronts_and_backs, ()), shoes, carried if rng.random() < level.carried else -1],
+        [*sum(fronts_and_backs, ()), shoes, carried if rng.random() < difficulty.carried else -1],
         np.int64,
     )
 

@@ -1,5 +1,6 @@
-"""Who is seen when, where and how in the synthetic set: a row an image, before anything is
-drawn.
+"""Trajectories of the synthetic set: which camera sees which identity, when and from which side.
+
+A row is an image; nothing is drawn here.
 """
 
 from dataclasses import dataclass
@@ -15,27 +16,27 @@ from graphreid.synthetic.textures import PALETTE
 from graphreid.types import JUNK, NORMAL
 
 _VISIT, _IMAGE, _JUNK = range(301, 304)  # keys of the generators
-LONG = 6
-"""A visit to a camera of this many images or more is two tracks."""
+LONG_VISIT = 6
+"""A visit of this many images or more is cut into two tracks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """`n` moments at which an identity is seen; junk too.
+    """The views of a set: `n` moments at which a camera sees an identity.
 
     Attributes:
-        identity: whom it shows.
-        camera: index.
-        number: of the image among the identity's in this camera.
-        track, step: the track's number among the identity's in this camera; the image's in the
-            track.
-        time: seconds.
+        identity: the identity seen.
+        camera: index of the camera.
+        number: index of the image among those of its identity and camera.
+        track: index of the track among those of its identity and camera.
+        step: index of the image in its track.
+        time: of day, in seconds.
         azimuth: radians.
-        stride: see `figures.Poses`.
-        column: where the window of the camera's background starts.
-        exposure: factor.
+        stride: see `bodies.Poses`.
+        column: first column of the window of the camera's background.
+        exposure: factor of brightness.
         query: whether it is the query of its identity and camera.
-        role: types.NORMAL, JUNK or DISTRACTOR.
+        role: `types.NORMAL`, `JUNK` or `DISTRACTOR`.
     """
 
     identity: Int64[np.ndarray, " n"]
@@ -57,13 +58,14 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """How each image is cut; lengths in pixels.
+    """How each image is cropped; lengths in pixels.
 
     Attributes:
-        row: where the window of the camera's background starts.
-        top, height, centre: of the figure in the image; parts of it may lie outside.
-        noise: start in the noise bank.
-        things: what stands before the figure.
+        row: first row of the window of the camera's background.
+        top, height, centre: position of the figure in the image (first row, number of rows, middle
+            column); parts of it may lie outside.
+        noise: offset into the noise bank.
+        occluders: the object in front of each figure.
     """
 
     row: Int64[np.ndarray, " n"]
@@ -71,38 +73,38 @@ class Frames:
     height: Float32[np.ndarray, " n"]
     centre: Float32[np.ndarray, " n"]
     noise: Int64[np.ndarray, " n"]
-    things: Occluders
+    occluders: Occluders
 
 
-def walk(
+def simulate_visits(
     seed: int,
     identities: NDArray[np.int64],
     images: int,
     among: tuple[int, int],
     cameras: int,
-    level: Difficulty,
+    difficulty: Difficulty,
     role: int,
 ) -> Views:
-    """Each identity walks past some cameras; as it passes, the view of it turns.
+    """The views of identities that walk past some of the cameras, turning as they pass.
 
     Args:
-        seed: of everything.
-        identities: who.
-        images: of each, over all cameras.
-        among: least and greatest number of cameras that see it.
-        cameras: how many there are.
-        level: how far the view of an identity changes from one camera to the next.
-        role: of all these images.
+        seed: of all random numbers.
+        identities: the identities, positive.
+        images: number of images of each, over all cameras.
+        among: smallest and largest number of cameras that see an identity.
+        cameras: number of cameras.
+        difficulty: how much the azimuth changes from one camera to the next, and the light.
+        role: role of all these images.
     """
     found = [
-        _walk(generator(seed, _VISIT, k), k, images, among, cameras, level, role)
+        _walk(generator(seed, _VISIT, k), k, images, among, cameras, difficulty, role)
         for k in identities.tolist()
     ]
-    return join(found)
+    return concatenate(found)
 
 
-def join(views: list[Views]) -> Views:
-    """All views, one after the other."""
+def concatenate(views: list[Views]) -> Views:
+    """All views in one, in order."""
     names = Views.__dataclass_fields__
     return Views(
         **{name: np.concatenate([getattr(view, name) for view in views]) for name in names}
@@ -115,7 +117,7 @@ def _walk(
     images: int,
     among: tuple[int, int],
     cameras: int,
-    level: Difficulty,
+    difficulty: Difficulty,
     role: int,
 ) -> Views:
     seen_by = int(rng.integers(among[0], among[1] + 1))
@@ -126,7 +128,7 @@ def _walk(
     for position, camera in enumerate(route.tolist()):
         count = images // seen_by + (position < images % seen_by)
         query = int(rng.integers(count))
-        lengths = [count] if count < LONG else [count // 2, count - count // 2]
+        lengths = [count] if count < LONG_VISIT else [count // 2, count - count // 2]
         start = 0
         for track, length in enumerate(lengths):
             turn = np.radians(rng.uniform(40, 100)) * rng.choice([-1, 1])
@@ -145,20 +147,27 @@ def _walk(
                     stride=np.sin(rng.uniform(0, 2 * np.pi) + 1.3 * step),
                     column=rng.uniform(0, SCENE[1])
                     + rng.uniform(8, 20) * rng.choice([-1, 1]) * step,
-                    exposure=np.full(length, 2 ** (0.18 * level.light * rng.standard_normal())),
+                    exposure=np.full(
+                        length, 2 ** (0.18 * difficulty.light * rng.standard_normal())
+                    ),
                     query=(number == query) & (role == NORMAL),
                     role=np.full(length, role),
                 )
             )
             start += length
             now += rng.uniform(60, 600)
-            heading += np.radians(level.wander) * rng.standard_normal()
-    return join(parts)
+            heading += np.radians(difficulty.wander) * rng.standard_normal()
+    return concatenate(parts)
 
 
-def badly_cut(seed: int, count: int, identities: NDArray[np.int64], cameras: int) -> Views:
-    """`count` junk images of any of `identities`, by any of so many `cameras`; `number` counts
-    them.
+def junk_views(seed: int, count: int, identities: NDArray[np.int64], cameras: int) -> Views:
+    """Views of badly cropped junk images.
+
+    Args:
+        seed: of all random numbers.
+        count: number of images; `number` of the views counts them.
+        identities: those that they may show.
+        cameras: number of cameras.
     """
     rngs = [generator(seed, _JUNK, i) for i in range(count)]
     draws = np.array([rng.random(6) for rng in rngs]).reshape(count, 6)
@@ -178,8 +187,8 @@ def badly_cut(seed: int, count: int, identities: NDArray[np.int64], cameras: int
     )
 
 
-def frame(seed: int, views: Views, level: Difficulty, size: tuple[int, int]) -> Frames:
-    """How each of the images is cut, `size` = (rows, columns) each."""
+def crop_frames(seed: int, views: Views, difficulty: Difficulty, size: tuple[int, int]) -> Frames:
+    """Draw at random how each view is cropped to `size` = (rows, columns)."""
     rows, columns = size
     junk = views.role == JUNK
     # an identity's image is known by its camera and number; junk by its number alone
@@ -195,11 +204,11 @@ def frame(seed: int, views: Views, level: Difficulty, size: tuple[int, int]) -> 
     ]
     chance = np.array([pair[0] for pair in drawn]).T
     normal = np.clip(np.array([pair[1] for pair in drawn]).T, -2.5, 2.5)
-    zoom = level.zoom[0] + (level.zoom[1] - level.zoom[0]) * chance[0]
+    zoom = difficulty.zoom[0] + (difficulty.zoom[1] - difficulty.zoom[0]) * chance[0]
     # what does not fit into the image is cut off below, less often above
     anchor = np.where(zoom < 1, 0.5, np.where(chance[1] < 0.7, 0.0, 1.0))
-    top = (1 - zoom) * anchor + level.shift * normal[0]
-    centre = 0.5 + 2 * level.shift * normal[1]
+    top = (1 - zoom) * anchor + difficulty.shift * normal[0]
+    centre = 0.5 + 2 * difficulty.shift * normal[1]
     # junk: a small piece of the figure fills the image, or most of it lies beside the image
     piece = junk & (chance[2] < 0.5)
     beside = junk & ~piece
@@ -218,24 +227,24 @@ def frame(seed: int, views: Views, level: Difficulty, size: tuple[int, int]) -> 
         height=height.astype(np.float32),
         centre=centre.astype(np.float32),
         noise=(chance[7] * NOISE_STARTS).astype(np.int64),
-        things=_things(chance[8:12], normal[2], top, height, centre, level, rows),
+        occluders=_occluder_shapes(chance[8:12], normal[2], top, height, centre, difficulty, rows),
     )
 
 
-def _things(
+def _occluder_shapes(
     chance: NDArray[np.float64],
     normal: NDArray[np.float64],
     top: NDArray[np.float64],
     height: NDArray[np.float64],
     centre: NDArray[np.float64],
-    level: Difficulty,
+    difficulty: Difficulty,
     rows: int,
 ) -> Occluders:
     # one number decides whether there is one and which
-    there = chance[0] < level.occluded
-    kind = (chance[0] / max(level.occluded, 1e-9) * 5).astype(np.int64)
+    there = chance[0] < difficulty.occluded
+    kind = (chance[0] / max(difficulty.occluded, 1e-9) * 5).astype(np.int64)
     kind = np.where(there, np.minimum(kind, 4), -1)
-    cover = level.cover[0] + (level.cover[1] - level.cover[0]) * chance[1]
+    cover = difficulty.cover[0] + (difficulty.cover[1] - difficulty.cover[0]) * chance[1]
     wide = 0.38 * height  # of a figure with its arms
     side = np.where(chance[2] < 0.5, -1.0, 1.0)
     pole = kind == 0

@@ -1,1 +1,1 @@
-"""Training: one loop, run folders, samplers, augmentation."""
+"""Training: the loop, run folders, batch samplers, augmentation, several processes."""

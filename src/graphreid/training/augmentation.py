@@ -1,7 +1,7 @@
-"""Random changes of training images, a whole batch at a time.
+"""Data augmentation of whole batches: random flip, padded crop, random erasing.
 
-Written out, because torchvision's random transforms draw once for a whole batch, and a loop over
-its images takes longer than the small network's step.
+Written by hand because torchvision's random transforms draw once for a batch, and a loop over its
+images takes longer than a training step of the small network.
 """
 
 from typing import Literal
@@ -15,8 +15,8 @@ Padding = Literal["zeros", "edge"]
 
 AREA = 0.02, 0.4
 ASPECT = 0.3, 1 / 0.3
-"""Of an erased rectangle: its share of the image, and height over width (Zhong et al. 2020, section
-4.1).
+"""Ranges of an erased rectangle's area (AREA, as a fraction of the image) and of its height over
+width (ASPECT); Zhong et al. 2020, section 4.1.
 """
 _TRIES = 20
 
@@ -24,7 +24,7 @@ _TRIES = 20
 def flip(
     pixels: Float32[Tensor, "b c h w"], draw: np.random.Generator, share: int | float = 0.5
 ) -> Float32[Tensor, "b c h w"]:
-    """Each image is mirrored, left to right, with probability `share`."""
+    """Mirror each image, left to right, with probability `share` in [0, 1]."""
     chosen = torch.from_numpy(draw.random(len(pixels)) < share).to(pixels.device)
     return torch.where(chosen[:, None, None, None], pixels.flip(3), pixels)
 
@@ -35,14 +35,13 @@ def pad_crop(
     pad: int,
     padding: Padding = "zeros",
 ) -> Float32[Tensor, "b c h w"]:
-    """Each image is padded by `pad` pixels on every side, and a window of the old size is cut at
-    random: a translation.
+    """Pad each image by `pad` pixels on every side and crop it at random to its old size.
 
     Args:
         pixels: the images.
-        draw: random numbers.
-        pad: pixels.
-        padding: "zeros" (black, as published) or "edge" (the nearest pixel: for pale backgrounds).
+        draw: random generator.
+        pad: pixels, at least 0.
+        padding: "zeros" (black, as published) or "edge" (repeat the border, for pale backgrounds).
     """
     if not pad:
         return pixels
@@ -69,11 +68,16 @@ def erase(
     share: int | float = 0.5,
     fill: Float32[Tensor, "#1 c #1 #1"] | None = None,
 ) -> Float32[Tensor, "b c h w"]:
-    """Random erasing (Zhong et al. 2020, algorithm 1): with probability `share` a rectangle is
-    filled with `fill`, or 0.
+    """Random erasing (Zhong et al. 2020, algorithm 1): fill a random rectangle of an image.
 
-    A rectangle is drawn at most 20 times; an image that none fits into stays whole (the paper draws
-    without end).
+    A rectangle is drawn at most 20 times; an image that none of them fits stays unchanged (the
+    paper draws until one fits).
+
+    Args:
+        pixels: the images.
+        draw: random generator.
+        share: probability that an image is changed, in [0, 1].
+        fill: colour of the rectangle; None is 0.
     """
     if not share:
         return pixels

@@ -1,4 +1,4 @@
-"""The one training loop, for the baseline and the learned re-rankers alike."""
+"""The training loop of embedders and re-rankers, with checkpoints and learning-rate schedules."""
 
 import hashlib
 import json
@@ -24,12 +24,13 @@ Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
 History = list[dict[str, int | float]]
 Schedule = Callable[[float], float]
-"""From the epochs gone by, in fractions, to the factor of every learning rate."""
+"""Maps elapsed epochs (a fraction within an epoch) to the factor of all learning rates."""
 
 
 class Batches(Protocol[Batch_co]):
-    """An epoch's batches; a list will do. Where they have `facts`, numbers by name, these go into
-    the epoch's record.
+    """The batches of an epoch; a list will do.
+
+    An attribute `statistics`, numbers by name, is added to the epoch's record.
     """
 
     def __len__(self) -> int:
@@ -58,38 +59,35 @@ def optimise(
     what: str = "training",
     resources: Resources | None = None,
 ) -> History:
-    """Train `module` in place; with a folder, from where an earlier call stopped, to the same end
-    result.
+    """Train `module` in place. With a folder, resume from its checkpoint, to the same result.
 
-    Every epoch begins from random numbers of its own, made of the seed and its number; so the state
-    between two epochs is the weights, the optimizer's and the history.
+    The random numbers of an epoch depend on the seed and its index only, so a checkpoint between
+    epochs consists of the weights, the optimizer's state and the history.
 
     Args:
-        module: holds whatever is learned; its weights go into the checkpoint.
-        optimizer: each of its groups' own learning rates is multiplied by the schedule's factor.
-        batches: from the epoch's number, counted from 0, to its batches.
-        loss: from a batch to the named parts whose sum is minimised.
-        epochs: at most so many.
-        seed: of all that is random.
-        schedule: the learning rates' factor.
-        accumulate: batches whose gradients are averaged for one step.
-        validate: a score of the module after an epoch, larger is better; the best epoch's weights
-            are the result.
-        patience: stop after so many epochs without a better score; None for never.
-        folder: gets checkpoint/state.pt and log.jsonl after each epoch. In one with a checkpoint,
-            training goes on.
-        stamp: names settings and data. A checkpoint with another stamp is refused.
-        what: the work's name for progress.
-        resources: progress; and threads.
+        module: has all parameters that are learned; its weights are in the checkpoint.
+        optimizer: its groups' learning rates are multiplied by the schedule's factor.
+        batches: maps the index of an epoch, from 0, to its batches.
+        loss: maps a batch to named losses, whose sum is minimised.
+        epochs: largest number of epochs.
+        seed: of all random numbers.
+        schedule: the factor of the learning rates.
+        accumulate: number of batches whose gradients are averaged for one step.
+        validate: scores the module after an epoch, higher is better; the best epoch's weights are
+            the result.
+        patience: stop after this many epochs without a better score; None for never.
+        folder: gets checkpoint/state.pt and log.jsonl after each epoch.
+        stamp: identifies options and data; a checkpoint with another stamp is refused.
+        what: name of the work in progress reports.
+        resources: progress and threads.
 
     Returns:
-        A record an epoch: each part's mean, the epoch's number (from 1), the first group's rate at
-            its end, batches, seconds,
-        and the score where there is one.
+        A record of each epoch: mean of each loss, "epoch" (from 1), "rate" (learning rate of the
+        first group at its end), "batches", "seconds", and "score" if there is one.
 
     Raises:
-        ValueError: a loss that is not finite, an epoch without batches, or a checkpoint of other
-            settings or data.
+        ValueError: the loss is not finite, an epoch has no batches, or the checkpoint is of other
+            options or data.
     """
     resources = resources or Resources()
     state = _State(module, optimizer, folder, stamp)
@@ -126,7 +124,7 @@ def optimise(
                         f"{what}: the loss is not finite in epoch {epoch + 1} ({record}): lower "
                         f"the learning rate"
                     )
-                record |= getattr(drawn, "facts", {})
+                record |= getattr(drawn, "statistics", {})
                 record |= {
                     "epoch": epoch + 1,
                     "rate": optimizer.param_groups[0]["lr"],
@@ -140,7 +138,7 @@ def optimise(
 
 
 class _State:
-    """What stands between two epochs, and its copy on disk."""
+    """The state between two epochs, and its checkpoint on disk."""
 
     def __init__(
         self, module: nn.Module, optimizer: Optimizer, folder: Path | None, stamp: str
@@ -172,11 +170,11 @@ class _State:
         self.best = saved["best"]
 
     def scores(self) -> list[float]:
-        """An epoch's score each, or nothing."""
+        """The scores of all epochs; empty without validation."""
         return [record["score"] for record in self.history if "score" in record]
 
     def stale(self, patience: int | None) -> bool:
-        """Whether the last `patience` epochs brought nothing better."""
+        """Whether none of the last `patience` epochs had a better score."""
         scores = self.scores()
         return (
             patience is not None
@@ -185,11 +183,11 @@ class _State:
         )
 
     def close(self, record: dict[str, int | float]) -> None:
-        """End an epoch: note its record and, in the first process, save."""
+        """End an epoch: append its record and, in process 0, write the checkpoint."""
         self.history.append(record)
         if "score" in record and record["score"] >= max(self.scores()):
             self.best = deepcopy(self.module.state_dict())
-        if self.folder is None or not processes.first():
+        if self.folder is None or not processes.is_main_process():
             return
         (self.folder / "checkpoint").mkdir(parents=True, exist_ok=True)
         content = {
@@ -205,7 +203,7 @@ class _State:
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in self.history))
 
     def finish(self) -> History:
-        """Leave the best weights in the module, where epochs were scored."""
+        """Load the best epoch's weights into the module, if epochs were scored."""
         if self.best is not None:
             self.module.load_state_dict(self.best)
         self.module.eval()
@@ -219,8 +217,13 @@ def steps(
     warmup: int | float = 0,
     start: float = 0.1,
 ) -> Schedule:
-    """The factor rises linearly from `start` to 1 over `warmup` epochs, and is multiplied by
-    `gamma` at each milestone.
+    """A step schedule: the factor is multiplied by `gamma` at each milestone.
+
+    Args:
+        milestones: epochs.
+        gamma: factor at each milestone.
+        warmup: epochs over which the factor first rises linearly from `start` to 1.
+        start: the factor at epoch 0, if there is a warm-up.
     """
 
     def factor(epoch: int | float) -> float:
@@ -231,8 +234,12 @@ def steps(
 
 
 def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) -> Schedule:
-    """The factor rises linearly from `start` to 1 over `warmup` epochs, then falls as half a
-    cosine, to 0 at `epochs`.
+    """A cosine schedule: after the warm-up the factor falls from 1 to 0 at `epochs`.
+
+    Args:
+        epochs: length of the training.
+        warmup: epochs over which the factor first rises linearly from `start` to 1.
+        start: the factor at epoch 0, if there is a warm-up.
     """
 
     def factor(epoch: int | float) -> float:
@@ -246,8 +253,8 @@ def cosine(epochs: int | float, *, warmup: int | float = 0, start: float = 0.1) 
 def stamp(
     method: Any, train: tuple[Features, Labels], validation: tuple[Features, Labels] | None
 ) -> str:
-    """What a fit's checkpoints are of: the re-ranker's options, the images fitted on, and those
-    that epochs are scored on.
+    """Identify a fit for its checkpoints: a digest of the re-ranker's options, the training images
+    and the validation images.
     """
     digest = hashlib.blake2b(described(method).encode(), digest_size=16)
     for features, labels in (train, *([] if validation is None else [validation])):

@@ -1,4 +1,4 @@
-"""Which precision to train in."""
+"""The numeric precision of training: bfloat16 or float32."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -9,7 +9,12 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 
 def bf16(precision: Precision, device: str) -> bool:
-    """Whether to train in bf16: "auto" does where the hardware multiplies it natively."""
+    """Whether to train in bfloat16.
+
+    Args:
+        precision: "bf16", "fp32", or "auto": bfloat16 where the hardware multiplies it natively.
+        device: a torch device, such as "cpu" or "cuda:0".
+    """
     if precision != "auto":
         return precision == "bf16"
     if torch.device(device).type == "cuda":
@@ -21,5 +26,5 @@ def bf16(precision: Precision, device: str) -> bool:
 
 
 def trained_in(precision: Precision, device: torch.device | str) -> Literal["bf16", "fp32"]:
-    """What a training with this setting uses on this device and processor, for its record."""
+    """The precision that a training with this option uses on this device, for its record."""
     return "bf16" if bf16(precision, str(device)) else "fp32"

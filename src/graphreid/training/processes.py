@@ -1,5 +1,6 @@
-"""Several processes that train one network, as `accelerate launch` starts them. Without it all of
-this does nothing.
+"""Data-parallel training in several processes, as started by `accelerate launch`.
+
+In a single process every function here does nothing.
 """
 
 import atexit
@@ -15,38 +16,41 @@ from torch.nn.parallel import DistributedDataParallel
 T = TypeVar("T")
 
 
-def count() -> int:
-    """How many processes there are."""
+def world_size() -> int:
+    """The number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """This one's number, from 0."""
+    """The index of this process, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
-def first() -> bool:
-    """Whether this is the one that writes files and speaks."""
+def is_main_process() -> bool:
+    """Whether this is process 0, which alone writes files and prints."""
     return rank() == 0
 
 
 @contextmanager
-def first_goes_ahead() -> Generator[None]:
-    """The first process runs the block, then the others do."""
-    if count() == 1:
+def main_process_first() -> Generator[None]:
+    """Context in which process 0 runs the block first, and the others after it."""
+    if world_size() == 1:
         yield
         return
     with _state().main_process_first():
         yield
 
 
-def device(wanted: str) -> str:
-    """This process's device: for cuda one of its own.
+def local_device(wanted: str) -> str:
+    """The device of this process: each process has a GPU of its own.
+
+    Args:
+        wanted: "cpu" or "cuda".
 
     Raises:
-        ValueError: a CPU is wanted, and the processes were started for GPUs.
+        ValueError: "cpu" is wanted and the processes were started for GPUs.
     """
-    if count() == 1:
+    if world_size() == 1:
         return wanted
     state = _state()
     if wanted == "cpu" and state.device.type != "cpu":
@@ -54,24 +58,29 @@ def device(wanted: str) -> str:
     return str(state.device)
 
 
-def replicate(module: nn.Module, on: str) -> nn.Module:
-    """A module whose gradients are the mean over all processes; its buffers are the first
-    process's.
+def data_parallel(module: nn.Module, on: str) -> nn.Module:
+    """Wrap a module so that gradients are averaged over all processes; buffers are process 0's.
+
+    Args:
+        module: with the same weights in every process.
+        on: its device.
     """
-    if count() == 1:
+    if world_size() == 1:
         return module
     _state()
     return DistributedDataParallel(module, device_ids=None if on == "cpu" else [on])
 
 
-def share(items: Sequence[T]) -> Sequence[T]:
-    """This process's part, as long as every other's; a remainder is left out."""
-    length = len(items) // count() * count()
-    return items[rank() : length : count()]
+def shard(items: Sequence[T]) -> Sequence[T]:
+    """The items of this process: every world_size-th one. A remainder is dropped, so that all
+    processes have the same number.
+    """
+    length = len(items) // world_size() * world_size()
+    return items[rank() : length : world_size()]
 
 
 def _state() -> Any:
-    """The processes' common state; the first call decides whether they meet on CPUs."""
+    """The process group; the first call decides whether it communicates on CPUs."""
     from accelerate import PartialState  # noqa: PLC0415  # heavy, and for the launcher only
 
     cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in (
@@ -86,7 +95,5 @@ def _state() -> Any:
 
 
 def _leave(state: Any) -> None:
-    """Ends the group: one that is left to the interpreter's end may abort the process, its work
-    done.
-    """
+    """End the process group; left to the end of the interpreter it may abort the process."""
     state.destroy_process_group()

@@ -1,8 +1,8 @@
-"""A training run's folder: RUN/{config.json, identities.json, model.safetensors, checkpoint/,
+"""The folder of a training run: RUN/{config.json, identities.json, model.safetensors, checkpoint/,
 log.jsonl}.
 
-config.json is what the run was asked for, identities.json which identities it trains on and which
-it keeps away.
+config.json has the options of the run, identities.json which identities it trains on and which are
+held out.
 """
 
 import json
@@ -25,23 +25,23 @@ MODEL = "model.safetensors"
 LOG = "log.jsonl"
 
 PARTS = "parts.safetensors"
-"""The distance of ICG's vectors, a re-ranker, in the run's folder."""
+"""File of the re-ranker `parts`, which compares ICG's vectors, in the run's folder."""
 FIT_SHARE = 0.8
-"""Of the identities that a re-ranker may use: so many to fit it, the others to validate it."""
-_LEAST = 2
-"""Identities in each part: with one, no image has a wrong match."""
+"""Fraction of the re-ranker's identities that it is fitted on; the others are for validation."""
+_MINIMUM = 2
+"""Smallest number of identities in a part: with one, no image has a negative."""
 
 
 @dataclass(frozen=True)
-class Identities:
-    """Who is for what, by name.
+class IdentitySplit:
+    """The split of a run's training identities between embedder and re-ranker, by name.
 
     Attributes:
-        backbone: the embedder trains on them.
-        fit: a re-ranker may fit on them.
-        validation: a re-ranker may be validated on them; none of them is in `fit`.
-        held_out: whether fit and validation were kept away from the embedder; otherwise they are
-            its own, shared out.
+        backbone: identities on which the embedder is trained.
+        fit: identities on which a re-ranker may be fitted.
+        validation: identities on which a re-ranker may be validated; none of them is in `fit`.
+        held_out: True if the embedder was not trained on `fit` and `validation`; False if they are
+            a split of its own identities.
     """
 
     backbone: tuple[str, ...]
@@ -50,47 +50,46 @@ class Identities:
     held_out: bool
 
 
-def split_identities(names: NDArray[Any], share: int | float, seed: int) -> Identities:
-    """Keep a share of the identities away from the embedder, and cut them into fit and validation.
+def split_identities(names: NDArray[Any], share: int | float, seed: int) -> IdentitySplit:
+    """Hold out identities for a re-ranker, and split them into fit and validation.
 
     Args:
-        names: text, an identity once or more often.
-        share: 0 for none; then fit and validation are shares of the embedder's own identities.
-        seed: of the draw; the draw doesn't depend on the order of `names`.
+        names: text [n], the identity of each training image.
+        share: fraction of the identities to hold out, in [0, 1). With 0, fit and validation are a
+            split of the embedder's own identities.
+        seed: of the draw, which doesn't depend on the order of `names`.
 
     Raises:
-        ValueError: not a share, or too few identities for it.
+        ValueError: `share` is out of range, or there are too few identities.
     """
     if not 0 <= share < 1:
         raise ValueError(f"holdout share is {share}: it must be at least 0 and less than 1")
     every = np.unique(names)
     mixed = generator(seed, 0, 0, 2).permutation(every)
     count = round(share * len(every))
-    if share and (count < 2 * _LEAST or len(every) - count < _LEAST):
+    if share and (count < 2 * _MINIMUM or len(every) - count < _MINIMUM):
         raise ValueError(
-            f"a holdout of {share:g} of {len(every)} identities is {count}: at least {2 * _LEAST} "
-            f"must be held out"
-            f" (fit and validation) and {_LEAST} left"
+            f"a holdout of {share:g} of {len(every)} identities is {count}: at least "
+            f"{2 * _MINIMUM} must be held out (fit and validation) and {_MINIMUM} left"
         )
-    pool = mixed[:count] if share else mixed
-    fit = min(round(FIT_SHARE * len(pool)), len(pool) - _LEAST)
-    return Identities(
+    candidates = mixed[:count] if share else mixed
+    fit = min(round(FIT_SHARE * len(candidates)), len(candidates) - _MINIMUM)
+    return IdentitySplit(
         backbone=_sorted(mixed[count:]),
-        fit=_sorted(pool[:fit]),
-        validation=_sorted(pool[fit:]),
+        fit=_sorted(candidates[:fit]),
+        validation=_sorted(candidates[fit:]),
         held_out=share > 0,
     )
 
 
-def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bool:
-    """Make a run's folder, or go on in one that was begun with the same settings.
+def open_run(folder: Path, config: Mapping[str, Any], identities: IdentitySplit) -> bool:
+    """Create the folder of a run, or open one with the same options to resume it.
 
     Returns:
-        Whether it was there already.
+        Whether the run existed already.
 
     Raises:
-        ValueError: the folder holds a run with other settings, or something else, or it can't be
-            written.
+        ValueError: the folder has a run with other options, or other files, or can't be written.
     """
     if folder.exists() and not (folder / CONFIG).is_file():
         if not folder.is_dir() or any(folder.iterdir()):
@@ -127,9 +126,10 @@ def begin(folder: Path, config: Mapping[str, Any], identities: Identities) -> bo
 
 
 @contextmanager
-def discarded_when_refused(folder: Path, *, new: bool) -> Generator[None]:
-    """Take back a new run that is refused in the block before it made anything: the mended command
-    is another run.
+def removed_if_refused(folder: Path, *, new: bool) -> Generator[None]:
+    """Context that removes a new run's folder if the block fails before anything was trained.
+
+    The corrected command would have other options, and could not resume it.
     """
     try:
         yield
@@ -139,28 +139,28 @@ def discarded_when_refused(folder: Path, *, new: bool) -> Generator[None]:
         raise
 
 
-def complete(folder: Path) -> bool:
-    """Whether the run has ended: its model is there."""
+def is_complete(folder: Path) -> bool:
+    """Whether the training has ended, and its model is written."""
     return (folder / MODEL).is_file()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What the run was asked for.
+    """Read the options of a run.
 
     Raises:
-        ValueError: not a run.
+        ValueError: the folder is no run.
     """
     return _read(folder / CONFIG)
 
 
-def read_identities(folder: Path) -> Identities:
-    """Who is for what in the run.
+def read_identities(folder: Path) -> IdentitySplit:
+    """Read the split of a run's identities.
 
     Raises:
-        ValueError: not a run.
+        ValueError: the folder is no run.
     """
     content = _read(folder / IDENTITIES)
-    return Identities(
+    return IdentitySplit(
         backbone=tuple(content["backbone"]),
         fit=tuple(content["fit"]),
         validation=tuple(content["validation"]),

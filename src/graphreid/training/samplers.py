@@ -1,4 +1,4 @@
-"""P x K sampling: batches of P identities with K images of each."""
+"""Batch samplers: P identities with K images of each."""
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -10,23 +10,23 @@ from graphreid.seeding import generator
 def pk_batches(
     identity: Int64[np.ndarray, " n"], *, identities: int, images: int, seed: int, epoch: int
 ) -> list[NDArray[np.intp]]:
-    """An epoch's batches, as the bag-of-tricks baseline draws them (Hermans et al. 2017, section 2,
-    PK batches).
+    """Sample the batches of an epoch as the bag-of-tricks baseline does (Hermans et al. 2017,
+    section 2, PK batches).
 
-    Each identity's images are shuffled and cut into groups of K, a remainder below K left out; an
-    identity with fewer than K images gives one group, drawn with replacement. A batch is a group
-    each of P identities drawn at random; the epoch ends when fewer than P identities have groups
-    left, so most images are seen once.
+    Each identity's images are shuffled and cut into groups of K, and a remainder is dropped; an
+    identity with fewer than K images gives one group, drawn with replacement. A batch has one group
+    of each of P random identities. The epoch ends when fewer than P identities have groups left, so
+    most images are used once.
 
     Args:
         identity: of each image.
-        identities: P.
-        images: K.
+        identities: P, at least 2.
+        images: K, at least 2.
         seed: of the draw.
-        epoch: its number; every epoch draws anew, whatever was drawn before.
+        epoch: index of the epoch; each is drawn independently.
 
     Returns:
-        Rows of `identity`, P * K in each array; an identity's images stand together.
+        Arrays of P * K row indices; the images of an identity are adjacent.
 
     Raises:
         ValueError: P or K is below 2, or there are fewer than P identities.
@@ -59,7 +59,7 @@ def pk_batches(
     return batches
 
 
-def near_batches(
+def hard_identity_batches(
     identity: Int64[np.ndarray, " n"],
     vectors: Float32[np.ndarray, "n d"],
     *,
@@ -68,20 +68,21 @@ def near_batches(
     seed: int,
     epoch: int,
 ) -> list[NDArray[np.intp]]:
-    """As many batches as images fill, each of identities that are hard to tell apart.
+    """Sample batches of identities that are hard to tell apart; about n / (P K) of them.
 
-    A batch is an identity drawn at random and P - 1 of the 2 P whose mean vectors have the largest
-    products with its own, K images of each; an identity with fewer than K gives some of them more
-    than once.
+    A batch has a random identity and P - 1 of the 2 P identities whose mean vectors are most
+    similar to its own, with K images of each; images of an identity with fewer than K are repeated.
 
     Args:
-        identity: of each image. vectors: theirs, of unit length.
-        identities: P. images: K.
+        identity: of each image.
+        vectors: of each image, of unit length.
+        identities: P.
+        images: K.
         seed: of the draw.
-        epoch: its number; every epoch draws anew, whatever was drawn before.
+        epoch: index of the epoch; each is drawn independently.
 
     Returns:
-        Rows of `identity`, P * K in each array; an identity's images stand together.
+        Arrays of P * K row indices; the images of an identity are adjacent.
     """
     draw = generator(seed, epoch)
     names, inverse = np.unique(identity, return_inverse=True)

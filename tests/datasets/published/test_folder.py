@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from graphreid.datasets.importing import Plan
+from graphreid.datasets.importing import ImportPlan
 from graphreid.datasets.published.folder import read
 
 
@@ -14,7 +14,7 @@ def make(root: Path, *names: str) -> Path:
     return root
 
 
-def splits(plan: Plan) -> dict[str, str]:
+def splits(plan: ImportPlan) -> dict[str, str]:
     return {entry.path: f"{entry.split} {entry.identity}" for entry in plan.entries}
 
 

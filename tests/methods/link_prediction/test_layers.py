@@ -1,11 +1,6 @@
-import pytest
 import torch
 
-from graphreid.methods.link_prediction.layers import (
-    NodeBatchNorm,
-    PairClassifier,
-    ResidualGraphLayer,
-)
+from graphreid.methods.link_prediction.layers import NodeBatchNorm
 
 
 def nodes(b: int = 3, n: int = 7, h: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,41 +34,3 @@ def test_gradients_of_batch_norm_reach_real_nodes_alone():
     assert z.grad is not None
     assert (z.grad[~real] == 0).all()
     assert (z.grad[real] != 0).any()
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_padding_changes_nothing(training: bool):
-    z, _ = nodes()
-    generator = torch.Generator().manual_seed(2)
-    adjacency = torch.softmax(torch.randn(3, 7, 7, generator=generator), 2)
-    wide, wide_adjacency = torch.full((3, 10, 5), 1e3), torch.zeros(3, 10, 10)
-    wide[:, :7], wide_adjacency[:, :7, :7] = z, adjacency
-    wide_adjacency[:, range(7, 10), range(7, 10)] = 1
-    real = (torch.arange(10) < 7).expand(3, 10)
-    layer = ResidualGraphLayer(5).train(training)
-    state = {key: value.clone() for key, value in layer.state_dict().items()}
-    expected = layer(z, adjacency)
-    layer.load_state_dict(state)
-    torch.testing.assert_close(layer(wide, wide_adjacency, real)[:, :7], expected)
-
-
-def test_a_residual_layer_takes_a_product_that_is_known():
-    z, _ = nodes()
-    adjacency = torch.eye(7).expand(3, 7, 7)
-    layer = ResidualGraphLayer(5).eval()
-    torch.testing.assert_close(
-        layer(z, adjacency), layer(z, adjacency, mapped=z @ layer.map.weight.T)
-    )
-
-
-def test_the_classifier_is_one_mlp_over_input_and_state():
-    generator = torch.Generator().manual_seed(3)
-    x, z = torch.randn(2, 4, 6, generator=generator), torch.randn(2, 4, 5, generator=generator)
-    net = PairClassifier(6, 5)
-    whole = torch.nn.Linear(11, 5)
-    with torch.no_grad():
-        whole.weight.copy_(torch.cat([net.of_input.weight, net.of_state.weight], 1))
-        whole.bias.copy_(net.of_state.bias)
-    first = torch.relu(whole(torch.cat([x, z], 2)))
-    expected = net.out(torch.relu(net.hidden(first)))[..., 0]
-    torch.testing.assert_close(net(net.of_input(x), z), expected)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from graphreid.models.checkpoints.architectures import (
-    Anatomy,
-    Neck,
+    Architecture,
+    EmbeddingHead,
     NonLocal,
     Pooling,
     ToolkitNetwork,
-    pooled_maps,
+    global_pooling,
 )
 from tests.references import layouts as plain
 
@@ -27,7 +27,7 @@ MAPS = torch.rand(2, 5, 4, 3, generator=torch.Generator().manual_seed(0)) - 0.2
     ],
 )
 def test_pooling(pooling: Pooling, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(pooled_maps(MAPS, pooling, 2.5), wanted)
+    torch.testing.assert_close(global_pooling(MAPS, pooling, 2.5), wanted)
 
 
 @pytest.mark.parametrize("inner", [1, 3])
@@ -46,25 +46,25 @@ def test_non_local_is_the_published_sum_over_places(inner: int) -> None:
 
 
 def test_the_steps_of_a_neck() -> None:
-    anatomy = Anatomy(head=("linear", "norm", "relu"), head_width=3)
-    neck = Neck(5, anatomy)
+    anatomy = Architecture(head=("linear", "norm", "relu"), head_width=3)
+    neck = EmbeddingHead(5, anatomy)
     assert [type(step).__name__ for step in neck] == ["Linear", "BatchNorm1d", "ReLU"]
     assert neck.num_features == 3
-    assert Neck(5, Anatomy(head=("projection",), head_width=4))[0].bias is None
-    empty = Neck(5, dataclasses.replace(anatomy, feature="before"))
+    assert EmbeddingHead(5, Architecture(head=("projection",), head_width=4))[0].bias is None
+    empty = EmbeddingHead(5, dataclasses.replace(anatomy, feature="before"))
     assert (len(empty), empty.num_features) == (0, 5)
 
 
 def test_pixels_on_either_scale_are_the_same() -> None:
     torch.manual_seed(0)
     small: dict[str, Any] = {"backbone": "resnet18", "channels": (8, 8, 8, 8), "head": ()}
-    one = ToolkitNetwork(Anatomy(**small)).eval()
+    one = ToolkitNetwork(Architecture(**small)).eval()
     bytes_: dict[str, Any] = {
         "pixel_scale": 255,
         "pixel_mean": (123.675, 116.28, 103.53),
         "pixel_std": (58.395, 57.12, 57.375),
     }
-    other = ToolkitNetwork(Anatomy(**small, **bytes_)).eval()
+    other = ToolkitNetwork(Architecture(**small, **bytes_)).eval()
     other.load_state_dict(one.state_dict())
     pixels = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_pixels_on_either_scale_are_the_same() -> None:
     ("change", "message"),
     [
         ({"head": ("linear",)}, "needs a head_width"),
-        ({"head": ("softmax",)}, "a step is linear, projection, norm or relu"),
+        ({"head": ("softmax",)}, "a layer is linear, projection, norm or relu"),
         ({"height": 0}, "both must be positive"),
         ({"pixel_std": (1.0, 0.0, 1.0)}, "three of each, std positive"),
         ({"backbone": "resnet50d"}, "only ResNets with the stem of the first ones"),
@@ -85,4 +85,4 @@ def test_pixels_on_either_scale_are_the_same() -> None:
 )
 def test_what_can_not_be_built(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ToolkitNetwork(Anatomy(**change))
+        ToolkitNetwork(Architecture(**change))

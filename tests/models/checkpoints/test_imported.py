@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from graphreid.datasets.images import Images
 from graphreid.models import build, load_embedder, save_embedder
 from graphreid.models.checkpoints.architectures import ToolkitNetwork
-from graphreid.models.checkpoints.imported import Imported
+from graphreid.models.checkpoints.imported import ImportedEmbedder
 from graphreid.protocols import Embedder
 from tests.models.test_bot import draw
 
@@ -32,10 +32,10 @@ SMALL: dict[str, Any] = {
 }
 
 
-def made(**changes: Any) -> Imported:
+def made(**changes: Any) -> ImportedEmbedder:
     torch.manual_seed(0)
     embedder = build("imported", SMALL | changes)
-    assert isinstance(embedder, Imported)
+    assert isinstance(embedder, ImportedEmbedder)
     return embedder.adopt(ToolkitNetwork(embedder))
 
 
@@ -50,7 +50,7 @@ def test_save_and_load(images: Images, tmp_path: Path, flip: bool) -> None:
     assert isinstance(embedder, Embedder)
     save_embedder(embedder, tmp_path / "m.safetensors")
     loaded = load_embedder(tmp_path / "m.safetensors")
-    assert isinstance(loaded, Imported)
+    assert isinstance(loaded, ImportedEmbedder)
     assert loaded.fields() == embedder.fields()
     assert loaded.fitted()[1] == (32, 16)
     vectors = embedder.embed(images)
@@ -86,6 +86,6 @@ def test_what_it_does_not_do(images: Images) -> None:
     with pytest.raises(ValueError, match="not trained further"):
         made().fit(images, None)
     with pytest.raises(ValueError, match="no checkpoint is imported yet"):
-        Imported().embed(images)
+        ImportedEmbedder().embed(images)
     with pytest.raises(ValueError, match="imported has no setting 'rate'"):
         build("imported", {"rate": 1.0})

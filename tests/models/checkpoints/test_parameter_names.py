@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphreid.models.checkpoints.architectures import ToolkitNetwork
-from graphreid.models.checkpoints.filling import fill, read_layout
+from graphreid.models.checkpoints.loading import load_matching, parse_checkpoint
 from tests.models.checkpoints import states
 from tests.references import layouts as plain
 
@@ -65,10 +65,12 @@ TITLES = {
 def imported(
     layout: str, state: states.State, changes: Mapping[str, Any] | None = None
 ) -> ToolkitNetwork:
-    reading = read_layout(layout, state, changes)
+    reading = parse_checkpoint(layout, state, changes)
     network = ToolkitNetwork(reading.anatomy)
-    matched = fill(network, reading, state)
-    dropped = [name for name in state if name.removeprefix("module.").startswith(reading.dropped)]
+    matched = load_matching(network, reading, state)
+    dropped = [
+        name for name in state if name.removeprefix("module.").startswith(reading.ignored_prefixes)
+    ]
     assert len(matched.loaded) + len(dropped) == len(state)
     return network.eval()
 
@@ -94,13 +96,13 @@ def test_the_forward_pass_is_that_of_the_published_definition(case: str) -> None
     assert apart(vectors(network, pixels), wanted) < 2e-4
     assert network.neck.num_features == wanted.shape[1]
     if case in TITLES:
-        assert read_layout(layout, state).title == TITLES[case]
+        assert parse_checkpoint(layout, state).title == TITLES[case]
 
 
 def test_a_full_resnet_50_with_ibn() -> None:
     torch.manual_seed(0)
     state, pixels = states.fast_reid(ibn=True, widths=(64, 128, 256, 512)), torch.rand(1, 3, 64, 32)
-    reading = read_layout("fast-reid", state)
+    reading = parse_checkpoint("fast-reid", state)
     assert (reading.anatomy.backbone, reading.anatomy.channels) == ("resnet50_ibn_a", None)
     assert (
         apart(vectors(imported("fast-reid", state), pixels), plain.fast_reid(state, pixels)) < 2e-4
@@ -170,16 +172,16 @@ def test_before_the_head_it_is_the_pooled_vector(case: str) -> None:
 )
 def test_what_the_file_does_not_say_is_said_to_be_assumed(case: str, keys: set[str]) -> None:
     layout, made, _ = CASES[case]
-    reading = read_layout(layout, made())
+    reading = parse_checkpoint(layout, made())
     assert set(reading.assumed) == keys
-    assert set(read_layout(layout, made(), {"height": 384, "width": 128}).assumed) == keys - {
+    assert set(parse_checkpoint(layout, made(), {"height": 384, "width": 128}).assumed) == keys - {
         "height"
     }
 
 
 def test_groups_tell_a_resnext() -> None:
     state = states.resnet(widths=(64, 128, 256, 512), groups=32, group_width=4)
-    anatomy = read_layout("torchreid", state | states.linear("classifier", 5, 2048)).anatomy
+    anatomy = parse_checkpoint("torchreid", state | states.linear("classifier", 5, 2048)).anatomy
     assert (anatomy.backbone, anatomy.channels) == ("resnext50_32x4d", None)
     own = ToolkitNetwork(anatomy).state_dict()
     assert all(own[f"backbone.body.{name}"].shape == value.shape for name, value in state.items())
@@ -197,27 +199,27 @@ def test_groups_tell_a_resnext() -> None:
 )
 def test_networks_that_are_not_read(layout: str, state: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_layout(layout, {name: torch.zeros(size) for name, size in state.items()})
+        parse_checkpoint(layout, {name: torch.zeros(size) for name, size in state.items()})
 
 
 def test_heads_and_blocks_that_are_not_read() -> None:
     with pytest.raises(ValueError, match="reduction head"):
-        read_layout(
+        parse_checkpoint(
             "fast-reid", states.fast_reid("0.x") | states.conv("heads.bottleneck.0", 8, 80, 1)
         )
     with pytest.raises(ValueError, match="pooling with a power a channel"):
-        read_layout("fast-reid", states.fast_reid() | {"heads.pool_layer.p": torch.ones(4)})
+        parse_checkpoint("fast-reid", states.fast_reid() | {"heads.pool_layer.p": torch.ones(4)})
     with pytest.raises(ValueError, match="squeeze-and-excitation"):
-        read_layout(
+        parse_checkpoint(
             "fast-reid", states.fast_reid() | {"backbone.layer1.0.se.fc.0.weight": torch.zeros(1)}
         )
     with pytest.raises(ValueError, match="torchvision's, it seems"):
-        read_layout("torchreid", states.resnet() | states.linear("fc", 1000, 80))
+        parse_checkpoint("torchreid", states.resnet() | states.linear("fc", 1000, 80))
     with pytest.raises(
         ValueError, match=r"\(1, 1, 1, 1\) blocks of kind bottleneck, which is none of resnet18"
     ):
-        read_layout("bot", states.resnet("base.", blocks=(1, 1, 1, 1)))
+        parse_checkpoint("bot", states.resnet("base.", blocks=(1, 1, 1, 1)))
     state = states.bot()
     del state["base.layer3.0.conv3.weight"]
     with pytest.raises(ValueError, match=r"lacks layer3\.0\.conv3\.weight"):
-        read_layout("bot", state)
+        parse_checkpoint("bot", state)

@@ -45,8 +45,8 @@ def test_activation_is_equation_3():
 def test_confidence_and_pooling_are_equations_4_7_8_and_9():
     f, weight, bias = some(1, 2, 5, 4, 3), some(2, 4, 5), some(3, 4)
     p = torch.nn.functional.conv2d(f, weight[:, :, None, None], bias).softmax(1)
-    whole = parts.weighted_pool(f, p[:, 1:].sum(1, keepdim=True))
-    each = parts.weighted_pool(f, p[:, 1:])
+    whole = parts.weighted_pooling(f, p[:, 1:].sum(1, keepdim=True))
+    each = parts.weighted_pooling(f, p[:, 1:])
     for row, one in enumerate(f.numpy()):
         wanted = reference.confidence(one, weight.numpy(), bias.numpy())
         np.testing.assert_allclose(p[row], wanted, atol=1e-12)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 
-from graphreid.datasets.importing import Plan
+from graphreid.datasets.importing import ImportPlan
 from graphreid.datasets.published import (
     csv_table,
     cuhk03_np,
@@ -15,6 +15,7 @@ from graphreid.datasets.published import (
     market1501,
     msmt17,
     omniglot,
+    stanford_online_products,
     veri_776,
 )
 
@@ -23,7 +24,7 @@ from graphreid.datasets.published import (
 class Importer:
     """How a set is read: its function, and in one line what it is, its source and its licence."""
 
-    read: Callable[..., Plan]
+    read: Callable[..., ImportPlan]
     about: str
 
 
@@ -40,6 +41,11 @@ SETS = {
         grocery.read,
         "photographs of groceries, no cameras (github.com/marcusklasson/GroceryStoreDataset, MIT "
         "licence)",
+    ),
+    "stanford-online-products": Importer(
+        stanford_online_products.read,
+        "products of an online shop, no cameras (cvgl.stanford.edu/projects/lifted_struct, "
+        "research only)",
     ),
     "market1501": Importer(
         market1501.read,
@@ -65,7 +71,7 @@ SETS = {
 }
 
 
-def read_set(name: str, source: str | Path, **options: object) -> Plan:
+def read_set(name: str, source: str | Path, **options: object) -> ImportPlan:
     """What the importer `name` finds in `source`.
 
     Args:

@@ -4,15 +4,15 @@ own).
 
 from pathlib import Path, PurePosixPath
 
-from graphreid.datasets.importing import Entry, Plan, draw_identities
-from graphreid.datasets.manifest import OPTIONAL, SPLITS
+from graphreid.datasets.importing import ImageEntry, ImportPlan, draw_identities
+from graphreid.datasets.manifest import OPTIONAL_COLUMNS, SPLITS
 from graphreid.features.readers.tables import read_table
 from graphreid.types import ROLES
 
-_COLUMNS = ("path", "identity", "camera", "split", "role", "item", *OPTIONAL)
+_COLUMNS = ("path", "identity", "camera", "split", "role", "item", *OPTIONAL_COLUMNS)
 
 
-def read(source: Path, *, test_share: float | None = None, seed: int | None = None) -> Plan:
+def read(source: Path, *, test_share: float | None = None, seed: int | None = None) -> ImportPlan:
     """The images of a table (.csv, .tsv, .parquet) with columns path, identity and any of the
     optional ones.
 
@@ -57,7 +57,7 @@ def read(source: Path, *, test_share: float | None = None, seed: int | None = No
         if value not in ROLES:
             raise ValueError(f"{source}: role is {value!r} in row {row}: one of {', '.join(ROLES)}")
     entries = [
-        Entry(
+        ImageEntry(
             source=source.parent / path,
             path=_below(path),
             identity=table["identity"][row],
@@ -65,12 +65,14 @@ def read(source: Path, *, test_share: float | None = None, seed: int | None = No
             camera=table["camera"][row] if "camera" in table else None,
             role=role[row],
             item=table["item"][row] if "item" in table else path,
-            extra={name: table[name][row] for name in OPTIONAL if name in table},
+            extra={name: table[name][row] for name in OPTIONAL_COLUMNS if name in table},
         )
         for row, path in enumerate(table["path"])
     ]
     unused = [name for name in table if name not in _COLUMNS]
-    return Plan(entries, (), [f"{source}: columns left out: {', '.join(unused)}"] if unused else [])
+    return ImportPlan(
+        entries, (), [f"{source}: columns left out: {', '.join(unused)}"] if unused else []
+    )
 
 
 def _splits(

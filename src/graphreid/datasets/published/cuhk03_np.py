@@ -18,8 +18,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.datasets.folder_layouts import LAYOUTS, differences, places, read_parts, refusal
-from graphreid.datasets.importing import Entry, Plan
+from graphreid.datasets.folder_layouts import (
+    LAYOUTS,
+    candidate_folders,
+    count_differences,
+    not_found_error,
+    read_parts,
+)
+from graphreid.datasets.importing import ImageEntry, ImportPlan
 from graphreid.features.readers.matlab import read_mat
 
 Boxes = Literal["detected", "labeled"]
@@ -40,7 +46,7 @@ _FIELDS = ("filelist", "labels", "train_idx", "query_idx", "gallery_idx")
 _LAYOUT = LAYOUTS["cuhk03-np"]
 
 
-def read(source: Path, *, boxes: Boxes | None = None) -> Plan:
+def read(source: Path, *, boxes: Boxes | None = None) -> ImportPlan:
     """The images of one kind of boxes, in SOURCE or up to two folders below.
 
     Either the folders of CUHK03-NP, detected/ and labeled/ with bounding_box_train, query and
@@ -56,7 +62,11 @@ def read(source: Path, *, boxes: Boxes | None = None) -> Plan:
     Raises:
         ValueError: the set is not there, or not whole; or not with these boxes.
     """
-    here = [source] if source.is_dir() and not _LAYOUT.missing(source) else list(places(source))
+    here = (
+        [source]
+        if source.is_dir() and not _LAYOUT.missing(source)
+        else list(candidate_folders(source))
+    )
     whole = [place for place in here if not _LAYOUT.missing(place)]
     kinds = {place: _kind(place) for place in whole}
     unnamed = [place for place in whole if kinds[place] is None]
@@ -79,11 +89,13 @@ def read(source: Path, *, boxes: Boxes | None = None) -> Plan:
             entries, problems, notes = (
                 read_parts(found[0], _LAYOUT) if found[0] in whole else _unpacked(found[0], wanted)
             )
-            differ = differences(_LAYOUT.title, entries, PUBLISHED[wanted])
-            return Plan(entries, problems, [TERMS, f"{found[0]}: {wanted} boxes", *notes, *differ])
+            differ = count_differences(_LAYOUT.title, entries, PUBLISHED[wanted])
+            return ImportPlan(
+                entries, problems, [TERMS, f"{found[0]}: {wanted} boxes", *notes, *differ]
+            )
         half = [place for place in here if _kind(place) == wanted and _LAYOUT.present(place)]
         if half:
-            raise refusal(half[0], _LAYOUT)
+            raise not_found_error(half[0], _LAYOUT)
     raise _without(source, here, whole, boxes)
 
 
@@ -93,7 +105,7 @@ def _kind(place: Path) -> Boxes | None:
     return "detected" if "detect" in name else "labeled" if "label" in name else None
 
 
-def _unpacked(folder: Path, boxes: Boxes) -> tuple[list[Entry], list[str], list[str]]:
+def _unpacked(folder: Path, boxes: Boxes) -> tuple[list[ImageEntry], list[str], list[str]]:
     """The images of a folder, by the configuration of the new protocol that lies beside it."""
     config = folder.parent / f"cuhk03_new_protocol_config_{boxes}.mat"
     if not config.is_file():
@@ -108,7 +120,7 @@ def _unpacked(folder: Path, boxes: Boxes) -> tuple[list[Entry], list[str], list[
         )
     names = [_text(cell) for cell in arrays["filelist"].ravel()]
     labels = arrays["labels"].ravel()
-    entries: list[Entry] = []
+    entries: list[ImageEntry] = []
     problems: list[str] = []
     for split in ("train", "query", "gallery"):
         rows = arrays[f"{split}_idx"].ravel().astype(np.int64) - 1  # MATLAB counts from 1
@@ -133,7 +145,9 @@ def _unpacked(folder: Path, boxes: Boxes) -> tuple[list[Entry], list[str], list[
             identity = str(int(labels[row]))
             camera = str(int(fields[2]))
             entries.append(
-                Entry(folder / names[row], f"{folder.name}/{names[row]}", identity, split, camera)
+                ImageEntry(
+                    folder / names[row], f"{folder.name}/{names[row]}", identity, split, camera
+                )
             )
     return entries, problems, []
 
@@ -149,7 +163,7 @@ def _without(source: Path, here: list[Path], whole: list[Path], boxes: Boxes | N
             return ValueError(
                 f"{file}: the original archive, which is not read here: get CUHK03-NP"
             )
-    return refusal(source, _LAYOUT)
+    return not_found_error(source, _LAYOUT)
 
 
 def _text(cell: Any) -> str:

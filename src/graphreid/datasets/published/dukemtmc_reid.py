@@ -12,8 +12,8 @@ numbers; new work should use another set.
 
 from pathlib import Path
 
-from graphreid.datasets.folder_layouts import LAYOUTS, differences, locate, read_parts
-from graphreid.datasets.importing import Plan
+from graphreid.datasets.folder_layouts import LAYOUTS, count_differences, find_set, read_parts
+from graphreid.datasets.importing import ImportPlan
 
 WITHDRAWN = (
     "DukeMTMC-reID was withdrawn by its authors in 2019: it shows people who were filmed without "
@@ -32,7 +32,7 @@ PUBLISHED = {
 }
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The images of bounding_box_train, query and bounding_box_test, in SOURCE or up to two folders
     below.
 
@@ -43,7 +43,7 @@ def read(source: Path) -> Plan:
         ValueError: the set is not there, or not whole.
     """
     layout = LAYOUTS["dukemtmc-reid"]
-    entries, problems, notes = read_parts(locate(source, layout), layout)
-    return Plan(
-        entries, problems, [WITHDRAWN, *notes, *differences(layout.title, entries, PUBLISHED)]
+    entries, problems, notes = read_parts(find_set(source, layout), layout)
+    return ImportPlan(
+        entries, problems, [WITHDRAWN, *notes, *count_differences(layout.title, entries, PUBLISHED)]
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from graphreid.datasets.importing import (
     EXTENSIONS,
-    Entry,
-    Plan,
+    ImageEntry,
+    ImportPlan,
     draw_identities,
-    hidden,
     image_files,
+    is_hidden,
     subfolders,
 )
 
@@ -23,7 +23,7 @@ def read(
     test_share: float | None = None,
     seed: int | None = None,
     camera_pattern: str | None = None,
-) -> Plan:
+) -> ImportPlan:
     """The images SOURCE/<identity>/..., or SOURCE/<part>/<identity>/... with parts train, query,
     gallery, test.
 
@@ -76,7 +76,7 @@ def read(
             (name, folder, "query+gallery" if name in test else "train")
             for name, folder, _ in identities
         ]
-    entries: list[Entry] = []
+    entries: list[ImageEntry] = []
     others = 0
     for name, folder, split in identities:
         images, rest = image_files(folder)
@@ -86,7 +86,7 @@ def read(
         for file in images:
             try:
                 entries.append(
-                    Entry(
+                    ImageEntry(
                         file,
                         file.relative_to(source).as_posix(),
                         name,
@@ -99,7 +99,7 @@ def read(
     notes = (
         [f"{source}: {others} files without an image's extension were left out"] if others else []
     )
-    return Plan(sorted(entries, key=lambda entry: entry.path), problems, notes)
+    return ImportPlan(sorted(entries, key=lambda entry: entry.path), problems, notes)
 
 
 def _loose(folder: Path) -> list[Path]:
@@ -107,7 +107,7 @@ def _loose(folder: Path) -> list[Path]:
     files = (
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in EXTENSIONS and not hidden(file.name)
+        if file.suffix.lower() in EXTENSIONS and not is_hidden(file.name)
     )
     return sorted((file for file in files if file.is_file()), key=Path.as_posix)
 

@@ -8,7 +8,7 @@ https://github.com/marcusklasson/GroceryStoreDataset, MIT licence.
 
 from pathlib import Path
 
-from graphreid.datasets.importing import Entry, Plan, image_files
+from graphreid.datasets.importing import ImageEntry, ImportPlan, image_files
 from graphreid.features.readers.tables import read_table
 
 INDEX = "index.csv"
@@ -16,7 +16,7 @@ PARTS = ("train", "val", "test")
 _SPLIT = {"train": "train", "test": "query+gallery"}
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The photographs that SOURCE/index.csv lists, or those of the public folder `dataset`.
 
     The index (path, identity, part) says which classes are for training. The public folders train,
@@ -40,7 +40,7 @@ def read(source: Path) -> Plan:
     )
 
 
-def _indexed(source: Path) -> Plan:
+def _indexed(source: Path) -> ImportPlan:
     table = read_table(source / INDEX)
     missing = {"path", "identity", "part"} - set(table)
     if missing:
@@ -60,14 +60,14 @@ def _indexed(source: Path) -> Plan:
         if len(distinct) < len(rows)
         else []
     )
-    return Plan(
+    return ImportPlan(
         [_entry(source, path, identity, _SPLIT[part]) for path, identity, part in sorted(distinct)],
         (),
         notes,
     )
 
 
-def _public(root: Path) -> Plan:
+def _public(root: Path) -> ImportPlan:
     found = [(part, file) for part in PARTS for file in image_files(root / part)[0]]
     classes = sorted({file.parent.name for _, file in found})
     train = set(classes[: (len(classes) + 1) // 2])
@@ -85,8 +85,8 @@ def _public(root: Path) -> Plan:
         f"{root}: no split of the classes is published; {len(train)} of {len(classes)} in name "
         f"order are for training"
     )
-    return Plan(sorted(entries, key=lambda entry: entry.path), (), [note])
+    return ImportPlan(sorted(entries, key=lambda entry: entry.path), (), [note])
 
 
-def _entry(root: Path, path: str, identity: str, split: str) -> Entry:
-    return Entry(root / path, path, identity, split)
+def _entry(root: Path, path: str, identity: str, split: str) -> ImageEntry:
+    return ImageEntry(root / path, path, identity, split)

@@ -10,8 +10,14 @@ searched, 3,819 being junk.
 from dataclasses import replace
 from pathlib import Path
 
-from graphreid.datasets.folder_layouts import LAYOUTS, MARKET_ROLES, differences, locate, read_parts
-from graphreid.datasets.importing import Plan
+from graphreid.datasets.folder_layouts import (
+    LAYOUTS,
+    MARKET_ROLES,
+    count_differences,
+    find_set,
+    read_parts,
+)
+from graphreid.datasets.importing import ImportPlan
 
 TERMS = (
     "Market-1501 shows people; its terms: research only, not to be distributed, no commercial use"
@@ -29,7 +35,7 @@ PUBLISHED = {
 }
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The images of bounding_box_train, query and bounding_box_test, in SOURCE or up to two folders
     below.
 
@@ -40,6 +46,8 @@ def read(source: Path) -> Plan:
         ValueError: the set is not there, or not whole.
     """
     layout = LAYOUTS["market1501"]
-    entries, problems, notes = read_parts(locate(source, layout), layout)
+    entries, problems, notes = read_parts(find_set(source, layout), layout)
     entries = [replace(entry, role=MARKET_ROLES.get(entry.identity, "normal")) for entry in entries]
-    return Plan(entries, problems, [TERMS, *notes, *differences(layout.title, entries, PUBLISHED)])
+    return ImportPlan(
+        entries, problems, [TERMS, *notes, *count_differences(layout.title, entries, PUBLISHED)]
+    )

@@ -9,8 +9,8 @@ blurred. Results on the two are not the same thing.
 
 from pathlib import Path, PurePosixPath
 
-from graphreid.datasets.folder_layouts import LAYOUTS, Layout, differences, locate
-from graphreid.datasets.importing import Entry, Plan
+from graphreid.datasets.folder_layouts import LAYOUTS, FolderLayout, count_differences, find_set
+from graphreid.datasets.importing import ImageEntry, ImportPlan
 
 TERMS = "MSMT17 shows people; its terms: given by its authors under an agreement, for research only"
 TRAIN = 30_248
@@ -26,7 +26,7 @@ PUBLISHED = {
 _VALIDATION_LIST = "list_val.txt"
 
 
-def read(source: Path, *, join_val: bool = False) -> Plan:
+def read(source: Path, *, join_val: bool = False) -> ImportPlan:
     """The images that list_train.txt, list_query.txt and list_gallery.txt name, in SOURCE or up to
     two folders below.
 
@@ -43,9 +43,9 @@ def read(source: Path, *, join_val: bool = False) -> Plan:
         ValueError: the set is not there, or not whole.
     """
     layout = LAYOUTS["msmt17"]
-    root = locate(source, layout)
+    root = find_set(source, layout)
     folders = layout.folders(root)
-    entries: list[Entry] = []
+    entries: list[ImageEntry] = []
     problems: list[str] = []
     lists = [
         ("list_train.txt", "train"),
@@ -65,7 +65,9 @@ def read(source: Path, *, join_val: bool = False) -> Plan:
     if not join_val:
         notes.append("the images of list_val.txt are left out; --join-val trains on them too")
     published = {"train images": TRAIN + VALIDATION if join_val else TRAIN, **PUBLISHED}
-    return Plan(entries, problems, [*notes, *differences(layout.title, entries, published)])
+    return ImportPlan(
+        entries, problems, [*notes, *count_differences(layout.title, entries, published)]
+    )
 
 
 def _read_list(
@@ -73,8 +75,8 @@ def _read_list(
     folder: Path,
     part: str,
     split: str,
-    layout: Layout,
-    entries: list[Entry],
+    layout: FolderLayout,
+    entries: list[ImageEntry],
     problems: list[str],
 ) -> None:
     try:
@@ -95,7 +97,9 @@ def _read_list(
         except ValueError as error:
             problems.append(str(error))
             continue
-        entries.append(Entry(image, f"{part}/{path}", f"{part}/{int(identity)}", split, camera))
+        entries.append(
+            ImageEntry(image, f"{part}/{path}", f"{part}/{int(identity)}", split, camera)
+        )
 
 
 def _version(train: Path) -> str:

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
-from graphreid.datasets.importing import Entry, Plan, image_files, subfolders
+from graphreid.datasets.importing import ImageEntry, ImportPlan, image_files, subfolders
 from graphreid.features.array_files import read_npz
 
 PACKED = "omniglot.npz"
@@ -30,7 +30,7 @@ _DRAWING = re.compile(r"(\d+)_(\d+)")
 _KEYS = ("images", "id", "drawer", "alphabet", "split")
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The drawings of `omniglot.npz` (or its folder), or of the public folders images_background
     and images_evaluation.
 
@@ -51,7 +51,7 @@ def read(source: Path) -> Plan:
     )
 
 
-def _packed(file: Path) -> Plan:
+def _packed(file: Path) -> ImportPlan:
     arrays = read_npz(file, _KEYS)
     missing = [key for key in _KEYS if key not in arrays]
     if missing or len({len(array) for array in arrays.values()}) != 1:
@@ -72,7 +72,7 @@ def _packed(file: Path) -> Plan:
         )
         for row in np.lexsort((drawer, number, alphabet)).tolist()
     ]
-    return Plan(entries)
+    return ImportPlan(entries)
 
 
 def _numbers(identity: NDArray[Any], alphabet: NDArray[Any]) -> NDArray[np.int64]:
@@ -95,8 +95,8 @@ def _png(bits: UInt8[np.ndarray, " bytes"]) -> bytes:
     return stream.getvalue()
 
 
-def _public(source: Path) -> Plan:
-    entries: list[Entry] = []
+def _public(source: Path) -> ImportPlan:
+    entries: list[ImageEntry] = []
     problems: list[str] = []
     for part in (BACKGROUND, EVALUATION):
         for alphabet in subfolders(source / part):
@@ -116,13 +116,13 @@ def _public(source: Path) -> Plan:
                         )
                     )
     entries.sort(key=lambda entry: entry.path)
-    return Plan(entries, problems)
+    return ImportPlan(entries, problems)
 
 
-def _entry(source: Any, alphabet: str, character: str, drawer: int, train: bool) -> Entry:
+def _entry(source: Any, alphabet: str, character: str, drawer: int, train: bool) -> ImageEntry:
     test = "query" if drawer <= QUERY_DRAWERS else "gallery"
     item = f"{alphabet}/{character}/{drawer:02d}"
-    return Entry(
+    return ImageEntry(
         source,
         f"{item}.png",
         f"{alphabet}/{character}",

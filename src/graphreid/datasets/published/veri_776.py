@@ -11,8 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from graphreid.datasets.folder_layouts import LAYOUTS, Layout, differences, locate, read_parts
-from graphreid.datasets.importing import Entry, Plan
+from graphreid.datasets.folder_layouts import (
+    LAYOUTS,
+    FolderLayout,
+    count_differences,
+    find_set,
+    read_parts,
+)
+from graphreid.datasets.importing import ImageEntry, ImportPlan
 
 TERMS = (
     "VeRi-776's terms: given by its authors on request, for research only, not to be distributed"
@@ -35,7 +41,7 @@ _ITEM = re.compile(r"<Item\s([^<>]*)>")
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
 
 
-def read(source: Path) -> Plan:
+def read(source: Path) -> ImportPlan:
     """The images of image_train, image_query and image_test, in SOURCE or up to two folders below.
 
     The label files (train_label.xml, test_label.xml) say identity and camera where they list an
@@ -49,7 +55,7 @@ def read(source: Path) -> Plan:
         ValueError: the set is not there, or not whole.
     """
     layout = LAYOUTS["veri-776"]
-    root = locate(source, layout)
+    root = find_set(source, layout)
     entries, problems, notes = read_parts(root, layout, _labeller(root, layout))
     entries, shared = _once(_on_tracks(entries, root))
     if shared:
@@ -57,10 +63,12 @@ def read(source: Path) -> Plan:
             f"{root}: {shared:,} queries also lie in image_test: they are imported once, as "
             f"queries and gallery images"
         )
-    return Plan(entries, problems, [TERMS, *notes, *differences(layout.title, entries, PUBLISHED)])
+    return ImportPlan(
+        entries, problems, [TERMS, *notes, *count_differences(layout.title, entries, PUBLISHED)]
+    )
 
 
-def _labeller(root: Path, layout: Layout) -> Callable[[Path], tuple[str, str]]:
+def _labeller(root: Path, layout: FolderLayout) -> Callable[[Path], tuple[str, str]]:
     listed: dict[str, tuple[str, str]] = {}
     for file in (root / name for name in LABELS if (root / name).is_file()):
         for item in _ITEM.findall(file.read_text(encoding="latin-1")):
@@ -90,7 +98,7 @@ def _labeller(root: Path, layout: Layout) -> Callable[[Path], tuple[str, str]]:
     return label
 
 
-def _on_tracks(entries: list[Entry], root: Path) -> list[Entry]:
+def _on_tracks(entries: list[ImageEntry], root: Path) -> list[ImageEntry]:
     """The entries with the tracks of image_test, where the release's list is there; an image in no
     track is one of its own.
     """
@@ -114,7 +122,7 @@ def _on_tracks(entries: list[Entry], root: Path) -> list[Entry]:
     ]
 
 
-def _once(entries: list[Entry]) -> tuple[list[Entry], int]:
+def _once(entries: list[ImageEntry]) -> tuple[list[ImageEntry], int]:
     """The entries with those queries that are gallery images too standing once, and how many these
     are.
     """

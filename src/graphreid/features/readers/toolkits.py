@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from graphreid.datasets.folder_layouts import MARKET_ROLES, market_style
-from graphreid.datasets.importing import hidden
+from graphreid.datasets.folder_layouts import MARKET_ROLES, parse_market_name
+from graphreid.datasets.importing import is_hidden
 from graphreid.features.array_files import read_npy
 from graphreid.features.readers.matlab import is_mat, read_mat
 from graphreid.features.readers.pickles import read_pickle
@@ -117,7 +117,7 @@ def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArra
     """
     rows: list[tuple[str, str]] = []
     for row, path in enumerate(names):
-        label = market_style(Path(path).name)
+        label = parse_market_name(Path(path).name)
         if label is None:
             raise ValueError(
                 f"{source}: {path!r}, row {row}, is no name such as 0002_c1s1_000451_03.jpg: leave "
@@ -190,7 +190,7 @@ def _matrix(file: Path, values: Any, n: int | None) -> NDArray[Any]:
 
 def _folder(folder: Path) -> dict[str, Any]:
     files = sorted(
-        (path for path in folder.rglob("*.npy") if not hidden(path.name)), key=Path.as_posix
+        (path for path in folder.rglob("*.npy") if not is_hidden(path.name)), key=Path.as_posix
     )
     if not files:
         raise ValueError(f"{folder}: no .npy files in it")

@@ -1,253 +1,118 @@
-"""CAGCN: for each query a graph of its hardest gallery candidates, on which a residual network
-judges each pair in context.
+"""CAGCN: link prediction on a graph of each query's hardest gallery candidates.
 
 Ji et al.: Context-Aware Graph Convolution Network for Target Re-identification, AAAI 2021.
-Equations are that paper's.
+Equations are that paper's. `graph.py` has its graph (Eqs. 1-2), `model.py` its network (Eqs. 2-4),
+this file training and distances (Eq. 5), `options.py` every option.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from graphreid.gallery import RetrievalSet
-from graphreid.graphs import adjacency
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson
-from graphreid.methods.link_prediction.layers import PairClassifier, ResidualGraphLayer
-from graphreid.methods.link_prediction.predictor import Linked
-from graphreid.methods.link_prediction.query_graphs import LocalGraphs
-from graphreid.methods.link_prediction.validation import Auto, Validation
-from graphreid.models.losses import focal_loss
-from graphreid.protocols import ONLINE, fingerprint
-from graphreid.resources import Resources, slices
-from graphreid.seeding import seeded
-from graphreid.training.loop import cosine, optimise, stamp
-from graphreid.training.precision import Precision, bf16
-from graphreid.types import Features, Labels
-
-GRAPHS = 32
-"""Graphs that go through the network together: more do not fit a processor's caches."""
-Logits = Float[Tensor, "b n"]
-Weights = Float[Tensor, "b n n"]
-
-
-class Reasoning(nn.Module):
-    """From pairs and what joins them to a logit a pair.
-
-    Args:
-        inputs: entries of an embedding, d.
-        width: hidden entries, h; a linear map comes first where it differs from d.
-        layers: residual graph layers.
-        attention: entries of phi(V) and phi'(V); 0 for binary edges.
-        of_pairs: V is the pair's difference, not the gallery image's embedding.
-        scaled: divide the dot product of Eq. 2 by the root of `attention`.
-    """
-
-    def __init__(
-        self, inputs: int, width: int, layers: int, attention: int, *, of_pairs: bool, scaled: bool
-    ) -> None:
-        super().__init__()
-        self.project = None if inputs == width else nn.Linear(inputs, width, bias=False)
-        self.first = ResidualGraphLayer(width)
-        self.layers = nn.ModuleList(ResidualGraphLayer(width) for _ in range(layers - 1))
-        self.classifier = PairClassifier(inputs, width)
-        # phi above phi', one map
-        self.phi = nn.Linear(inputs, 2 * attention, bias=False) if attention else None
-        self.of_pairs, self.scaled = of_pairs, scaled
-
-    def node_maps(self) -> Float[Tensor, "c d"]:
-        """All linear maps of a pair's difference at once: the network's first, and the classifier's
-        of the input.
-        """
-        first = self.first.map if self.project is None else self.project
-        return torch.cat([first.weight, self.classifier.of_input.weight])
-
-    def edge_maps(self) -> Float[Tensor, "c d"]:
-        """phi and phi' of Eq. 2 at once; no rows for binary edges."""
-        return self.classifier.of_input.weight[:0] if self.phi is None else self.phi.weight
-
-    def forward(
-        self,
-        x: Float[Tensor, "b n d"],
-        images: Float[Tensor, "b n d"],
-        joined: Bool[Tensor, "b n n"],
-        real: Bool[Tensor, "b n"],
-    ) -> tuple[Logits, Weights]:
-        """Logits and adjacency from differences X and gallery embeddings."""
-        sides = functional.linear(x if self.of_pairs else images, self.edge_maps())
-        return self.reason(x, functional.linear(x, self.node_maps()), sides, joined, real)
-
-    def reason(
-        self,
-        x: Float[Tensor, "b n d"] | None,
-        mapped: Float[Tensor, "b n c"],
-        sides: Float[Tensor, "b n e"],
-        joined: Bool[Tensor, "b n n"],
-        real: Bool[Tensor, "b n"],
-    ) -> tuple[Logits, Weights]:
-        """The same from what the linear maps gave; `x` is not asked for where a map comes first."""
-        first, known = mapped.chunk(2, dim=2)
-        z, ready = (first, None) if x is None or self.project is not None else (x, first)
-        weights = self._weights(sides, joined)
-        z = self.first(z, weights, real, ready)
-        for layer in self.layers:
-            z = layer(z, weights, real)
-        return self.classifier(known, z), weights
-
-    def _weights(self, sides: Float[Tensor, "b n e"], joined: Bool[Tensor, "b n n"]) -> Weights:
-        if self.phi is None:
-            return adjacency.uniform(joined)
-        left, right = sides.chunk(2, dim=2)
-        score = left @ right.mT
-        return adjacency.attention(score / left.shape[2] ** 0.5 if self.scaled else score, joined)
-
-    @torch.inference_mode()
-    def table(self, vectors: Float32[np.ndarray, "m d"], device: str) -> Float32[np.ndarray, "m c"]:
-        """What all linear maps give for images by themselves: that of a pair is the difference of
-        the two.
-        """
-        maps = torch.cat([self.node_maps(), self.edge_maps()]).T * vectors.shape[1] ** 0.5
-        out = np.empty((len(vectors), maps.shape[1]), np.float32)
-        for part in slices(0, len(vectors), 4096):
-            out[part] = (torch.from_numpy(vectors[part]).to(device) @ maps).cpu().numpy()
-        return out
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.graphs.query_graphs import Candidates
+from graphreid.methods.cagcn.graph import first_hop, query_graphs
+from graphreid.methods.cagcn.model import CAGCNNetwork
+from graphreid.methods.cagcn.options import Graph, Network, Training
+from graphreid.methods.link_prediction.scoring import (
+    FittedNetwork,
+    ScoredGraphs,
+    distance_blocks,
+    explain_links,
+    fitted_network,
+)
+from graphreid.methods.link_prediction.training import (
+    Batch,
+    LinkTrainingSet,
+    focal_loss,
+    train_links,
+)
+from graphreid.options import NonNegative, check_options
+from graphreid.resources import Resources
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 
 @final
 @dataclass(eq=False)
-class CAGCN(Linked):
-    """A graph of up to k gallery candidates a query; its network gives each the probability of
-    showing the query's identity.
+class CAGCN:
+    """A graph of up to k gallery candidates for each query, in which a network predicts links.
 
-    The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
+    The link probability of a candidate is that it shows the query's identity. The defaults fit in
+    minutes on two processor cores; `PAPER` is as published.
 
     Attributes:
-        sampler: "hgs", the two-hop hard gallery sampler (Eq. 1), or "plain", the k nearest (Table
-            3).
-        k1: first-hop images. k2: neighbours of a gallery image, for the second hop and for edges.
-            k: nodes, at most.
-        edges: whom a node hears (Eq. 2): "hgs", its first `links` two-hop neighbours in the graph;
-            "knn", of its own k2 neighbours alone; "full", all others (SGGNN's graph).
-        links: k', edges of a node, at most.
-        edge_weight: "attention", the softmax of Eq. 2, or "binary", all edges of a node alike.
-        edge_input: V of Eq. 2: "gallery", the gallery image's embedding, or "pair", the difference
-            to the query's.
-        scale_attention: divide the dot product by the root of its width.
-        attention_width: entries of phi(V) and phi'(V).
-        self_loops: every node hears itself too; one that hears nobody else always does.
-        layers: residual graph layers (Eqs. 3-4).
-        width: hidden entries, at most those of an embedding; None for as many.
-        lam: weight of the predicted distance (Eq. 5); "auto" chooses it on the validation
+        graph: nodes and edges.
+        network: layers and sizes.
+        training: loss, optimizer and schedule.
+        lam: lambda of Eq. 5, the weight of 1 - probability; "auto" chooses it on the validation
             identities.
-        alpha: weight of positives in the focal loss, and 1 - alpha of negatives; None for 1 each.
-        gamma: the focal loss's exponent.
-        optimizer: "sgd" with momentum 0.9, or "adamw".
-        rate: the learning rate at its highest.
-        weight_decay: of all weights.
-        schedule: "constant", or "cosine", to 0 at the last epoch.
-        batch: graphs in a batch.
-        epochs: how often each training image is the query, at most.
-        patience: epochs without a better mAP on validation identities after which training stops;
-            None for never.
-        noise: expected length of the noise on training embeddings of unit length, against their
-            being closer together than those of identities that the embedder has not seen.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
-            right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
-            training alone.
-        seed: of all that is random.
 
     Raises:
         ValueError: a value out of its range.
     """
 
-    sampler: Literal["hgs", "plain"] = "hgs"
-    k1: int = 140
-    k2: int = 10
-    k: int = 200
-    edges: Literal["hgs", "knn", "full"] = "hgs"
-    links: int = 8
-    edge_weight: Literal["attention", "binary"] = "attention"
-    edge_input: Literal["gallery", "pair"] = "gallery"
-    scale_attention: bool = True
-    attention_width: int = 256
-    self_loops: bool = False
-    layers: int = 4
-    width: int | None = 512
-    lam: float | Auto = 2.0
-    alpha: float | None = 0.25
-    gamma: float = 2.0
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    rate: float = 0.001
-    weight_decay: float = 0.01
-    schedule: Literal["constant", "cosine"] = "cosine"
-    batch: int = 16
-    epochs: int = 4
-    patience: int | None = 4
-    noise: float = 1.0
-    calibrate: bool = True
-    precision: Precision = "auto"
-    seed: int = 0
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    lam: NonNegative | Literal["auto"] = 2.0
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     lam_: float = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: tuple[Reasoning, Hashable] | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[CAGCNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "cagcn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {
-            "k1": 70,
-            "k2": 20,
-            "k": 100,
-            "scale_attention": False,
-            "layers": 9,
-            "width": None,
-            "lam": 1.0,
-            "optimizer": "sgd",
-            "rate": 0.01,
-            "weight_decay": 1e-4,
-            "schedule": "constant",
-            "batch": 4,
-            "epochs": 500,
-            "patience": None,
-            "noise": 0.0,
-            "calibrate": False,
-        }
+    # the text's "alpha and gamma are set to 2 and 0.25" is a slip against the loss's usual names
+    PAPER: ClassVar[dict[str, Any]] = {
+        "k1": 70,
+        "k2": 20,
+        "k": 100,
+        "scale_attention": False,
+        "layers": 9,
+        "width": None,
+        "lam": 1.0,
+        "optimizer": "sgd",
+        "rate": 0.01,
+        "weight_decay": 1e-4,
+        "schedule": "constant",
+        "batch": 4,
+        "epochs": 500,
+        "patience": None,
+        "noise": 0.0,
+        "calibrate": False,
     }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
 
     def __post_init__(self) -> None:
-        for key in ("k", "links", "layers", "batch", "epochs", "attention_width", "k1"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must be at least 1")
-        for key in ("k2", "gamma", "rate", "weight_decay", "noise"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must not be negative")
-        if self.width is not None and self.width < 2:
-            raise ValueError(f"width is {self.width}: it must be at least 2")
-        if self.lam != "auto" and self.lam < 0:
-            raise ValueError(f"lam is {self.lam}: it must not be negative")
-        if self.alpha is not None and not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}: it must be between 0 and 1")
+        check_options(self)
 
     @property
-    def setting(self) -> str:
+    def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
+
+    @property
+    def unscored_offset(self) -> float:
+        """lam: what is added to the base distance of an image outside the graph."""
+        return self.lam_ if self.lam == "auto" else self.lam
+
+    @property
+    def min_distance(self) -> float:
+        """0: neither the base distance nor lam (1 - probability) is below it."""
+        return 0.0
 
     def fit(
         self,
@@ -261,178 +126,166 @@ class CAGCN(Linked):
         """Learn from labelled embeddings, forgetting what was learned before; returns itself.
 
         Args:
-            train: each image in turn is the query and the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and
-                calibration follow them.
+            train: embeddings; each image in turn is the query and the others are its gallery.
+            labels: of the images.
+            validation: images of other identities. The epoch of their best mAP is kept;
+                calibration and lam "auto" follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from
-                it.
+            folder: gets a checkpoint after each epoch; a later call goes on from it.
 
         Raises:
             ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
-                and there is no validation.
+                without validation.
         """
-        resources, graphs = resources or Resources(), self._graphs()
-        lesson = Lesson(
+        options = self.training
+        training_set = LinkTrainingSet(
             train,
             labels,
-            k1=graphs.near,
-            k2=self.k2,
-            noise=self.noise,
-            seed=self.seed,
-            resources=resources,
+            k1=first_hop(self.graph),
+            k2=self.graph.k2,
+            noise=options.noise,
+            seed=options.seed,
+            resources=resources or Resources(),
         )
-        held = (
-            None
-            if validation is None
-            else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
-        )
-        if self.lam == "auto" and held is None:
-            raise ValueError(
-                "lam='auto' is chosen on validation identities: give them, or a number"
-            )
-        with seeded(self.seed):
-            network = self._build(train.width).to(resources.device)
-        history = optimise(
-            network,
-            self._optimizer(network),
-            lambda epoch: lesson.batches(epoch, self.batch),
-            lambda queries: {"focal": self._loss(network, lesson, queries)},
-            epochs=self.epochs,
-            seed=self.seed,
-            schedule=cosine(self.epochs) if self.schedule == "cosine" else lambda _: 1.0,
-            validate=None
-            if held is None
-            else lambda _: held.best(_Judging(graphs, network, held.retrieval_set), self.lam),
-            patience=self.patience,
+        fit = train_links(
+            self,
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=self._loss,
+            scorer=lambda network, retrieval_set: CAGCNScorer(network, self.graph, retrieval_set),
+            batches=lambda epoch: training_set.batches(epoch, options.batch),
+            options=options,
+            validation=validation,
             folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
-            resources=resources,
         )
-        self.learned(network, lesson.labels, history, held)
+        self.state_ = fit.state
+        self.lam_ = fit.lam
+        self.calibration_ = fit.calibration
+        self.record_ = fit.record
+        self._fitted = None
         return self
 
-    def _graphs(self) -> LocalGraphs:
-        return LocalGraphs(
-            self.sampler, self.k1, self.k2, self.k, self.edges, self.links, self.self_loops
-        )
-
-    def _build(self, inputs: int) -> Reasoning:
-        return Reasoning(
-            inputs,
-            inputs if self.width is None else min(self.width, inputs),
-            self.layers,
-            self.attention_width if self.edge_weight == "attention" else 0,
-            of_pairs=self.edge_input == "pair",
-            scaled=self.scale_attention,
-        )
-
-    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay
-            )
-        return torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.weight_decay)
-
-    def _loss(
-        self, network: Reasoning, lesson: Lesson, queries: NDArray[np.intp]
-    ) -> Float[Tensor, ""]:
-        graphs, vectors, device = (
-            self._graphs(),
-            lesson.retrieval_set.gallery.vectors,
-            lesson.resources.device,
-        )
-        nodes, places = graphs.build(lesson.candidates.take(queries))
-        joined, real = graphs.joined(nodes, places, device)
-        scale = np.float32(vectors.shape[1] ** 0.5)
-        images = torch.from_numpy(vectors[nodes] * scale).to(device)
-        x = torch.from_numpy(vectors[queries, None] * scale).to(device) - images
-        target = torch.from_numpy(lesson.targets(queries, nodes)).to(device)
-        with torch.autocast(
-            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
-        ):
-            logits = network(x, images, joined, real)[0]
-        return focal_loss(logits.float()[real], target[real], self.alpha, self.gamma)
-
-    def judging(self, retrieval_set: RetrievalSet) -> "_Judging":
-        """The network at work on a pool.
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """d_o + lam (1 - probability) of every query to the gallery, in blocks (Eq. 5).
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_fitted(self)
-        width = self.state_["classifier.of_input.weight"].shape[1]
-        if self._kept is None:
-            network = restored(lambda: self._build(width), self.state_, self.name)
-            # what is kept with a gallery depends on the weights alone
-            self._kept = network, (self.name, fingerprint(self)[1])
-        network, key = self._kept
-        need_width(retrieval_set, width, self.name)
-        return _Judging(
-            self._graphs(), network.to(retrieval_set.resources.device), retrieval_set, key
-        )
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
+
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
+        """The graph of one query: A of Eq. 2, each node's probability, its rank before and after.
+
+        Raises:
+            ValueError: not one query, not fitted, or vectors of another width.
+        """
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
+
+    def scorer(self, retrieval_set: RetrievalSet) -> "CAGCNScorer":
+        """The fitted network for some queries and a gallery.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        if self._fitted is None:
+            self._fitted = fitted_network(self, self._build, "classifier.of_input.weight")
+        network = self._fitted.for_set(retrieval_set)
+        return CAGCNScorer(network, self.graph, retrieval_set, self._fitted.key)
+
+    def _build(self, inputs: int) -> CAGCNNetwork:
+        return CAGCNNetwork(inputs, self.network)
+
+    def _logits(
+        self, network: CAGCNNetwork, training_set: LinkTrainingSet, queries: Batch
+    ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+        """Logits and targets of the nodes of some queries' graphs."""
+        candidates = training_set.candidates.take(queries)
+        graphs = query_graphs(candidates, self.graph, training_set.resources.device)
+        gallery = training_set.vectors(graphs.nodes)  # [b, n, d]
+        x = training_set.vectors(queries)[:, None] - gallery  # node features, f_p - f_g
+        logits = network(x, gallery, graphs.edges, graphs.real)[0]  # [b, n]
+        # a pair is positive if the identity is the same, in the same camera too
+        targets = torch.from_numpy(training_set.targets(queries, graphs.nodes)).to(x.device)
+        return logits[graphs.real], targets[graphs.real]
+
+    def _loss(self, logits: Float[Tensor, " m"], targets: Float[Tensor, " m"]) -> Float[Tensor, ""]:
+        return focal_loss(logits, targets, self.training.alpha, self.training.gamma)
 
 
-class _Judging:
-    """A network at work on one pool. With a key, what its linear maps give for each gallery image
-    is kept with the gallery.
+class CAGCNScorer:
+    """A network with the queries and the gallery that it scores.
+
+    The network's linear maps are made once for each image, and those of a pair follow by a
+    subtraction.
+
+    Args:
+        network: in training or fitted.
+        options: of the graphs.
+        retrieval_set: queries and gallery.
+        key: of the network's weights: under it the gallery keeps its images' maps for later calls;
+            None for a network in training.
     """
 
     def __init__(
         self,
-        graphs: LocalGraphs,
-        network: Reasoning,
+        network: CAGCNNetwork,
+        options: Graph,
         retrieval_set: RetrievalSet,
         key: Hashable = None,
     ) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = (
-            graphs,
-            network.eval(),
-            retrieval_set,
-            retrieval_set.resources.device,
-        )
-        self.candidates = Candidates.of(retrieval_set, graphs.near, graphs.k2)
+        self.network = network.eval()
+        self.options = options
+        self.retrieval_set = retrieval_set
+        self.device = retrieval_set.resources.device
+        self.candidates = Candidates.of(retrieval_set, first_hop(options), options.k2)
         gallery = retrieval_set.gallery
 
-        def table(rows: NDArray[np.intp]) -> Float32[np.ndarray, "m c"]:
-            return network.table(gallery.vectors[rows], self.device)
+        def maps(rows: NDArray[np.intp]) -> Float32[np.ndarray, "g c"]:
+            return network.per_image_maps(gallery.vectors[rows], self.device)
 
-        made = gallery.per_image(key, table) if key else table(np.arange(len(gallery)))
-        self.table = torch.from_numpy(made).to(self.device)
-        self.images = torch.from_numpy(gallery.vectors).to(self.device)
+        made = gallery.per_image(key, maps) if key else maps(np.arange(len(gallery)))
+        self.gallery_maps = torch.from_numpy(made).to(self.device)
+        self.gallery = torch.from_numpy(gallery.vectors).to(self.device)
 
     @property
     def graph_bytes(self) -> int:
-        """Of a node its gathered row and some six of the hidden ones; of a pair of nodes two
-        weights and a mark.
+        """Memory of a graph: each node has its maps and about six hidden rows, each pair of nodes
+        two weights and an edge.
         """
-        n = min(self.graphs.k, len(self.retrieval_set.gallery))
-        return (
-            n * 4 * (self.table.shape[1] + 6 * self.network.classifier.of_state.in_features)
-            + n * n * 9
-        )
+        n = min(self.options.k, len(self.retrieval_set.gallery))
+        width = self.network.classifier.of_state.in_features
+        return n * 4 * (self.gallery_maps.shape[1] + 6 * width) + n * n * 9
 
-    def judge(self, part: slice) -> Judged:
-        """The graphs of some queries, from rows that the linear maps gave for query and gallery
-        image apart.
-        """
-        nodes, places = self.graphs.build(self.candidates.take(part))
-        network, own = self.network, self.retrieval_set.query_vectors[part]
+    def score(self, queries: slice) -> ScoredGraphs:
+        """Logits and adjacency of some queries' graphs."""
+        network = self.network
+        vectors = self.retrieval_set.query_vectors[queries]
         split = network.node_maps().shape[0]
         with self.retrieval_set.resources.limits(), torch.inference_mode():
-            joined, real = self.graphs.joined(nodes, places, self.device)
-            rows = torch.from_numpy(nodes).to(self.device).long().clamp(min=0)
-            theirs = self.table.index_select(0, rows.flatten()).view(*rows.shape, -1)
-            mine = torch.from_numpy(network.table(own, self.device)).to(self.device)[:, None]
+            graphs = query_graphs(self.candidates.take(queries), self.options, self.device)
+            rows = torch.from_numpy(graphs.nodes).to(self.device).long().clamp(min=0)
+            of_node = _gather(self.gallery_maps, rows)  # [b, n, c]
+            of_query = torch.from_numpy(network.per_image_maps(vectors, self.device))
+            of_query = of_query.to(self.device)[:, None]  # [b, 1, c]
+            mapped = of_query[..., :split] - of_node[..., :split]  # of f_p - f_g
+            relations = of_node[..., split:]
+            if network.options.edge_input == "pair":
+                relations = of_query[..., split:] - relations
             x = None
             if network.project is None:
-                near = self.images.index_select(0, rows.flatten()).view(*rows.shape, -1)
-                x = (torch.from_numpy(own).to(self.device)[:, None] - near) * near.shape[2] ** 0.5
-            sides = (
-                mine[..., split:] - theirs[..., split:] if network.of_pairs else theirs[..., split:]
-            )
-            logits, weights = network.reason(
-                x, mine[..., :split] - theirs[..., :split], sides, joined, real
-            )
-        return nodes, logits.cpu().numpy(), weights.cpu().numpy()
+                gallery = _gather(self.gallery, rows)
+                query = torch.from_numpy(vectors).to(self.device)[:, None]
+                x = (query - gallery) * gallery.shape[2] ** 0.5
+            logits, adjacency = network.from_maps(x, mapped, relations, graphs.edges, graphs.real)
+        return ScoredGraphs(graphs.nodes, logits.cpu().numpy(), adjacency.cpu().numpy())
+
+
+def _gather(table: Float[Tensor, "g c"], rows: Tensor) -> Float[Tensor, "b n c"]:
+    return table.index_select(0, rows.flatten()).view(*rows.shape, -1)

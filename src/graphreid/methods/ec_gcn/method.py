@@ -1,228 +1,126 @@
-"""EC-GCN: is there a link between a query and each of its nearest images? Judged on a graph of them
-and their neighbours.
+"""EC-GCN: link prediction on a graph of each query's nearest images and their neighbours.
 
 Evaluation Connectivity Graph Convolutional Network, the second half of "FA-GCN and EC-GCN" for
-object re-identification; `fa_gcn.py` is the other half, `fa_ec_gcn.py` both. Equations are that
-paper's.
+object re-identification; `methods/fa_gcn` is the other half, `methods/fa_ec_gcn` both. Equations
+are that paper's. `graph.py` has its graphs (Eqs. 8-10), `model.py` its network (Eq. 11), this file
+the loss (Eq. 12) and distances (Eq. 13).
 """
 
 import math
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypedDict, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphreid.gallery import Gallery, RetrievalSet
-from graphreid.graphs import samplers as sampling
+from graphreid.graphs.query_graphs import Candidates
 from graphreid.graphs.sparse_adjacency import SparseAdjacency, receptive_fields
-from graphreid.knn.exact import Metric
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson, explained
-from graphreid.methods.link_prediction.packed_graphs import Subgraphs
-from graphreid.methods.link_prediction.predictor import Linked
-from graphreid.methods.link_prediction.validation import Auto, Validation
-from graphreid.models.losses import focal_loss
-from graphreid.protocols import ONLINE, Explanation, fingerprint
-from graphreid.resources import Resources, slices
-from graphreid.seeding import generator, seeded
-from graphreid.training.loop import Schedule, cosine, optimise, stamp, steps
-from graphreid.training.precision import Precision, bf16
-from graphreid.types import Features, Labels
-
-WIDEST = 256
-"""Hidden entries by default, at most."""
-Batch = tuple[int, NDArray[np.intp]]
-"""An epoch and some queries."""
-
-
-class _Known(TypedDict):
-    seed: int
-    metric: Metric
-
-
-class Connectivity(nn.Module):
-    """ReLU(BN(A~ Z W)), layer after layer (Eq. 11), and three linear layers to "linked" and "not
-    linked".
-
-    Args:
-        inputs: entries of a node's difference to the query, d.
-        width: hidden entries, h.
-        layers: L'.
-    """
-
-    def __init__(self, inputs: int, width: int, layers: int) -> None:
-        super().__init__()
-        self.maps = nn.ModuleList(
-            nn.Linear(width if layer else inputs, width, bias=False) for layer in range(layers)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
-        self.head = nn.Sequential(
-            nn.Linear(width, width),
-            nn.PReLU(),
-            nn.Linear(width, width),
-            nn.PReLU(),
-            nn.Linear(width, 2),
-        )
-
-    def forward(
-        self, heard: Float[Tensor, "m h"], graph: list[SparseAdjacency]
-    ) -> Float[Tensor, "r h"]:
-        """The last layer's nodes, from A~ X W of the first layer and A~ of each further one."""
-        z = torch.relu(self.norms[0](heard))
-        for a, linear, norm in zip(graph, self.maps[1:], self.norms[1:], strict=True):
-            z = torch.relu(norm(linear(a @ z)))
-        return z
-
-    def linked(self, z: Float[Tensor, "r h"]) -> Float[Tensor, " r"]:
-        """The logit of a link: of a softmax over the two, the difference."""
-        out = self.head(z)
-        return out[:, 0] - out[:, 1]
-
-    @torch.inference_mode()
-    def table(self, vectors: Float32[np.ndarray, "m d"], device: str) -> Float32[np.ndarray, "m h"]:
-        """F W of the first layer, an image by itself; in float32, for near-equal rows are
-        subtracted.
-        """
-        weight = self.maps[0].weight.float().T * vectors.shape[1] ** 0.5
-        out = np.empty((len(vectors), weight.shape[1]), np.float32)
-        for part in slices(0, len(vectors), 4096):
-            out[part] = (torch.from_numpy(vectors[part]).to(device) @ weight).cpu().numpy()
-        return out
+from graphreid.methods.ec_gcn.graph import (
+    gallery_neighbors,
+    most_nodes,
+    packed_query_graphs,
+    random_probability_sampler,
+)
+from graphreid.methods.ec_gcn.model import ECGCNNetwork
+from graphreid.methods.ec_gcn.options import Graph, Network, Training
+from graphreid.methods.link_prediction.scoring import (
+    FittedNetwork,
+    ScoredGraphs,
+    distance_blocks,
+    explain_links,
+    fitted_network,
+)
+from graphreid.methods.link_prediction.training import (
+    Batch,
+    LinkTrainingSet,
+    focal_loss,
+    train_links,
+)
+from graphreid.options import NonNegative, check_options
+from graphreid.resources import Resources
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 
 @final
 @dataclass(eq=False)
-class ECGCN(Linked):
-    """A graph of each query's k1 nearest images and their neighbours, whose network gives each of
-    the k1 a link probability.
+class ECGCN:
+    """A graph of each query's k1 nearest images and their neighbours, in which a network predicts
+    links to the k1.
 
-    The defaults fit in minutes on two processor cores; `presets["paper"]` is as published.
+    The link probability of an image is that it shows the query's identity. The defaults fit in
+    minutes on two processor cores; `PAPER` is as published.
 
     Attributes:
-        sampler: in training, "rpgs", k1 of the nearest gamma k1 drawn so that right and wrong are
-            alike (Eq. 9), or "hgs", the k1 nearest, as always at inference (Eq. 8).
-        k1: images that are judged. k2: neighbours of each that are nodes besides; no graph has more
-            than k1 k2 nodes.
-        gamma: from how many times k1 "rpgs" draws.
-        links: e, nearest neighbours that a node hears where they are nodes of its graph (Eq. 10).
-        self_loops: every node hears itself too; one that hears nobody else always does.
-        layers: L', graph layers (Eq. 11).
-        width: hidden entries; None for those of an embedding, at most WIDEST.
-        lam: weight of the link's distance (Eq. 13), 0.4 in the paper; "auto" chooses it on the
-            validation identities.
-        loss: "focal" (Eq. 12), as published, or "ce", cross-entropy.
-        alpha: weight of links in the focal loss, and 1 - alpha of no links; None for 1 each.
-        focus: the focal loss's exponent, upsilon.
-        optimizer: "sgd" with momentum 0.9, or "adamw".
-        rate: the learning rate at its highest.
-        weight_decay: of all weights.
-        schedule: "steps", times 0.1 after each epoch; "cosine", to 0 at the last; or "constant".
-        batch: graphs in a batch.
-        queries: training images that are the query in an epoch, drawn anew for each; None for all.
-        epochs: rounds of so many queries, at most.
-        patience: epochs without a better mAP on validation identities after which training stops;
-            None for never.
-        noise: expected length of the noise on training embeddings of unit length, against their
-            being closer together than those of identities that the embedder has not seen.
-        metric: what the distance of two training vectors is; at inference it is the gallery's.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
-            right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
-            training alone.
-        seed: of all that is random.
+        graph: nodes and edges.
+        network: layers and sizes.
+        training: sampler, loss, optimizer and schedule.
+        lam: lambda of Eq. 13, the weight of 1 - probability, 0.4 in the paper; "auto" chooses it on
+            the validation identities.
 
     Raises:
         ValueError: a value out of its range.
     """
 
-    sampler: Literal["rpgs", "hgs"] = "rpgs"
-    k1: int = 50
-    k2: int = 10
-    gamma: float = 1.5
-    links: int = 10
-    self_loops: bool = True
-    layers: int = 3
-    width: int | None = None
-    lam: float | Auto = 1.0
-    loss: Literal["focal", "ce"] = "ce"
-    alpha: float | None = 0.25
-    focus: float = 2.0
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    rate: float = 1e-3
-    weight_decay: float = 0.01
-    schedule: Literal["steps", "cosine", "constant"] = "cosine"
-    batch: int = 16
-    queries: int | None = 2500
-    epochs: int = 2
-    patience: int | None = None
-    noise: float = 0.0
-    metric: Metric = "cosine"
-    calibrate: bool = True
-    precision: Precision = "auto"
-    seed: int = 0
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    lam: NonNegative | Literal["auto"] = 1.0
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     lam_: float = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: tuple[Connectivity, Hashable] | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[ECGCNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ec-gcn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {
-            "k1": 200,
-            "lam": 0.4,
-            "loss": "focal",
-            "layers": 5,
-            "width": 4096,
-            "optimizer": "sgd",
-            "rate": 0.01,
-            "weight_decay": 1e-4,
-            "schedule": "steps",
-            "batch": 1,
-            "queries": None,
-            "epochs": 4,
-            "patience": None,
-            "noise": 0.0,
-            "calibrate": False,
-        }
+    # the optimizer is not named in the paper: CAGCN's
+    PAPER: ClassVar[dict[str, Any]] = {
+        "k1": 200,
+        "lam": 0.4,
+        "loss": "focal",
+        "layers": 5,
+        "width": 4096,
+        "optimizer": "sgd",
+        "rate": 0.01,
+        "weight_decay": 1e-4,
+        "schedule": "steps",
+        "batch": 1,
+        "queries": None,
+        "epochs": 4,
+        "patience": None,
+        "noise": 0.0,
+        "calibrate": False,
     }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
 
     def __post_init__(self) -> None:
-        for key in ("k1", "k2", "links", "layers", "batch", "epochs"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must be at least 1")
-        for key in ("focus", "rate", "weight_decay", "noise"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must not be negative")
-        if self.gamma < 1:
-            raise ValueError(
-                f"gamma is {self.gamma}: it must be at least 1, for k1 are drawn from gamma k1"
-            )
-        if self.width is not None and self.width < 2:
-            raise ValueError(f"width is {self.width}: it must be at least 2")
-        if self.queries is not None and self.queries < 1:
-            raise ValueError(f"queries is {self.queries}: it must be at least 1")
-        if self.lam != "auto" and self.lam < 0:
-            raise ValueError(f"lam is {self.lam}: it must not be negative")
-        if self.alpha is not None and not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}: it must be between 0 and 1")
+        check_options(self)
 
     @property
-    def setting(self) -> str:
+    def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
+
+    @property
+    def unscored_offset(self) -> float:
+        """lam: what is added to the base distance of an image without a link probability."""
+        return self.lam_ if self.lam == "auto" else self.lam
+
+    @property
+    def min_distance(self) -> float:
+        """0: neither the base distance nor lam (1 - probability) is below it."""
+        return 0.0
 
     def fit(
         self,
@@ -236,223 +134,198 @@ class ECGCN(Linked):
         """Learn from labelled embeddings, forgetting what was learned before; returns itself.
 
         Args:
-            train: images that are the query in turn, the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and
-                calibration follow them.
+            train: embeddings; images are the query in turn and the others are their gallery.
+            labels: of the images.
+            validation: images of other identities. The epoch of their best mAP is kept;
+                calibration and lam "auto" follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from
-                it.
+            folder: gets a checkpoint after each epoch; a later call goes on from it.
 
         Raises:
             ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
-                and there is no validation.
+                without validation.
         """
-        resources, known = resources or Resources(), _Known(seed=self.seed, metric=self.metric)
-        wide = math.ceil(self.gamma * self.k1) if self.sampler == "rpgs" else self.k1
-        lesson = Lesson(
+        options, k1 = self.training, self.graph.k1
+        training_set = LinkTrainingSet(
             train,
             labels,
-            k1=wide,
-            k2=self._graphs().hops,
-            noise=self.noise,
-            resources=resources,
-            **known,
+            k1=math.ceil(options.gamma * k1) if options.sampler == "rpgs" else k1,
+            k2=gallery_neighbors(self.graph),
+            noise=options.noise,
+            seed=options.seed,
+            resources=resources or Resources(),
+            metric=options.metric,
         )
-        held = (
-            None
-            if validation is None
-            else Validation(*validation, train, lesson.labels, resources=resources, **known)
-        )
-        if self.lam == "auto" and held is None:
-            raise ValueError(
-                "lam='auto' is chosen on validation identities: give them, or a number"
-            )
-        with seeded(self.seed):
-            network = self._build(train.width).to(resources.device)
-        history = optimise(
-            network,
-            self._optimizer(network),
-            lambda epoch: self._batches(lesson, epoch),
-            lambda batch: {self.loss: self._loss(network, lesson, *batch)},
-            epochs=self.epochs,
-            seed=self.seed,
-            schedule=self._schedule(),
-            validate=None
-            if held is None
-            else lambda _: held.best(
-                _Judging(self._graphs(), network, held.retrieval_set), self.lam
-            ),
-            patience=self.patience,
+        queries = len(training_set.queries) if options.queries is None else options.queries
+        count = -(-queries // options.batch)  # batches of an epoch; the last may be smaller
+        fit = train_links(
+            self,
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=self._loss,
+            scorer=lambda network, retrieval_set: ECGCNScorer(network, self.graph, retrieval_set),
+            batches=lambda epoch: training_set.batches(epoch, options.batch)[:count],
+            options=options,
+            validation=validation,
             folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
-            resources=resources,
         )
-        self.learned(network, lesson.labels, history, held)
+        self.state_ = fit.state
+        self.lam_ = fit.lam
+        self.calibration_ = fit.calibration
+        self.record_ = fit.record
+        self._fitted = None
         return self
+
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """d_o + lam (1 - probability) of every query to the gallery, in blocks (Eq. 13).
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Explanation:
-        """The graph of one query: what each node hears, its probability (0 where it is not judged),
+        """The graph of one query: A~ of Eq. 10, each node's probability (0 for second-hop images),
         its rank before and after.
 
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return explained(
-            self.judging(RetrievalSet(query, gallery, resources=resources), whole=True),
-            self.unscored_offset,
-            self.calibration_,
-        )
+        retrieval_set = RetrievalSet(query, gallery, resources=resources)
+        scorer = self.scorer(retrieval_set, all_nodes=True)
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
 
-    def _build(self, inputs: int) -> Connectivity:
-        return Connectivity(
-            inputs, min(inputs, WIDEST) if self.width is None else self.width, self.layers
-        )
+    def scorer(self, retrieval_set: RetrievalSet, *, all_nodes: bool = False) -> "ECGCNScorer":
+        """The fitted network for some queries and a gallery.
 
-    def _graphs(self) -> Subgraphs:
-        return Subgraphs(self.k1, self.k2, self.links, self.self_loops)
-
-    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                network.parameters(), self.rate, momentum=0.9, weight_decay=self.weight_decay
-            )
-        return torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.weight_decay)
-
-    def _schedule(self) -> Schedule:
-        if self.schedule == "steps":
-            return steps(range(1, self.epochs))
-        return cosine(self.epochs) if self.schedule == "cosine" else lambda _: 1.0
-
-    def _batches(self, lesson: Lesson, epoch: int) -> list[Batch]:
-        """An epoch's batches; the last may be smaller."""
-        most = len(lesson.queries) if self.queries is None else self.queries
-        batches = lesson.batches(epoch, self.batch)
-        return [(epoch, some) for some in batches[: -(-most // self.batch)]]
-
-    def _loss(
-        self, network: Connectivity, lesson: Lesson, epoch: int, queries: NDArray[np.intp]
-    ) -> Float[Tensor, ""]:
-        """The loss of the 1-hop nodes of some queries' graphs."""
-        candidates = lesson.candidates.take(queries)
-        near = candidates.near
-        if self.sampler == "rpgs":
-            draws = [generator(self.seed, epoch, int(query), 7) for query in queries]
-            near = sampling.random_probability(
-                near, lesson.targets(queries, near) > 0.5, self.k1, draws
-            )
-        graphs = self._graphs().build(near, candidates)
-        vectors, device = lesson.retrieval_set.gallery.vectors, lesson.resources.device
-        # F W once for each image of the batch, in float32: A~ (F - 1 f_p) W = A~ F W - 1 f_p W, for
-        # A~'s rows sum to 1
-        images, place = np.unique(np.concatenate([graphs.rows, queries]), return_inverse=True)
-        of_image = torch.from_numpy(vectors[images] * np.float32(vectors.shape[1] ** 0.5)).to(
-            device
-        )
-        place, own = np.split(place.astype(np.int32), [len(graphs.rows)])
-        mapped = network.maps[0](of_image)
-        mine = mapped[torch.from_numpy(own[graphs.graph].astype(np.int64)).to(device)]
-        heard = (
-            SparseAdjacency(np.where(graphs.lists >= 0, place[graphs.lists], -1), None, device)
-            @ mapped
-            - mine
-        )
-        further = [SparseAdjacency(graphs.lists, None, device)] * (self.layers - 1)
-        with torch.autocast(
-            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
-        ):
-            z = network(heard, further)
-            logits = network.linked(z[torch.from_numpy(graphs.judged).to(device)])
-        target = torch.from_numpy(lesson.targets(queries, near)[graphs.near >= 0]).to(device)
-        focal = self.loss == "focal"
-        return focal_loss(
-            logits.float(), target, self.alpha if focal else None, self.focus if focal else 0.0
-        )
-
-    def judging(self, retrieval_set: RetrievalSet, *, whole: bool = False) -> "_Judging":
-        """The network at work on a pool; if `whole`, with all nodes and edges, as an explanation
-        shows them.
+        Args:
+            retrieval_set: queries and gallery.
+            all_nodes: give second-hop nodes and the adjacency too, as an explanation shows them.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_fitted(self)
-        width = self.state_["maps.0.weight"].shape[1]
-        if self._kept is None:
-            network = restored(lambda: self._build(width), self.state_, self.name)
-            # what is kept with a gallery depends on the weights alone
-            self._kept = network, (self.name, fingerprint(self)[1])
-        network, key = self._kept
-        need_width(retrieval_set, width, self.name)
-        return _Judging(
-            self._graphs(),
-            network.to(retrieval_set.resources.device),
-            retrieval_set,
-            key,
-            whole=whole,
-        )
+        if self._fitted is None:
+            self._fitted = fitted_network(self, self._build, "maps.0.weight")
+        network = self._fitted.for_set(retrieval_set)
+        key = self._fitted.key
+        return ECGCNScorer(network, self.graph, retrieval_set, key, all_nodes=all_nodes)
+
+    def _build(self, inputs: int) -> ECGCNNetwork:
+        return ECGCNNetwork(inputs, self.network)
+
+    def _logits(
+        self, network: ECGCNNetwork, training_set: LinkTrainingSet, queries: Batch
+    ) -> tuple[Float[Tensor, " r"], Float[Tensor, " r"]]:
+        """Logits and targets of the first-hop nodes of some queries' graphs."""
+        candidates = training_set.candidates.take(queries)
+        if self.training.sampler == "rpgs":
+            candidates = self._drawn(candidates, training_set, queries)
+        graphs = packed_query_graphs(candidates, self.graph)
+        device = training_set.resources.device
+        # F W once for each image of the batch: graphs share many
+        images, place = np.unique(np.concatenate([graphs.rows, queries]), return_inverse=True)
+        of_node, of_query = np.split(place.astype(np.int32), [len(graphs.rows)])
+        neighbors = np.where(graphs.neighbors >= 0, of_node[graphs.neighbors], -1)
+        query = torch.from_numpy(of_query[graphs.graph].astype(np.int64)).to(device)  # [m]
+        with torch.autocast(torch.device(device).type, enabled=False):
+            mapped = network.maps[0](training_set.vectors(images))
+            product = network.first_product(mapped, neighbors, mapped[query])  # [m, h]
+        # all nodes in each layer, unlike inference: batch norm sees all of V(p)
+        adjacency = SparseAdjacency(graphs.neighbors, None, device)
+        z = network(product, [adjacency] * (self.network.layers - 1))
+        logits = network.link_logits(z[torch.from_numpy(graphs.scored).to(device)])
+        targets = training_set.targets(queries, graphs.first_hop)[graphs.first_hop >= 0]
+        return logits, torch.from_numpy(targets).to(device)
+
+    def _drawn(
+        self, candidates: Candidates, training_set: LinkTrainingSet, queries: Batch
+    ) -> Candidates:
+        """Candidates whose first hop RPGS has drawn, seeded by query and epoch."""
+        nearest = candidates.nearest
+        positive = training_set.targets(queries, nearest) > 0.5
+        keys = [[self.training.seed, training_set.epoch, int(query), 7] for query in queries]
+        generators = [np.random.default_rng(key) for key in keys]
+        drawn = random_probability_sampler(nearest, positive, self.graph.k1, generators)
+        return replace(candidates, nearest=drawn)
+
+    def _loss(self, logits: Float[Tensor, " r"], targets: Float[Tensor, " r"]) -> Float[Tensor, ""]:
+        """Eq. 12, or cross-entropy, which is the focal loss with exponent 0."""
+        if self.training.loss == "ce":
+            return focal_loss(logits, targets, None, 0.0)
+        return focal_loss(logits, targets, self.training.alpha, self.training.focus)
 
 
-class _Judging:
-    """A network at work on one pool. With a key, F W of its first layer is kept with the
-    gallery.
+class ECGCNScorer:
+    """A network with the queries and the gallery that it scores.
+
+    Args:
+        network: in training or fitted.
+        options: of the graphs.
+        retrieval_set: queries and gallery.
+        key: of the network's weights: under it the gallery keeps F W of its images for later
+            calls; None for a network in training.
+        all_nodes: give second-hop nodes and the adjacency too.
     """
 
     def __init__(
         self,
-        graphs: Subgraphs,
-        network: Connectivity,
+        network: ECGCNNetwork,
+        options: Graph,
         retrieval_set: RetrievalSet,
         key: Hashable = None,
         *,
-        whole: bool = False,
+        all_nodes: bool = False,
     ) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = (
-            graphs,
-            network.eval(),
-            retrieval_set,
-            retrieval_set.resources.device,
-        )
-        self.whole = whole
-        self.candidates = Candidates.of(retrieval_set, graphs.k1, graphs.hops)
+        self.network = network.eval()
+        self.options = options
+        self.retrieval_set = retrieval_set
+        self.all_nodes = all_nodes
+        self.device = retrieval_set.resources.device
+        self.candidates = Candidates.of(retrieval_set, options.k1, gallery_neighbors(options))
         gallery = retrieval_set.gallery
 
-        def table(rows: NDArray[np.intp]) -> Float32[np.ndarray, "m h"]:
-            return network.table(gallery.vectors[rows], self.device)
+        def mapped(rows: NDArray[np.intp]) -> Float32[np.ndarray, "g h"]:
+            return network.per_image_map(gallery.vectors[rows], self.device)
 
-        made = gallery.per_image(key, table) if key else table(np.arange(len(gallery)))
-        self.table = torch.from_numpy(made).to(self.device)
+        made = gallery.per_image(key, mapped) if key else mapped(np.arange(len(gallery)))
+        self.mapped = torch.from_numpy(made).to(self.device)
 
     @property
     def graph_bytes(self) -> int:
-        """Of a node three hidden rows, and its list twice with weights."""
-        n = min(self.graphs.most, len(self.retrieval_set.gallery))
-        return n * (12 * self.table.shape[1] + 32 * (self.graphs.links + 1))
-
-    def judge(self, part: slice) -> Judged:
-        """The 1-hop images of some queries; if `whole`, all nodes with their edges, and a logit
-        without hope for the others.
+        """Memory of a graph: each node has three hidden rows, and its neighbours twice with
+        weights.
         """
-        candidates, network = self.candidates.take(part), self.network
-        graphs = self.graphs.build(candidates.near, candidates)
-        logits = np.full(graphs.near.shape, -np.inf, np.float32)
+        n = min(most_nodes(self.options), len(self.retrieval_set.gallery))
+        return n * (12 * self.mapped.shape[1] + 32 * (self.options.links + 1))
+
+    def score(self, queries: slice) -> ScoredGraphs:
+        """First-hop images of some queries; with `all_nodes` the whole graph of one query."""
+        network = self.network
+        graphs = packed_query_graphs(self.candidates.take(queries), self.options)
+        first_hop = graphs.first_hop
+        logits = np.full(first_hop.shape, -np.inf, np.float32)
         with self.retrieval_set.resources.limits(), torch.inference_mode():
-            mine = torch.from_numpy(
-                network.table(self.retrieval_set.query_vectors[part], self.device)
-            ).to(self.device)
-            # layer l is made for those nodes alone that the last layer hears of
-            (nodes, heard), *further = receptive_fields(
-                graphs.lists, graphs.judged, len(network.maps)
-            )
-            images = np.where(heard >= 0, graphs.rows[heard], -1).astype(np.int32)
-            first = SparseAdjacency(images, None, self.device) @ self.table
-            first -= mine[torch.from_numpy(graphs.graph[nodes]).to(self.device)]
-            z = network(first, [SparseAdjacency(lists, None, self.device) for _, lists in further])
-            logits[graphs.near >= 0] = network.linked(z).cpu().numpy()
-        if not self.whole:
-            return graphs.near, logits, np.empty((len(logits), 0, 0), np.float32)
-        everywhere = np.full(graphs.nodes.shape, -np.inf, np.float32)
-        everywhere[:, : graphs.near.shape[1]] = logits
-        return graphs.nodes, everywhere, graphs.dense()
+            vectors = self.retrieval_set.query_vectors[queries]
+            of_query = torch.from_numpy(network.per_image_map(vectors, self.device))
+            of_query = of_query.to(self.device)  # [b, h]
+            # layer l is computed only for nodes from which a scored node aggregates later
+            fields = receptive_fields(graphs.neighbors, graphs.scored, len(network.maps))
+            (nodes, neighbors), *further = fields
+            images = np.where(neighbors >= 0, graphs.rows[neighbors], -1).astype(np.int32)
+            query = torch.from_numpy(graphs.graph[nodes]).to(self.device)
+            product = network.first_product(self.mapped, images, of_query[query])
+            adjacencies = [SparseAdjacency(lists, None, self.device) for _, lists in further]
+            z = network(product, adjacencies)
+            logits[first_hop >= 0] = network.link_logits(z).cpu().numpy()
+        if not self.all_nodes:
+            return ScoredGraphs(first_hop, logits, np.empty((len(logits), 0, 0), np.float32))
+        of_all = np.full(graphs.nodes.shape, -np.inf, np.float32)
+        of_all[:, : first_hop.shape[1]] = logits
+        return ScoredGraphs(graphs.nodes, of_all, graphs.dense_adjacency())

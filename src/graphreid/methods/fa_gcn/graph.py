@@ -36,8 +36,9 @@ def affinity_weights(neighbors: Neighbors) -> Float32[np.ndarray, "n e"]:
     does not say).
     """
     cosine = np.maximum(1 - neighbors.distance, 0)  # [n, k]
-    row = np.concatenate([np.ones((len(cosine), 1), np.float32), cosine], axis=1)  # A + I
-    return row / row.sum(axis=1, keepdims=True)
+    itself = np.ones((len(cosine), 1), np.float32)
+    row = np.concatenate([itself, cosine], axis=1)  # [n, k+1], what A + I has in a row
+    return row / row.sum(axis=1, keepdims=True)  # D^-1
 
 
 class LayerGraph(NamedTuple):
@@ -62,8 +63,8 @@ class AffinityGraph:
     @classmethod
     def of(cls, neighbors: Neighbors) -> "AffinityGraph":
         """The graph of images whose nearest others are known."""
-        itself = np.arange(len(neighbors.index), dtype=np.int32)[:, None]
-        sources = np.concatenate([itself, neighbors.index], axis=1)
+        itself = np.arange(len(neighbors.index), dtype=np.int32)[:, None]  # [n, 1]
+        sources = np.concatenate([itself, neighbors.index], axis=1)  # [n, k+1]
         return cls(sources, affinity_weights(neighbors))
 
     def adjacency(self, device: str) -> SparseAdjacency:
@@ -78,6 +79,7 @@ class AffinityGraph:
         """
         graph: list[LayerGraph] = []
         for nodes, sources in receptive_fields(self.sources, rows, layers):
+            # sources are places among the layer before's nodes; the first one is the node itself
             itself = torch.from_numpy(sources[:, 0].astype(np.int64)).to(device)
             graph.append(LayerGraph(itself, SparseAdjacency(sources, self.weights[nodes], device)))
         return graph
@@ -127,17 +129,17 @@ class TrainingGraph:
         self.graph = AffinityGraph.of(self.retrieval_set.neighbors(k, side="gallery"))
         features = node_features(self.retrieval_set.gallery.vectors)
         self.inputs = torch.from_numpy(features).to(resources.device)
-        rows = np.flatnonzero(self.target >= 0)
+        rows = np.flatnonzero(self.target >= 0)  # distractors are in no batch
         by_class = rows[np.argsort(self.target[rows], kind="stable")]
         ends = np.cumsum(np.bincount(self.target[rows]))
         self._rows_of_class = np.split(by_class, ends[:-1])
         self.epochs_a_round = FULL_BATCH_EPOCHS if batch is None else 1
-        self.rounds = -(-epochs // self.epochs_a_round)
+        self.rounds = -(-epochs // self.epochs_a_round)  # rounded up
 
     def batches(self, number: int) -> list[NDArray[np.intp]]:
         """The images of each batch of a round, drawn anew in every round."""
         if self.batch is None:
-            left = self.epochs - number * self.epochs_a_round
+            left = self.epochs - number * self.epochs_a_round  # the last round may be shorter
             whole = np.concatenate(self._rows_of_class)
             return [whole] * min(self.epochs_a_round, left)
         mixed = generator(self.seed, number, 0, 4).permutation(self.classes)

@@ -21,13 +21,12 @@ from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
-from graphreid.methods.fitted import need_fitted, need_width, record, restored
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.fitting import fit_network
+from graphreid.methods.validation import Validation
 from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
 from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint, need_cosine
 from graphreid.resources import Resources
-from graphreid.seeding import seeded
-from graphreid.training.loop import cosine, optimise, stamp, steps
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]
@@ -198,44 +197,30 @@ class FAGCN:
             seed=training.seed,
             resources=resources,
         )
-        held = (
-            None
-            if validation is None
-            else Validation(
-                *validation, train, images.labels, seed=training.seed, resources=resources
-            )
-        )
-        with seeded(training.seed):
-            classes = images.classes if training.identity_weight else 0
-            network = FeatureAggregation(train.width, self.network.layers, classes)
-            network.to(resources.device)
-        adam = torch.optim.Adam if training.optimizer == "adam" else torch.optim.AdamW
-        rounds = images.rounds
-        history = optimise(
-            network,
-            adam(network.parameters(), training.rate, weight_decay=training.weight_decay),
-            images.batches,
-            lambda rows: self._losses(network, images, rows),
+        classes = images.classes if training.identity_weight else 0
+        rounds, by_cosine = images.rounds, training.schedule == "cosine"
+        fit = fit_network(
+            self,
+            build=lambda: FeatureAggregation(train.width, self.network.layers, classes),
+            batches=images.batches,
+            losses=lambda network, rows: self._losses(network, images, rows),
+            score=lambda network, held_out: self._mean_ap(network, images, held_out),
+            train=(train, labels),
+            used_labels=images.labels,
+            validation=validation,
+            options=training,
             epochs=rounds,
-            seed=training.seed,
-            schedule=cosine(rounds)
-            if training.schedule == "cosine"
-            else steps([0.5 * rounds, 0.8 * rounds, 0.9 * rounds]),
-            validate=None
-            if held is None
-            else lambda _: self._scores(network, images, held, (self.distance,))[self.distance],
-            patience=training.patience,
-            folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
+            optimizer=training.optimizer,
+            milestones=None if by_cosine else [0.5 * rounds, 0.8 * rounds, 0.9 * rounds],
             resources=resources,
+            folder=folder,
         )
-        self.state_, self._kept = self._learned_state(network, images), None
-        self.record_ = record(images.labels, history, "fp32")
-        self.record_["epochs"] = min(training.epochs, len(history) * images.epochs_a_round)
-        if held is not None:
-            scores = self._scores(network, images, held, DISTANCES)
-            self.record_["validation"] = held.record(scores[self.distance])
+        self.state_, self._kept = self._learned_state(fit.module, images), None
+        self.record_ = fit.record
+        self.record_["epochs"] = min(training.epochs, len(fit.history) * images.epochs_a_round)
+        if fit.validation is not None:
+            scores = self._scores(fit.module, images, fit.validation, DISTANCES)
+            self.record_["validation"] = fit.validation.record(scores[self.distance])
             self.record_["validation"]["mAP_of_distance"] = scores
         return self
 
@@ -374,6 +359,12 @@ class FAGCN:
         root = (root / _mean_length(z @ root)).astype(np.float32)
         length = torch.tensor(_mean_length(z), dtype=torch.float32)
         return {**weights, WITHIN: torch.from_numpy(root), LENGTH: length}
+
+    def _mean_ap(
+        self, network: FeatureAggregation, images: TrainingGraph, held: Validation
+    ) -> float:
+        """The mAP of the weights as they are on validation identities, by the distance in use."""
+        return self._scores(network, images, held, (self.distance,))[self.distance]
 
     def _scores(
         self,

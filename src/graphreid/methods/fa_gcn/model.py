@@ -36,8 +36,9 @@ class FeatureAggregation(nn.Module):
 
     def __init__(self, width: int, layers: int, classes: int = 0) -> None:
         super().__init__()
+        # W^l maps [Z || A~ Z], 2d entries, to d
         self.layers = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for _ in range(layers))
-        self.classifier = nn.Linear(width, classes) if classes else None
+        self.classifier = nn.Linear(width, classes) if classes else None  # W^{L+1} and B
 
     def forward(self, z: Float[Tensor, "n d"], graph: Sequence[LayerGraph]) -> Float[Tensor, "m d"]:
         """Z^L of some nodes, from Z^0 of all nodes.
@@ -47,7 +48,8 @@ class FeatureAggregation(nn.Module):
             graph: for each layer its nodes and their rows of A~.
         """
         for layer, (itself, adjacency) in enumerate(graph):
-            z = self.update(layer, z[itself], adjacency @ z)  # fewer nodes layer by layer
+            aggregated = adjacency @ z  # [m, d], their rows of A~ Z; m is smaller in every layer
+            z = self.update(layer, z[itself], aggregated)
         return z
 
     def update(
@@ -88,7 +90,7 @@ class FeatureAggregation(nn.Module):
         states = [node_features(unit)]
         adjacency = graph.adjacency(device)
         for layer in range(len(self.layers)):
-            z = states[-1]
+            z = states[-1]  # [n, d]
             aggregated = (adjacency @ torch.from_numpy(z).to(device)).cpu().numpy()  # A~ Z
             states.append(self.update_rows(layer, z, aggregated, device))
         return states
@@ -110,11 +112,12 @@ class FeatureAggregation(nn.Module):
             graph: the queries' rows of A~: the query itself, then gallery images.
             device: where the network is.
         """
-        z = node_features(unit)
+        z = node_features(unit)  # [q, d]
+        # of the query's row of A~ the gallery's part; its own entry follows below
         adjacency = SparseAdjacency(graph.sources[:, 1:], graph.weights[:, 1:], device)
         for layer, images in enumerate(gallery[:-1]):
             from_gallery = (adjacency @ torch.from_numpy(images).to(device)).cpu().numpy()
-            aggregated = graph.weights[:, :1] * z + from_gallery  # A~ Z
+            aggregated = graph.weights[:, :1] * z + from_gallery  # [q, d], A~ Z
             z = self.update_rows(layer, z, aggregated, device)
         return z
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphreid.graphs import adjacency as query_graphs
 from graphreid.graphs.ego_graphs import EgoGraphs
+from graphreid.graphs.query_graphs import Candidates, edges_to, neighbors_within
 from graphreid.graphs.top_k import ROUNDING, top_k
 from graphreid.methods.ffgnn.options import Graph
 
@@ -75,8 +75,9 @@ def reciprocal_in_gallery(graphs: EgoGraphs, rows: NDArray[np.intp], k: int) -> 
     if n == 1:
         return out
     own = graphs.own[rows]
-    places = query_graphs.links(images, lists.index, own, k2=k, wanted=k, hops=1)  # [b, K, k]
-    nearest = query_graphs.linked(torch.from_numpy(places), loops=True)  # [b, K, K]
+    candidates = Candidates(images, lists.index, own)
+    places = neighbors_within(images, candidates, k2=k, most=k, hops=1)  # [b, K, k]
+    nearest = edges_to(torch.from_numpy(places), self_loops=True)  # [b, K, K]
     out[:, 1:, 1:] = nearest & nearest.mT
     first = images[:, :k]  # the anchor's own k nearest
     m = first.shape[1]

@@ -14,24 +14,21 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
 from graphreid.graphs.explanation import single_query
 from graphreid.methods.ffgnn.graph import Nodes, Square, adjacency, reciprocal_in_gallery
-from graphreid.methods.ffgnn.model import FeatureFusion, losses, node_features
+from graphreid.methods.ffgnn.model import FeatureFusion, FusionObjective, losses, node_features
 from graphreid.methods.ffgnn.options import Graph, Network, Training
 from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
-from graphreid.methods.fitted import need_fitted, need_width, record, restored
-from graphreid.methods.link_prediction.validation import Validation
+from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.fitting import fit_network, half_precision
 from graphreid.options import check_options
 from graphreid.protocols import ONLINE, fingerprint, need_cosine
 from graphreid.resources import Resources, slices
-from graphreid.seeding import seeded
-from graphreid.training.loop import optimise, stamp, steps
-from graphreid.training.precision import bf16, trained_in
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 GRAPHS = 16
@@ -129,44 +126,31 @@ class FFGNN:
         training_set = EgoGraphTrainingSet(
             train, labels, graph=self.graph, training=options, resources=resources
         )
-        held_out = (
-            None
-            if validation is None
-            else Validation(
-                *validation, train, training_set.labels, seed=options.seed, resources=resources
-            )
-        )
-        with seeded(options.seed):
-            network = FeatureFusion(train.width, self.network)
-            classifier = nn.Linear(train.width, training_set.classes)
-            both = nn.ModuleDict({"fusion": network, "classifier": classifier}).to(resources.device)
-
-        history = optimise(
-            both,
-            torch.optim.Adam(both.parameters(), options.rate, weight_decay=options.weight_decay),
-            training_set.batches,
-            lambda batch: self._losses(network, classifier, training_set, batch),
-            epochs=options.epochs,
-            seed=options.seed,
-            schedule=steps((options.epochs / 3, options.epochs * 2 / 3)),
-            validate=None
-            if held_out is None
-            else lambda _: held_out.score(
-                FeatureFuser(self, network, held_out.retrieval_set).distances()
+        fit = fit_network(
+            self,
+            build=lambda: FusionObjective(train.width, training_set.classes, self.network),
+            batches=training_set.batches,
+            losses=lambda objective, batch: self._losses(objective, training_set, batch),
+            score=lambda objective, held_out: held_out.score(
+                FeatureFuser(self, objective.fusion, held_out.retrieval_set).distances()
             ),
-            patience=options.patience,
-            folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
+            train=(train, labels),
+            used_labels=training_set.labels,
+            validation=validation,
+            options=options,
+            epochs=options.epochs,
+            milestones=(options.epochs / 3, options.epochs * 2 / 3),
+            precision=options.precision,
             resources=resources,
+            folder=folder,
         )
-        self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+        learned = fit.module.fusion.state_dict()
+        self.state_ = {key: value.detach().cpu() for key, value in learned.items()}
         self._kept = None
-        precision = trained_in(options.precision, resources.device)
-        self.record_ = record(training_set.labels, history, precision)
-        if held_out is not None:
-            best = max(epoch["score"] for epoch in history)
-            self.record_["validation"] = held_out.record(best)
+        self.record_ = fit.record
+        if fit.validation is not None:
+            best = max(epoch["score"] for epoch in fit.history)
+            self.record_["validation"] = fit.validation.record(best)
         return self
 
     def transform(
@@ -230,17 +214,15 @@ class FFGNN:
 
     def _losses(
         self,
-        network: FeatureFusion,
-        classifier: nn.Linear,
+        objective: FusionObjective,
         training_set: EgoGraphTrainingSet,
         batch: NDArray[np.intp],
     ) -> dict[str, Tensor]:
         unit, target, reciprocal = training_set.graphs(batch)
-        s, device = adjacency(unit, self.graph, reciprocal), unit.device.type
-        half = bf16(self.training.precision, device)
-        with torch.autocast(device, torch.bfloat16, enabled=half):
-            x = network(node_features(unit), s)  # [b, n, d]
-            logits = classifier(x).float() if self.training.identity else None
+        s = adjacency(unit, self.graph, reciprocal)
+        with half_precision(self.training.precision, unit.device):
+            x = objective.fusion(node_features(unit), s)  # [b, n, d]
+            logits = objective.classifier(x).float() if self.training.identity else None
         return losses(x.float(), logits, target, self.training)
 
 

@@ -46,7 +46,7 @@ class FeatureFusion(nn.Module):
     def forward(self, x: Nodes, s: Square) -> Nodes:
         """The fused features of all nodes, from X^0 and S."""
         for w, norm in zip(self.maps, self.norms, strict=True):
-            x = self._fuse(x, s @ w(x), norm)
+            x = self._fuse(x, s @ w(x), norm)  # [b, n, d], Eqs. 11-12
         return x
 
     def of_anchor(self, x: Nodes, s: Square) -> Float[Tensor, "b d"]:
@@ -56,6 +56,7 @@ class FeatureFusion(nn.Module):
         the nodes from which the anchor takes up features.
         """
         steps = list(zip(self.maps, self.norms, strict=True))
+        # S before W: a product with few rows of S is the smaller one first
         for w, norm in steps[:-2]:
             x = self._fuse(x, w(s @ x), norm)
         row = s[:, :1]  # [b, 1, n]
@@ -71,8 +72,24 @@ class FeatureFusion(nn.Module):
 
     def _fuse(self, x: Nodes, message: Nodes, norm: nn.Module) -> Nodes:
         """Eq. 12; `message` is S X W."""
-        normed = norm(message.flatten(0, 1)).view_as(message)  # statistics over all nodes
+        # batch norm's statistics are over all nodes of all graphs
+        normed = norm(message.flatten(0, 1)).view_as(message)
         return (1 - self.alpha) * x + self.alpha * torch.relu(normed)
+
+
+class FusionObjective(nn.Module):
+    """The fusion, and the classifier that its softmax loss needs in training.
+
+    Args:
+        width: entries of a feature, d.
+        classes: training identities.
+        options: of the fusion.
+    """
+
+    def __init__(self, width: int, classes: int, options: Network) -> None:
+        super().__init__()
+        self.fusion = FeatureFusion(width, options)
+        self.classifier = nn.Linear(width, classes)
 
 
 def _sources_of_anchor(s: Square) -> Int64[Tensor, "b m"]:

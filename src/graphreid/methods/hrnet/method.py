@@ -20,19 +20,21 @@ from torch.nn import functional
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
 from graphreid.graphs.explanation import single_query
-from graphreid.methods.fitted import need_fitted, need_width, record, restored
+from graphreid.methods.fitted import need_fitted, need_width, restored
+from graphreid.methods.fitting import fit_network, half_precision
 from graphreid.methods.hrnet.losses import RelationObjective
 from graphreid.methods.hrnet.model import HybridRelations, Related
 from graphreid.methods.hrnet.options import Graphs, Losses, Network, Training
 from graphreid.methods.hrnet.training_set import RelationTrainingSet
-from graphreid.methods.link_prediction.candidates import Judged, linked
-from graphreid.methods.link_prediction.validation import UNCALIBRATED, Validation
+from graphreid.methods.link_prediction.calibration import fit_calibration
+from graphreid.methods.link_prediction.scoring import (
+    UNCALIBRATED,
+    ScoredGraphs,
+    link_probability,
+)
 from graphreid.options import NonNegative, check_options
 from graphreid.protocols import ONLINE, need_cosine
 from graphreid.resources import Resources, slices
-from graphreid.seeding import seeded
-from graphreid.training.loop import cosine, optimise, stamp, steps
-from graphreid.training.precision import bf16, trained_in
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 GRAPHS = 16
@@ -145,51 +147,37 @@ class HRNet:
         """
         resources, options = resources or Resources(), self.training
         training_set = RelationTrainingSet(train, labels, options)
-        held_out = (
-            None
-            if validation is None
-            else Validation(
-                *validation, train, training_set.labels, seed=options.seed, resources=resources
-            )
-        )
-        with seeded(options.seed):
-            objective = self.objective(train.width, training_set.classes).to(resources.device)
-        network, half = objective.relations, bf16(options.precision, resources.device)
 
-        def losses(rows: NDArray[np.intp]) -> dict[str, Tensor]:
-            with torch.autocast(torch.device(resources.device).type, torch.bfloat16, enabled=half):
+        def losses(objective: RelationObjective, rows: NDArray[np.intp]) -> dict[str, Tensor]:
+            with half_precision(options.precision, resources.device):
                 return objective(*training_set.take(rows, resources.device))
 
-        history = optimise(
-            objective,
-            torch.optim.Adam(
-                objective.parameters(), options.rate, weight_decay=options.weight_decay
+        epochs, by_cosine = options.epochs, options.schedule == "cosine"
+        fit = fit_network(
+            self,
+            build=lambda: self.objective(train.width, training_set.classes),
+            batches=training_set.batches,
+            losses=losses,
+            score=lambda objective, held_out: held_out.score(
+                RelationScorer(self, objective.relations, held_out.retrieval_set).distances()
             ),
-            training_set.batches,
-            losses,
-            epochs=options.epochs,
-            seed=options.seed,
-            schedule=cosine(options.epochs)
-            if options.schedule == "cosine"
-            else steps((0.2 * options.epochs, 0.6 * options.epochs)),
-            validate=None
-            if held_out is None
-            else lambda _: held_out.score(
-                RelationScorer(self, network, held_out.retrieval_set).distances()
-            ),
-            patience=options.patience,
-            folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
+            train=(train, labels),
+            used_labels=training_set.labels,
+            validation=validation,
+            options=options,
+            epochs=epochs,
+            milestones=None if by_cosine else (0.2 * epochs, 0.6 * epochs),
+            precision=options.precision,
             resources=resources,
+            folder=folder,
         )
+        network, held_out = fit.module.relations, fit.validation
         self.learned(network)
-        precision = trained_in(options.precision, resources.device)
-        self.record_ = record(training_set.labels, history, precision)
+        self.record_ = fit.record
         if held_out is not None:
             scorer = RelationScorer(self, network, held_out.retrieval_set)
             if self.network.pairwise and options.calibrate:
-                self.calibration_ = held_out.calibration(scorer)
+                self.calibration_ = fit_calibration(scorer, held_out)
             score = held_out.score(scorer.distances(self.calibration_))
             self.record_["validation"] = held_out.record(score)
         return self
@@ -307,11 +295,11 @@ class RelationScorer:
         n = min(self.method.graphs.nodes, len(self.retrieval_set.gallery)) + 1
         return n * 40 * self.images.shape[1] + n * n * 24
 
-    def judge(self, part: slice) -> Judged:
+    def score(self, queries: slice) -> ScoredGraphs:
         """Nodes and logits of some queries, for the calibration."""
-        nodes = self.graphs.nearest.index[part]
-        logits = self._scores(self._related(part)).logits
-        return nodes, logits, np.empty((len(nodes), 0, 0), np.float32)
+        nodes = self.graphs.nearest.index[queries]
+        logits = self._scores(self._related(queries)).logits
+        return ScoredGraphs(nodes, logits, np.empty((len(nodes), 0, 0), np.float32))
 
     def distances(self, calibration: Sequence[float] = UNCALIBRATED) -> Iterator[DistanceBlock]:
         """Distances and probabilities of all queries, in blocks; with no graph of pairs, distances
@@ -355,6 +343,6 @@ class RelationScorer:
     def _block(self, start: int, scores: Scores, calibration: Sequence[float]) -> DistanceBlock:
         probability = None
         if self.method.network.pairwise:
-            probability = linked(scores.logits, calibration)
+            probability = link_probability(scores.logits, calibration)
         offset = self.method.unscored_offset
         return rescored_block(self.graphs, start, scores.distance, offset, probability)

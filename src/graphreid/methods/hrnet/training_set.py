@@ -10,7 +10,7 @@ from graphreid.gallery import normalise
 from graphreid.graphs.ego_graphs import with_noise
 from graphreid.methods.hrnet.options import Training
 from graphreid.seeding import generator
-from graphreid.training.samplers import near_batches, pk_batches
+from graphreid.training.samplers import hard_identity_batches, pk_batches
 from graphreid.types import Features, Labels, drop_junk
 
 
@@ -49,7 +49,7 @@ class RelationTrainingSet:
             self._unit = with_noise(self._features, options.noise, draw)
         identities = min(options.identities, self.classes)
         if options.batches == "near":
-            return near_batches(
+            return hard_identity_batches(
                 self._target,
                 self._unit,
                 identities=identities,

@@ -1,3 +1,1 @@
-"""What CAGCN, EC-GCN and SGGNN share: a network that predicts the link between a query and each
-candidate.
-"""
+"""What methods share that predict a link between a query and each image of its graph."""

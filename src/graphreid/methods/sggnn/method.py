@@ -1,165 +1,91 @@
-"""SGGNN: the features of a query's pairs with its nearest gallery images, mixed once by how alike
-those images are.
+"""SGGNN: pair features of a query's nearest images, mixed by how similar those images are.
 
-Shen, Li, Yi, Chen, Wang: Person Re-identification with Deep Similarity-Guided Graph Neural Network,
-ECCV 2018, on frozen
-embeddings: what the network does beneath the pair features is the embedder's part here.
+Shen, Li, Yi, Chen, Wang: Person Re-identification with Deep Similarity-Guided Graph Neural
+Network, ECCV 2018. Here it runs on frozen embeddings: the image network below the pair features is
+the embedder's part. `graph.py` has its nodes, `model.py` its network.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional
 
-from graphreid.gallery import RetrievalSet
-from graphreid.graphs import adjacency
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.link_prediction.candidates import Candidates, Judged, Lesson
-from graphreid.methods.link_prediction.layers import NodeBatchNorm
-from graphreid.methods.link_prediction.predictor import Linked
-from graphreid.methods.link_prediction.query_graphs import LocalGraphs
-from graphreid.methods.link_prediction.validation import Auto, Validation
-from graphreid.protocols import ONLINE
+from graphreid.gallery import Gallery, RetrievalSet
+from graphreid.graphs.query_graphs import Candidates
+from graphreid.methods.link_prediction.scoring import (
+    FittedNetwork,
+    ScoredGraphs,
+    distance_blocks,
+    explain_links,
+    fitted_network,
+)
+from graphreid.methods.link_prediction.training import Batch, LinkTrainingSet, train_links
+from graphreid.methods.sggnn.graph import graph_nodes
+from graphreid.methods.sggnn.model import SGGNNNetwork
+from graphreid.methods.sggnn.options import Graph, Network, Training
+from graphreid.options import NonNegative, check_options
 from graphreid.resources import Resources
-from graphreid.seeding import seeded
-from graphreid.training.loop import cosine, optimise, stamp
-from graphreid.training.precision import Precision, bf16
-from graphreid.types import Features, Labels
-
-
-class SimilarityGuided(nn.Module):
-    """From embeddings of a query and its candidates to a logit each.
-
-    Args:
-        inputs: entries of an embedding, d.
-        width: entries of a pair's feature, h.
-        share: how much of a node's new feature comes from the others, in [0, 1].
-    """
-
-    def __init__(self, inputs: int, width: int, share: float) -> None:
-        super().__init__()
-        self.norm = NodeBatchNorm(inputs)
-        self.feature = nn.Linear(inputs, width)
-        self.message = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        )
-        self.readout = nn.Linear(width, 1)
-        self.share = share
-
-    def forward(
-        self, query: Float[Tensor, "b d"], images: Float[Tensor, "b n d"], real: Bool[Tensor, "b n"]
-    ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n n"]]:
-        """Logits and the weights W with which a node hears the others."""
-        squares = (query[:, None] - images).square()
-        pair = self.feature(self.norm(squares, real))  # d_i = FC(BN((f_p - f_i)^2))
-        weights = self._weights(squares, images, real)
-        pair = (1 - self.share) * pair + self.share * (
-            weights @ self.message(pair)
-        )  # d <- (1-a) d + a sum_j W_ij t_j
-        return self.readout(pair)[..., 0], weights
-
-    def _weights(
-        self,
-        squares: Float[Tensor, "b n d"],
-        images: Float[Tensor, "b n d"],
-        real: Bool[Tensor, "b n"],
-    ) -> Float[Tensor, "b n n"]:
-        """W, the softmax over j != i of the similarity that the same pair network gives to gallery
-        images i and j.
-
-        BN, FC and read-out are linear in the squares, so the similarity is a weighted squared
-        distance, and one product gives all of a graph's; what is the same for all j, the softmax
-        does not see.
-        """
-        with torch.autocast(images.device.type, enabled=False):
-            known = None if self.training else self.norm.running_var
-            variance = squares[real].var(0, correction=0) if known is None else known
-            of_entry = (self.readout.weight @ self.feature.weight)[0] * self.norm.weight
-            of_entry = of_entry * torch.rsqrt(variance + self.norm.eps)
-            score = (images.square() @ of_entry)[:, None, :] - 2 * (images * of_entry) @ images.mT
-            return adjacency.attention(score, adjacency.complete(real))
+from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 
 @final
 @dataclass(eq=False)
-class SGGNN(Linked):
-    """Similarity-guided graph network on the k nearest gallery images of each query.
+class SGGNN:
+    """A complete graph of the k nearest gallery images of each query, in which a network predicts
+    links.
 
     Attributes:
-        k: candidates of a query.
-        width: entries of a pair's feature, at most those of an embedding; None for as many.
-        share: a, how much of a node's new feature comes from the others, in [0, 1].
-        lam: weight of the predicted distance in d_o + lam (1 - probability); "auto" chooses it on
-            validation identities.
-        rate: the learning rate of AdamW at its highest; it falls to 0 as half a cosine.
-        weight_decay: of all weights.
-        batch: graphs in a batch.
-        epochs: how often each training image is the query, at most.
-        patience: epochs without a better mAP on validation identities after which training stops;
-            None for never.
-        noise: expected length of the noise on training embeddings of unit length.
-        calibrate: fit slope and offset of the logit on the validation identities, so that 0.8 is
-            right in 80 %.
-        precision: "bf16", "fp32", or "auto": bf16 where the hardware has it. It matters for
-            training alone.
-        seed: of all that is random.
+        graph: nodes.
+        network: sizes and the share of messages.
+        training: optimizer and schedule.
+        lam: the weight of 1 - probability in the distance; "auto" chooses it on the validation
+            identities.
 
     Raises:
         ValueError: a value out of its range.
     """
 
-    k: int = 100
-    width: int | None = 512
-    share: float = 0.9
-    lam: float | Auto = 1.0
-    rate: float = 1e-3
-    weight_decay: float = 1e-4
-    batch: int = 16
-    epochs: int = 8
-    patience: int | None = 4
-    noise: float = 0.0
-    calibrate: bool = True
-    precision: Precision = "auto"
-    seed: int = 0
+    graph: Graph = field(default_factory=Graph)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    lam: NonNegative | Literal["auto"] = 1.0
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     lam_: float = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: SimilarityGuided | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[SGGNNNetwork] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "sggnn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __post_init__(self) -> None:
-        for key in ("k", "batch", "epochs"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must be at least 1")
-        for key in ("rate", "weight_decay", "noise"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} is {getattr(self, key)}: it must not be negative")
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share is {self.share}: it must be between 0 and 1")
-        if self.width is not None and self.width < 1:
-            raise ValueError(f"width is {self.width}: it must be at least 1")
-        if self.lam != "auto" and self.lam < 0:
-            raise ValueError(f"lam is {self.lam}: it must not be negative")
+        check_options(self)
 
     @property
-    def setting(self) -> str:
+    def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
+
+    @property
+    def unscored_offset(self) -> float:
+        """lam: what is added to the base distance of an image outside the graph."""
+        return self.lam_ if self.lam == "auto" else self.lam
+
+    @property
+    def min_distance(self) -> float:
+        """0: neither the base distance nor lam (1 - probability) is below it."""
+        return 0.0
 
     def fit(
         self,
@@ -173,123 +99,121 @@ class SGGNN(Linked):
         """Learn from labelled embeddings, forgetting what was learned before; returns itself.
 
         Args:
-            train: each image in turn is the query and the others its gallery; `labels` theirs.
-            validation: images of other identities: the best epoch by their mAP is kept, lam and
-                calibration follow them.
+            train: embeddings; each image in turn is the query and the others are its gallery.
+            labels: of the images.
+            validation: images of other identities. The epoch of their best mAP is kept;
+                calibration and lam "auto" follow them.
             resources: device, memory, threads, progress.
-            folder: gets a checkpoint after each epoch; where there is one, training goes on from
-                it.
+            folder: gets a checkpoint after each epoch; a later call goes on from it.
 
         Raises:
             ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
-                and there is no validation.
+                without validation.
         """
-        resources = resources or Resources()
-        lesson = Lesson(
-            train, labels, k1=self.k, k2=0, noise=self.noise, seed=self.seed, resources=resources
+        options = self.training
+        training_set = LinkTrainingSet(
+            train,
+            labels,
+            k1=self.graph.k,
+            k2=0,
+            noise=options.noise,
+            seed=options.seed,
+            resources=resources or Resources(),
         )
-        held = (
-            None
-            if validation is None
-            else Validation(*validation, train, lesson.labels, seed=self.seed, resources=resources)
-        )
-        if self.lam == "auto" and held is None:
-            raise ValueError(
-                "lam='auto' is chosen on validation identities: give them, or a number"
-            )
-        with seeded(self.seed):
-            network = self._build(train.width).to(resources.device)
-        history = optimise(
-            network,
-            torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.weight_decay),
-            lambda epoch: lesson.batches(epoch, self.batch),
-            lambda queries: {"link": self._loss(network, lesson, queries)},
-            epochs=self.epochs,
-            seed=self.seed,
-            schedule=cosine(self.epochs),
-            validate=None
-            if held is None
-            else lambda _: held.best(_Judging(self.k, network, held.retrieval_set), self.lam),
-            patience=self.patience,
+        fit = train_links(
+            self,
+            network=lambda: self._build(train.width),
+            training_set=training_set,
+            logits=lambda network, queries: self._logits(network, training_set, queries),
+            loss=functional.binary_cross_entropy_with_logits,
+            scorer=lambda network, retrieval_set: SGGNNScorer(network, self.graph, retrieval_set),
+            batches=lambda epoch: training_set.batches(epoch, options.batch),
+            options=options,
+            validation=validation,
             folder=folder,
-            stamp=stamp(self, (train, labels), validation),
-            what=self.name,
-            resources=resources,
         )
-        self.learned(network, lesson.labels, history, held)
+        self.state_ = fit.state
+        self.lam_ = fit.lam
+        self.calibration_ = fit.calibration
+        self.record_ = fit.record
+        self._fitted = None
         return self
 
-    def _build(self, inputs: int) -> SimilarityGuided:
-        return SimilarityGuided(
-            inputs, inputs if self.width is None else min(self.width, inputs), self.share
-        )
-
-    def _loss(
-        self, network: SimilarityGuided, lesson: Lesson, queries: NDArray[np.intp]
-    ) -> Float[Tensor, ""]:
-        vectors, device = lesson.retrieval_set.gallery.vectors, lesson.resources.device
-        nodes, _ = _graphs(self.k).build(lesson.candidates.take(queries))
-        scale = np.float32(vectors.shape[1] ** 0.5)
-        images, own = (
-            torch.from_numpy(vectors[rows] * scale).to(device) for rows in (nodes, queries)
-        )
-        real = torch.from_numpy(nodes >= 0).to(device)
-        target = torch.from_numpy(lesson.targets(queries, nodes)).to(device)
-        with torch.autocast(
-            torch.device(device).type, torch.bfloat16, enabled=bf16(self.precision, device)
-        ):
-            logits = network(own, images, real)[0]
-        return functional.binary_cross_entropy_with_logits(logits.float()[real], target[real])
-
-    def judging(self, retrieval_set: RetrievalSet) -> "_Judging":
-        """The network at work on a pool.
+    def distances(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Iterator[DistanceBlock]:
+        """d_o + lam (1 - probability) of every query to the gallery, in blocks.
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_fitted(self)
-        width = self.state_["norm.weight"].shape[0]
-        if self._kept is None:
-            self._kept = restored(lambda: self._build(width), self.state_, self.name)
-        need_width(retrieval_set, width, self.name)
-        return _Judging(self.k, self._kept.to(retrieval_set.resources.device), retrieval_set)
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
+        yield from distance_blocks(scorer, self.unscored_offset, self.calibration_, self.name)
+
+    def explain(
+        self, query: Features, gallery: Gallery, *, resources: Resources | None = None
+    ) -> Explanation:
+        """The graph of one query: W, each node's probability, its rank before and after.
+
+        Raises:
+            ValueError: not one query, not fitted, or vectors of another width.
+        """
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
+        return explain_links(scorer, self.unscored_offset, self.calibration_)
+
+    def scorer(self, retrieval_set: RetrievalSet) -> "SGGNNScorer":
+        """The fitted network for some queries and a gallery.
+
+        Raises:
+            ValueError: not fitted, or vectors of another width than those fitted on.
+        """
+        if self._fitted is None:
+            self._fitted = fitted_network(self, self._build, "norm.weight")
+        return SGGNNScorer(self._fitted.for_set(retrieval_set), self.graph, retrieval_set)
+
+    def _build(self, inputs: int) -> SGGNNNetwork:
+        return SGGNNNetwork(inputs, self.network)
+
+    def _logits(
+        self, network: SGGNNNetwork, training_set: LinkTrainingSet, queries: Batch
+    ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+        """Logits and targets of the nodes of some queries' graphs."""
+        nodes = graph_nodes(training_set.candidates.take(queries), self.graph)
+        gallery = training_set.vectors(nodes)  # [b, n, d]
+        real = torch.from_numpy(nodes >= 0).to(gallery.device)
+        logits = network(training_set.vectors(queries), gallery, real)[0]  # [b, n]
+        targets = torch.from_numpy(training_set.targets(queries, nodes)).to(gallery.device)
+        return logits[real], targets[real]
 
 
-def _graphs(k: int) -> LocalGraphs:
-    return LocalGraphs(sampler="plain", k1=k, k2=0, k=k, edges="full", links=1, self_loops=False)
+class SGGNNScorer:
+    """A network with the queries and the gallery that it scores."""
 
-
-class _Judging:
-    """A network at work on one pool."""
-
-    def __init__(self, k: int, network: SimilarityGuided, retrieval_set: RetrievalSet) -> None:
-        self.graphs, self.network, self.retrieval_set, self.device = (
-            _graphs(k),
-            network.eval(),
-            retrieval_set,
-            retrieval_set.resources.device,
-        )
-        self.candidates = Candidates.of(retrieval_set, k, 0)
-        self.images = torch.from_numpy(retrieval_set.gallery.vectors).to(self.device)
+    def __init__(self, network: SGGNNNetwork, options: Graph, retrieval_set: RetrievalSet) -> None:
+        self.network = network.eval()
+        self.options = options
+        self.retrieval_set = retrieval_set
+        self.device = retrieval_set.resources.device
+        self.candidates = Candidates.of(retrieval_set, options.k, 0)
+        self.gallery = torch.from_numpy(retrieval_set.gallery.vectors).to(self.device)
 
     @property
     def graph_bytes(self) -> int:
-        """Of a node three rows of inputs and four hidden ones; of a pair of nodes two weights and a
-        mark.
+        """Memory of a graph: each node has three input rows and four hidden ones, each pair of
+        nodes two weights and an edge.
         """
-        n = min(self.graphs.k, len(self.retrieval_set.gallery))
-        return (
-            n * 4 * (3 * self.network.feature.in_features + 4 * self.network.feature.out_features)
-            + n * n * 9
-        )
+        n = min(self.options.k, len(self.retrieval_set.gallery))
+        inputs, width = self.network.feature.in_features, self.network.feature.out_features
+        return n * 4 * (3 * inputs + 4 * width) + n * n * 9
 
-    def judge(self, part: slice) -> Judged:
-        """The graphs of some queries."""
-        nodes, _ = self.graphs.build(self.candidates.take(part))
+    def score(self, queries: slice) -> ScoredGraphs:
+        """Logits and adjacency of some queries' graphs."""
+        nodes = graph_nodes(self.candidates.take(queries), self.options)
         with self.retrieval_set.resources.limits(), torch.inference_mode():
             rows = torch.from_numpy(nodes).to(self.device).long()
-            near = self.images.index_select(0, rows.clamp(min=0).flatten()).view(*rows.shape, -1)
-            own = torch.from_numpy(self.retrieval_set.query_vectors[part]).to(self.device)
-            scale = near.shape[2] ** 0.5
-            logits, weights = self.network(own * scale, near * scale, rows >= 0)
-        return nodes, logits.cpu().numpy(), weights.cpu().numpy()
+            near = self.gallery.index_select(0, rows.clamp(min=0).flatten())
+            near = near.view(*rows.shape, -1)  # [b, n, d]
+            query = torch.from_numpy(self.retrieval_set.query_vectors[queries]).to(self.device)
+            scale = near.shape[2] ** 0.5  # as in training: entries of about unit variance
+            logits, weights = self.network(query * scale, near * scale, rows >= 0)
+        return ScoredGraphs(nodes, logits.cpu().numpy(), weights.cpu().numpy())

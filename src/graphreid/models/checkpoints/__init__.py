@@ -1,1 +1,1 @@
-"""Checkpoints of other toolkits."""
+"""Embedders from checkpoints of other re-identification toolkits."""

@@ -1,8 +1,6 @@
-"""Networks of other toolkits' checkpoints: how they are put together, what they expect of pixels,
-where their vector is read.
+"""Networks of other toolkits: architecture, pixel normalisation, and which vector is the embedding.
 
-What a published layout fixes in code, and its file doesn't say, is spelled out here as an
-`Anatomy`.
+`Architecture` makes explicit what a toolkit fixes in its code and its checkpoint files don't say.
 """
 
 from dataclasses import dataclass
@@ -21,39 +19,41 @@ StemPool = Literal["padded", "ceil"]
 Pooling = Literal["avg", "max", "avg+max", "gem"]
 Feature = Literal["after", "before"]
 
-_GEM_LEAST = 1e-6
+_GEM_MINIMUM = 1e-6
 """Smallest activation in generalised-mean pooling, as published."""
 
 
 @dataclass
-class Anatomy:
-    """How a checkpoint's network is built.
+class Architecture:
+    """The architecture of a checkpoint's network.
 
     Attributes:
-        layout: the toolkit that the names of its weights are of.
-        backbone: a ResNet of timm by name, with _ibn_a behind it where it has instance
-            normalisation; or an OSNet.
-        channels: widths of its stages (of stem and stages for an OSNet), None for the published
+        layout: the toolkit whose parameter names the checkpoint has.
+        backbone: name of a ResNet of timm, with the suffix _ibn_a for instance normalisation; or an
+            OSNet (`osnet.KINDS`).
+        channels: widths of the stages (for an OSNet: of stem and stages); None for the published
             ones.
-        last_stride: of a ResNet's last stage, 1 or 2.
-        stem_relu: whether a ReLU follows the stem's normalisation. BoT has none: an oversight that
-            its weights learned with.
-        stem_pool: of a ResNet, 3 x 3 with stride 2: "padded" by 1, or "ceil", without padding and
-            rounding its size up.
-        nonlocal_blocks: non-local blocks behind the last blocks of each of a ResNet's four stages.
-        nonlocal_width: their inner channels.
-        pooling: of the last maps to one vector; "gem" is the generalised mean, "avg+max" the sum.
-        gem_power: of the generalised mean.
-        head: what follows the pooling, in order: "linear", "projection" (linear without bias),
-            "norm" (batch norm), "relu".
-        head_width: entries after the head's linear map, None where it has none.
-        feature: the vector is read "after" the head, or "before" it.
-        pixel_scale: pixels are given as RGB in [0, pixel_scale], 1 or 255.
-        pixel_mean: what is taken off, on that scale.
-        pixel_std: what is divided by.
-        resample: how images are brought to their size.
-        height: of the images in pixels.
-        width: of the images in pixels.
+        last_stride: stride of a ResNet's last stage, 1 or 2.
+        stem_relu: whether a ReLU follows the stem's normalisation. The code of BoT lacks it, and
+            its weights were trained without.
+        stem_pool: max pooling of a ResNet's stem, 3 x 3 with stride 2: "padded" by 1, or "ceil"
+            (no padding, the output size rounded up).
+        nonlocal_blocks: number of non-local blocks in each of a ResNet's four stages, after its
+            last blocks.
+        nonlocal_width: inner channels of the non-local blocks.
+        pooling: global pooling of the last feature maps: "avg", "max", "avg+max" (their sum), or
+            "gem" (generalised mean).
+        gem_power: power of the generalised mean.
+        head: layers after the pooling, in order: "linear", "projection" (linear without bias),
+            "norm" (batch normalisation), "relu".
+        head_width: outputs of the head's linear layer; None where it has none.
+        feature: the embedding is the vector "after" the head, or "before" it.
+        pixel_scale: the network takes RGB in [0, pixel_scale], 1 or 255.
+        pixel_mean: mean of R, G, B that is subtracted, on that scale.
+        pixel_std: standard deviation of R, G, B that is divided by.
+        resample: interpolation by which images are resized.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
     """
 
     layout: str = "bot"
@@ -78,17 +78,16 @@ class Anatomy:
 
 
 class ToolkitNetwork(nn.Module):
-    """RGB in [0, 1] to the pooled vector and the one that is compared, for any `Anatomy`; random
-    weights.
+    """The network of an `Architecture`, with random weights.
 
     Raises:
-        ValueError: it can't be built so.
+        ValueError: an impossible combination of options.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, anatomy: Anatomy) -> None:
+    def __init__(self, anatomy: Architecture) -> None:
         super().__init__()
         if anatomy.height < 1 or anatomy.width < 1:
             raise ValueError(
@@ -110,7 +109,7 @@ class ToolkitNetwork(nn.Module):
             self.backbone: ResNetMaps | OSNet = OSNet(anatomy.backbone, anatomy.channels or WIDTHS)
         else:
             self.backbone = ResNetMaps(anatomy)
-        self.neck = Neck(self.backbone.width, anatomy)
+        self.neck = EmbeddingHead(self.backbone.width, anatomy)
         self.register_buffer(
             "mean", torch.tensor(anatomy.pixel_mean).view(1, 3, 1, 1), persistent=False
         )
@@ -121,21 +120,20 @@ class ToolkitNetwork(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b d"]]:
-        """The pooled vector, and the one that is compared; float32."""
+        """The pooled feature and the embedding, float32, of RGB in [0, 1]."""
         maps = self.backbone((pixels * self.scale - self.mean) / self.std).float()
-        pooled = pooled_maps(maps, self.pooling, self.power)
+        pooled = global_pooling(maps, self.pooling, self.power)
         return pooled, self.neck(pooled)
 
 
 class ResNetMaps(nn.Module):
-    """A ResNet of timm up to its last maps, gone through step by step, since the toolkits differ in
-    its steps.
+    """A ResNet of timm without pooling and classifier, with the variations of the toolkits.
 
     Attributes:
-        width: channels of the maps.
+        width: channels of the last feature maps.
     """
 
-    def __init__(self, anatomy: Anatomy) -> None:
+    def __init__(self, anatomy: Architecture) -> None:
         super().__init__()
         self.stem_relu = anatomy.stem_relu
         self.stem_pool = anatomy.stem_pool
@@ -165,7 +163,7 @@ class ResNetMaps(nn.Module):
             self.add_module(f"NL_{number}", blocks)  # the published checkpoints' names
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c p q"]:
-        """The maps of the last stage."""
+        """The feature maps of the last stage."""
         x = self.body.bn1(self.body.conv1(x))
         if self.stem_relu:
             x = torch.relu(x)
@@ -187,12 +185,11 @@ class ResNetMaps(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Each place plus a map of all places' mean, weighed by products (Wang et al. 2018, dot-product
-    form).
+    """A non-local block in its dot-product form (Wang et al. 2018).
 
     Args:
-        channels: of the maps.
-        inner: channels in which places are compared; fast-reid's have 1.
+        channels: of the feature maps.
+        inner: inner channels; 1 in fast-reid.
     """
 
     def __init__(self, channels: int, inner: int) -> None:
@@ -212,17 +209,17 @@ class NonLocal(nn.Module):
         return x + self.W(mixed.reshape(b, -1, h, w))
 
 
-class Neck(nn.Sequential):
-    """The head, or nothing where the vector is read before it.
+class EmbeddingHead(nn.Sequential):
+    """The layers between pooling and embedding; empty where the embedding is the pooled vector.
 
     Attributes:
-        num_features: entries of the vector that is compared.
+        num_features: dimensions of the embedding.
 
     Raises:
-        ValueError: an unknown step, or a linear map without a width.
+        ValueError: an unknown layer, or a linear layer without `head_width`.
     """
 
-    def __init__(self, inputs: int, anatomy: Anatomy) -> None:
+    def __init__(self, inputs: int, anatomy: Architecture) -> None:
         steps: list[nn.Module] = []
         for step in anatomy.head if anatomy.feature == "after" else ():
             if step in ("linear", "projection"):
@@ -233,19 +230,22 @@ class Neck(nn.Sequential):
             elif step in ("norm", "relu"):
                 steps.append(nn.BatchNorm1d(inputs) if step == "norm" else nn.ReLU())
             else:
-                raise ValueError(f"head {anatomy.head}: a step is linear, projection, norm or relu")
+                raise ValueError(
+                    f"head {anatomy.head}: a layer is linear, projection, norm or relu"
+                )
         super().__init__(*steps)
         self.num_features = inputs
 
 
-def pooled_maps(
+def global_pooling(
     maps: Float[Tensor, "b c h w"], pooling: Pooling, power: int | float = 3.0
 ) -> Float[Tensor, "b c"]:
-    """One vector of each image's maps; "gem" is (mean of x^power)^(1/power) (Radenovic et al. 2019,
-    Eq. 3).
+    """Global pooling of feature maps to one vector per image.
+
+    "gem" is (mean of x^power)^(1/power) (Radenovic et al. 2019, Eq. 3), "avg+max" the sum of both.
     """
     if pooling == "gem":
-        return maps.clamp(min=_GEM_LEAST).pow(power).mean((2, 3)).pow(1 / power)
+        return maps.clamp(min=_GEM_MINIMUM).pow(power).mean((2, 3)).pow(1 / power)
     if pooling == "max":
         return maps.amax((2, 3))
     return maps.mean((2, 3)) + maps.amax((2, 3)) if pooling == "avg+max" else maps.mean((2, 3))

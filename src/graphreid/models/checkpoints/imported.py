@@ -1,4 +1,4 @@
-"""A network that another toolkit trained: it only embeds."""
+"""An embedder with the network of another toolkit's checkpoint; it can't be trained further."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from graphreid.datasets.images import Images
-from graphreid.models.checkpoints.architectures import Anatomy, ToolkitNetwork
+from graphreid.models.checkpoints.architectures import Architecture, ToolkitNetwork
 from graphreid.models.extraction import Extractor, blocks
 from graphreid.resources import Resources
 from graphreid.seeding import seeded
@@ -19,12 +19,12 @@ from graphreid.types import Features
 
 @final
 @dataclass(eq=False)
-class Imported(Anatomy):
-    """The network of an imported checkpoint; its hyper-parameters are its anatomy.
+class ImportedEmbedder(Architecture):
+    """An embedder made of an imported checkpoint; its options are its architecture.
 
     Attributes:
-        flip_average: a vector is the mean of the image's and its mirror image's. Of the toolkits
-            only layumi's does so.
+        flip_average: average the vectors of the image and its mirror image, as layumi's toolkit
+            does.
     """
 
     flip_average: bool = False
@@ -32,7 +32,7 @@ class Imported(Anatomy):
     network_: ToolkitNetwork | None = field(default=None, init=False, repr=False)
 
     def fields(self) -> dict[str, Any]:
-        """The hyper-parameters by name."""
+        """All options by name."""
         return {
             entry.name: getattr(self, entry.name)
             for entry in dataclasses.fields(self)
@@ -40,7 +40,7 @@ class Imported(Anatomy):
         }
 
     def fit(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused.
+        """Not supported.
 
         Raises:
             ValueError: always.
@@ -51,10 +51,10 @@ class Imported(Anatomy):
         )
 
     def embed(self, images: Images, *, resources: Resources | None = None) -> Features:
-        """A vector for each image, float32 [n, d], in their order, not normalised.
+        """Compute the embeddings of images, float32 [n, d], not normalised.
 
         Raises:
-            ValueError: there is no network yet, or an image that can't be read.
+            ValueError: no network is loaded, or an image can't be read.
         """
         vectors = np.concatenate([*self.blocks(images, resources=resources)])
         return Features(vectors, images.items, images.camera)  # type: ignore[arg-type]  # text is coded there
@@ -67,20 +67,20 @@ class Imported(Anatomy):
         batch: int | None = None,
         resources: Resources | None = None,
     ) -> Iterator[Float32[np.ndarray, "b d"]]:
-        """The vectors of images start .. n-1, a block at a time (see `extraction.blocks`).
+        """Embeddings of images `start` to n - 1, one block at a time (see `extraction.blocks`).
 
         Raises:
-            ValueError: there is no network yet, or an image that can't be read.
+            ValueError: no network is loaded, or an image can't be read.
         """
         network, size = self.fitted()
         extractor = Extractor(network, flip_average=self.flip_average, resample=self.resample)
         yield from blocks(extractor, images, size, start=start, batch=batch, resources=resources)
 
     def fitted(self) -> tuple[ToolkitNetwork, tuple[int, int]]:
-        """The network and its images' (height, width).
+        """The network, and (height, width) of its images.
 
         Raises:
-            ValueError: there is none yet.
+            ValueError: no network is loaded.
         """
         if self.network_ is None:
             raise ValueError(
@@ -90,30 +90,30 @@ class Imported(Anatomy):
 
     @property
     def entries(self) -> int:
-        """Entries of a vector, d; of a network that was adopted."""
+        """Dimensions of an embedding, d."""
         return self.fitted()[0].neck.num_features
 
     def columns(self, _: Float32[np.ndarray, "n d"], /) -> dict[str, np.ndarray]:
-        """What stands beside these vectors in a features file, by column: nothing."""
+        """Further columns of a features file for these vectors: none."""
         return {}
 
-    def adopt(self, network: ToolkitNetwork) -> "Imported":
-        """Take a network of this anatomy, with its weights; returns itself."""
+    def adopt(self, network: ToolkitNetwork) -> "ImportedEmbedder":
+        """Use a network of this architecture, with its weights; returns self."""
         self.network_ = network.eval()
         return self
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights by name, for a file."""
+        """The weights by name and (empty) metadata, for a file."""
         network, _ = self.fitted()
         return {name: value.contiguous() for name, value in network.state_dict().items()}, {}
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Take back what `state` gave.
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Load the result of `state`.
 
         Raises:
             ValueError: tensors of another network.
         """
-        del facts
+        del metadata
         with seeded(0):  # what is drawn here is replaced
             network = ToolkitNetwork(self)
         try:

@@ -1,6 +1,4 @@
-"""OSNet, for checkpoints of it: omni-scale networks (Zhou et al. 2019) and their forms with
-instance normalisation (2021).
-"""
+"""OSNet (Zhou et al. 2019) and its variants with instance normalisation (2021), for checkpoints."""
 
 from typing import Literal, cast
 
@@ -11,14 +9,12 @@ from torch import Tensor, nn
 WIDTHS = (64, 256, 384, 512)
 """Channels of the stem and of the three stages at width 1.0."""
 STREAMS = 4
-"""Streams of a block: the t-th has t light convolutions, so each looks at a larger surrounding."""
+"""Streams of a block: the t-th has t light convolutions, and so a larger receptive field."""
 _SQUEEZE = 4
 _GATE = 16
 
 Norm = Literal["none", "after", "inside"]
-"""Where a block has instance normalisation: nowhere, after the sum, or before it in the
-residual.
-"""
+"""Position of a block's instance normalisation: none, after the sum, or inside the residual."""
 _NORMS: dict[str, tuple[tuple[Norm, Norm], ...]] = {
     "osnet": (("none", "none"), ("none", "none"), ("none", "none")),
     # Zhou et al., "Learning generalisable omni-scale representations" (2021): -IBN in the first
@@ -31,7 +27,7 @@ KINDS = tuple(_NORMS)
 
 
 class OSNet(nn.Module):
-    """Images [b, 3, h, w] to maps [b, d, h/16, w/16].
+    """OSNet without pooling and classifier: images [b, 3, h, w] to maps [b, d, h/16, w/16].
 
     Attributes:
         width: d, the channels of the maps.
@@ -41,7 +37,7 @@ class OSNet(nn.Module):
         channels: of the stem and of the three stages.
 
     Raises:
-        ValueError: not four widths, or some too small for the gates.
+        ValueError: not four widths, or a stage of fewer than 64 channels.
     """
 
     def __init__(self, kind: str = "osnet", channels: tuple[int, ...] = WIDTHS) -> None:
@@ -64,7 +60,7 @@ class OSNet(nn.Module):
         self.conv5 = _Conv(three, three, 1)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d p q"]:
-        """The maps of the last stage."""
+        """The feature maps of the last stage."""
         x = self.maxpool(self.conv1(x))
         x = self.pool2(self.conv2(x))
         x = self.pool3(self.conv3(x))
@@ -72,13 +68,13 @@ class OSNet(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block of four streams that one gate weighs, channel by channel (Zhou et al. 2019,
+    """A residual block of four streams, weighted per channel by one gate (Zhou et al. 2019,
     Eqs. 2-3).
 
     Args:
-        inputs: channels that come in.
-        width: channels that go out.
-        norm: where it has instance normalisation.
+        inputs: input channels.
+        width: output channels.
+        norm: position of the instance normalisation.
     """
 
     def __init__(self, inputs: int, width: int, norm: Norm) -> None:
@@ -93,7 +89,7 @@ class Block(nn.Module):
         self.IN = nn.InstanceNorm2d(width, affine=True) if norm != "none" else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """The maps after the block."""
+        """The feature maps after the block."""
         squeezed = self.conv1(x)
         mixed = torch.stack([self.gate(stream(squeezed)) for stream in self.conv2]).sum(0)
         residual = self.conv3(mixed)

@@ -1,10 +1,8 @@
-"""What the weights of published checkpoints are called, and what their code does that the names
-don't say.
+"""Parameter names of other toolkits' checkpoints, and the architecture that they imply.
 
-One function a layout: it sees names and shapes, and gives an `Anatomy` and how the names are
-spelled. The facts are those of
-the toolkits' code: reid-strong-baseline (BoT), torchreid 1.x, fast-reid 0.x to 1.3, layumi's
-Person_reID_baseline_pytorch.
+One function per toolkit derives an `Architecture` from names and shapes, and how names translate to
+those of `ToolkitNetwork`. Sources: the code of reid-strong-baseline (BoT), torchreid 1.x, fast-reid
+0.x to 1.3, and layumi's Person_reID_baseline_pytorch.
 """
 
 import re
@@ -15,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from graphreid.models.backbones import IBN, PIXEL_MEAN, PIXEL_STD
-from graphreid.models.checkpoints.architectures import Anatomy
+from graphreid.models.checkpoints.architectures import Architecture
 from graphreid.models.checkpoints.osnet import WIDTHS as OSNET_WIDTHS
 
 State = Mapping[str, Tensor]
@@ -34,48 +32,48 @@ _RESNET_WIDTHS = (64, 128, 256, 512)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A checkpoint as its layout reads it.
+class ParsedCheckpoint:
+    """The architecture and parameter names of a checkpoint.
 
     Attributes:
-        title: the layout, its generation where there are several, and the backbone.
-        anatomy: of its network.
-        spelling: pairs of what a name begins with in the file and in the network; the first that
-            fits counts.
-        settings: names of the file whose values are in the anatomy.
-        dropped: beginnings of names that no vector needs: the classifier's.
-        assumed: by entry of the anatomy, what the file doesn't say, in words.
-        rename: from the file's name to the one that is spelled as the network's, but for its
-            beginning.
+        title: toolkit (with its generation, where there are several) and backbone.
+        anatomy: architecture of the network.
+        prefixes: pairs (prefix in the file, prefix in the network); the first that matches a name
+            counts.
+        config_names: parameters whose values are part of the architecture, such as pixel_mean.
+        ignored_prefixes: prefixes of parameters that embeddings don't need: the classifier's.
+        assumed: for each field of the architecture that the file doesn't say, what is assumed, in
+            words.
+        rename: translates a name without its prefix from the file to the network.
     """
 
     title: str
-    anatomy: Anatomy
-    spelling: tuple[tuple[str, str], ...]
-    settings: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    anatomy: Architecture
+    prefixes: tuple[tuple[str, str], ...]
+    config_names: tuple[str, ...] = ()
+    ignored_prefixes: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict[str, str])
     rename: Callable[[str], str] = str
 
-    def own(self, name: str) -> str | None:
-        """The network's name for one of the file's; None for what is not in the network."""
-        if name in self.settings or name.startswith(self.dropped):
+    def network_name(self, name: str) -> str | None:
+        """Translate a parameter name from the file to the network; None if the network lacks it."""
+        if name in self.config_names or name.startswith(self.ignored_prefixes):
             return None
-        for theirs, ours in self.spelling:
+        for theirs, ours in self.prefixes:
             if name.startswith(theirs):
                 return ours + self.rename(name.removeprefix(theirs))
         return None
 
-    def theirs(self, own: str) -> str:
-        """How the file would spell a name of the network."""
-        for theirs, ours in self.spelling:
+    def file_name(self, own: str) -> str:
+        """Translate a parameter name from the network to the file."""
+        for theirs, ours in self.prefixes:
             if own.startswith(ours):
                 return theirs + own.removeprefix(ours)
         return own
 
 
-def layout_of(names: State) -> str | None:
-    """The layout that these names are of, or None."""
+def detect_layout(names: State) -> str | None:
+    """The toolkit whose parameter names these are, or None."""
     if any(name.startswith("backbone.") for name in names):
         return "fast-reid"
     if "base.conv1.weight" in names:
@@ -89,7 +87,7 @@ def layout_of(names: State) -> str | None:
     return None
 
 
-def _bot(state: State) -> Reading:
+def _bot(state: State) -> ParsedCheckpoint:
     """BoT: base.*, bottleneck.* (BatchNorm1d), classifier.*."""
     resnet = _resnet(_under(state, "base."))
     ibn = resnet["backbone"].endswith(IBN)
@@ -98,12 +96,12 @@ def _bot(state: State) -> Reading:
     necked = _any(state, "bottleneck.") or not _any(state, "classifier.")
     # the plain ResNet of this code forgot the stem's ReLU, and its weights learned without; its
     # ResNet-IBN has one
-    anatomy = Anatomy(layout="bot", **resnet, stem_relu=ibn, head=("norm",) if necked else ())
-    return Reading(
+    anatomy = Architecture(layout="bot", **resnet, stem_relu=ibn, head=("norm",) if necked else ())
+    return ParsedCheckpoint(
         title=f"bot, {resnet['backbone']}",
         anatomy=anatomy,
-        spelling=(("base.", "backbone.body."), ("bottleneck.", "neck.0.")),
-        dropped=("classifier.", "base.fc."),
+        prefixes=(("base.", "backbone.body."), ("bottleneck.", "neck.0.")),
+        ignored_prefixes=("classifier.", "base.fc."),
         assumed={
             "stem_relu": f"{'yes' if ibn else 'no'}, as in reid-strong-baseline; some forks have "
             f"it in the plain ResNet too",
@@ -112,9 +110,9 @@ def _bot(state: State) -> Reading:
     )
 
 
-def _torchreid(state: State) -> Reading:
-    """torchreid: a ResNet's or OSNet's own names, fc.* after the pooling in some, classifier.*; the
-    vector is before that.
+def _torchreid(state: State) -> ParsedCheckpoint:
+    """torchreid: a ResNet's or OSNet's own names, in some models fc.* after the pooling, and
+    classifier.*, whose input is the embedding.
     """
     if "conv1.conv.weight" in state:
         return _osnet(state)
@@ -126,41 +124,43 @@ def _torchreid(state: State) -> Reading:
     resnet = _resnet(state)
     reduced = "fc.0.weight" in state
     # its resnet50_fc512 strides by 1, all its other ResNets by 2
-    anatomy = Anatomy(layout="torchreid", **resnet, **_fc(state), last_stride=1 if reduced else 2)
-    return Reading(
+    anatomy = Architecture(
+        layout="torchreid", **resnet, **_fc(state), last_stride=1 if reduced else 2
+    )
+    return ParsedCheckpoint(
         title=f"torchreid, {resnet['backbone']}{f'_fc{anatomy.head_width}' if reduced else ''}",
         anatomy=anatomy,
-        spelling=(("fc.", "neck."), ("", "backbone.body.")),
-        dropped=("classifier.",),
+        prefixes=(("fc.", "neck."), ("", "backbone.body.")),
+        ignored_prefixes=("classifier.",),
         assumed=_unsaid(stride=anatomy.last_stride),
     )
 
 
-def _osnet(state: State) -> Reading:
-    """The four widths are read from the convolutions; the three kinds are told by their names."""
+def _osnet(state: State) -> ParsedCheckpoint:
+    """torchreid OSNets: widths from the convolutions, the kind from the parameter names."""
     searched = _any(state, "conv2.0.conv2.")
     kind = "osnet_ain" if searched else "osnet" if "conv1.bn.running_mean" in state else "osnet_ibn"
     lasts = ("conv1.conv.weight", *(f"conv{stage}.1.conv3.conv.weight" for stage in (2, 3, 4)))
     _need(state, *lasts)
     channels = tuple(int(state[last].shape[0]) for last in lasts)
-    return Reading(
+    return ParsedCheckpoint(
         title=f"torchreid, {kind} of {channels[-1]} channels",
-        anatomy=Anatomy(
+        anatomy=Architecture(
             layout="torchreid",
             backbone=kind,
             channels=None if channels == OSNET_WIDTHS else channels,
             **_fc(state),
         ),
-        spelling=(("fc.", "neck."), ("", "backbone.")),
-        dropped=("classifier.",),
+        prefixes=(("fc.", "neck."), ("", "backbone.")),
+        ignored_prefixes=("classifier.",),
         assumed=_unsaid(stride=None),
         rename=_osnet_name,
     )
 
 
 def _osnet_name(name: str) -> str:
-    """The first OSNets tell streams by letter, and keep a stage's pooling in it; the searched one
-    and ours do not.
+    """Names of the first OSNets, which number streams by letter and have a stage's pooling inside
+    it, as in osnet_ain and here.
     """
     name = re.sub(r"^conv([23])\.2\.0\.", r"pool\1.0.", name)
     name = re.sub(r"\.conv2a\.", ".conv2.0.layers.0.", name)
@@ -176,10 +176,8 @@ def _fc(state: State) -> dict[str, Any]:
     return {"head": ("linear", "norm", "relu"), "head_width": int(state["fc.0.weight"].shape[0])}
 
 
-def _fast_reid(state: State) -> Reading:
-    """fast-reid: backbone.*, then heads.* by generation; pixels on the 0-255 scale, a stem pooling
-    of its own.
-    """
+def _fast_reid(state: State) -> ParsedCheckpoint:
+    """fast-reid: backbone.*, heads.* (by generation); pixels in [0, 255], stem pooling "ceil"."""
     if any(re.match(r"b\d+(_head)?\.", name) for name in state):
         raise ValueError("it has several branches (b1., b2., ...), as MGN does, which is not read")
     body = _under(state, "backbone.")
@@ -204,13 +202,13 @@ def _fast_reid(state: State) -> Reading:
     if power is None:
         # bagtricks pools by average. AGW has non-local blocks, and in later versions a fixed power
         # of 3, which leaves no weight
-        why = (
+        reason = (
             "AGW, since it has non-local blocks"
             if any(mixers)
             else "bagtricks; AGW and SBS take gem"
         )
-        assumed["pooling"] = f"{'gem' if any(mixers) else 'avg'}, as {why}"
-    anatomy = Anatomy(
+        assumed["pooling"] = f"{'gem' if any(mixers) else 'avg'}, as {reason}"
+    anatomy = Architecture(
         layout="fast-reid",
         **resnet,
         stem_pool="ceil",
@@ -226,18 +224,18 @@ def _fast_reid(state: State) -> Reading:
         **_fast_reid_pixels(state),
     )
     extra = f" with {sum(mixers)} non-local blocks" if any(mixers) else ""
-    return Reading(
+    return ParsedCheckpoint(
         title=f"fast-reid {generation}, {resnet['backbone']}{extra}",
         anatomy=anatomy,
-        spelling=(
+        prefixes=(
             ("backbone.NL_", "backbone.NL_"),
             ("backbone.", "backbone.body."),
             ("heads.bnneck.", "neck.0.") if old else ("heads.bottleneck.", "neck."),
         ),
-        settings=tuple(
+        config_names=tuple(
             name for name in ("pixel_mean", "pixel_std", "heads.pool_layer.p") if name in state
         ),
-        dropped=("heads.classifier.", "heads.weight", "heads.cls_layer."),
+        ignored_prefixes=("heads.classifier.", "heads.weight", "heads.cls_layer."),
         assumed=assumed,
     )
 
@@ -267,9 +265,9 @@ def _fast_reid_pixels(state: State) -> dict[str, Any]:
     return {"pixel_scale": 255, **scaled, **saved}
 
 
-def _layumi(state: State) -> Reading:
-    """layumi: model.* (torchvision's names), classifier.add_block.{0,1}.*; the vector is what the
-    last linear map sees.
+def _layumi(state: State) -> ParsedCheckpoint:
+    """layumi: model.* (torchvision's names), classifier.add_block.{0,1}.*; the embedding is the
+    input of the last linear layer.
     """
     resnet = _resnet(_under(state, "model."))
     block = "classifier.add_block."
@@ -277,9 +275,9 @@ def _layumi(state: State) -> Reading:
     if linear is None or linear.ndim != 2:
         raise ValueError(f"its {block}0 is no linear map: a head without one is not read")
     head = ("linear", "norm") if f"{block}1.running_mean" in state else ("linear",)
-    return Reading(
+    return ParsedCheckpoint(
         title=f"layumi, {resnet['backbone']}",
-        anatomy=Anatomy(
+        anatomy=Architecture(
             layout="layumi",
             **resnet,
             last_stride=2,
@@ -287,8 +285,8 @@ def _layumi(state: State) -> Reading:
             head_width=int(linear.shape[0]),
             resample="bicubic",
         ),
-        spelling=(("model.", "backbone.body."), (block, "neck.")),
-        dropped=("model.fc.", "classifier.classifier."),
+        prefixes=(("model.", "backbone.body."), (block, "neck.")),
+        ignored_prefixes=("model.fc.", "classifier.classifier."),
         assumed={
             "feature": "after classifier.add_block, as in its test.py of today; older ones took "
             "the pooled vector before",
@@ -297,7 +295,7 @@ def _layumi(state: State) -> Reading:
     )
 
 
-LAYOUTS: dict[str, Callable[[State], Reading]] = {
+LAYOUTS: dict[str, Callable[[State], ParsedCheckpoint]] = {
     "bot": _bot,
     "torchreid": _torchreid,
     "fast-reid": _fast_reid,
@@ -306,15 +304,15 @@ LAYOUTS: dict[str, Callable[[State], Reading]] = {
 
 
 def _resnet(state: State) -> dict[str, Any]:
-    """Name and widths of the ResNet that these names are of.
+    """timm's name of the ResNet with these parameters, and its widths where they are unusual.
 
     Raises:
-        ValueError: they are of none that is read.
+        ValueError: it is no supported ResNet.
     """
     blocks = tuple(_count(state, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
     second = state.get("layer1.0.conv2.weight")
     if not all(blocks) or second is None:
-        raise ValueError(unread(state))
+        raise ValueError(unsupported_reason(state))
     third = state.get("layer1.0.conv3.weight")
     groups = int(second.shape[0]) // int(second.shape[1])
     kind = (
@@ -347,8 +345,8 @@ def _need(state: State, *names: str) -> None:
             raise ValueError(f"it lacks {name}, which every network of its kind has")
 
 
-def unread(names: State) -> str:
-    """Why names are of no network that is read."""
+def unsupported_reason(names: State) -> str:
+    """In words, why a network with these parameter names is not supported."""
     if any("patch_embed" in name or "cls_token" in name for name in names):
         return "it is a transformer, and only ResNets and OSNets are read"
     if any(".se." in name or ".se_module." in name for name in names):
@@ -370,7 +368,7 @@ def _any(state: State, prefix: str) -> bool:
 
 
 def _count(state: State, pattern: str) -> int:
-    """One more than the highest number that the pattern finds at a name's beginning."""
+    """One more than the highest number that the pattern matches at the beginning of a name."""
     return max(
         (int(found[1]) + 1 for name in state if (found := re.match(pattern, name))), default=0
     )
@@ -379,6 +377,6 @@ def _count(state: State, pattern: str) -> int:
 def _unsaid(
     *, stride: int | None, sizes: str = "give the size it was trained with"
 ) -> dict[str, str]:
-    """What no file says."""
+    """Assumptions about what no checkpoint file says."""
     unsaid = {} if stride is None else {"last_stride": f"{stride}, the toolkit's own"}
     return {**unsaid, "height": f"256, and width 128; {sizes}"}

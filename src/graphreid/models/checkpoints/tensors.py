@@ -1,6 +1,4 @@
-"""The tensors of a checkpoint and nothing else: what it asks for beside them is refused, and never
-run.
-"""
+"""Reads the tensors of checkpoint files without running any code in them."""
 
 import pickle
 import re
@@ -15,13 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 _NESTS = ("state_dict", "model")
-"""Where training programs put the weights, beside their optimizer, epoch and scores."""
+"""Keys under which training programs store the weights, beside optimizer and epoch."""
 
 
 class _Beside:
-    """A value beside the weights, such as torchreid's rank-1 (a number of NumPy) or options: it is
-    passed over, unread.
-    """
+    """Stands for a value beside the weights, such as torchreid's rank-1 or options; never read."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -48,14 +44,14 @@ _OLD_NAMES = {"__builtin__", "commands", "copy_reg"}
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """A file's tensors by name; nothing in it is run.
+    """Read the tensors of a checkpoint by name; no code in it is run.
 
     Args:
-        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict"
-            or "model").
+        path: .safetensors, or a torch file with a state dict (at the top, or under "state_dict" or
+            "model").
 
     Raises:
-        ValueError: no such file, cut short, with pickled objects, or without a state dict.
+        ValueError: no such file, truncated, with pickled objects, or without a state dict.
     """
     file = Path(path)
     if not file.is_file():
@@ -109,7 +105,7 @@ def _refusal(file: Path, message: str) -> str:
 
 
 def _damage(message: str) -> str:
-    """Torch's own words advise to load without weights_only, so they are not passed on."""
+    """Message for a damaged file; torch's own would advise loading without weights_only."""
     if "TorchScript" in message:
         return (
             "a TorchScript archive, which is a program: save the state dict of the model that "

@@ -130,7 +130,7 @@ class ICG:
 
     @property
     def trained(self) -> Trained[PartNetwork]:
-        """The network that was trained, or loaded, and the facts of its training.
+        """The network that was trained, or loaded, and metadata of its training.
 
         Raises:
             ValueError: there is none yet.
@@ -196,16 +196,16 @@ class ICG:
         return {"visibility": (blocks != 0).any(2).astype(np.uint8)}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What was learned, for a file: tensors by name, and plain facts."""
+        """What was learned, for a file: tensors by name, and plain metadata."""
         return self.trained.state()
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Take back what `state` gave.
 
         Raises:
             ValueError: tensors of another network.
         """
-        self.trained_ = restored(self._build, tensors, facts, self)
+        self.trained_ = restored(self._build, tensors, metadata, self)
 
     def _build(self, classes: int, size: tuple[int, int]) -> PartNetwork:
         options = self.parts

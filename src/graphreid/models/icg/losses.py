@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from graphreid.models.icg.model import PartFeatures, PartNetwork, activation
 from graphreid.models.icg.options import LossWeights
-from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, pull_centers
+from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, update_centers
 from graphreid.models.options import Losses
 
 UNKNOWN = -1
@@ -97,5 +97,5 @@ class ICGObjective(nn.Module):
         if options.center_weight:
             centers = self.get_buffer(f"centers_{group}")
             loss = loss + options.center_weight * center_loss(feature, target, centers)
-            pull_centers(feature, target, centers, options.center_rate)
+            update_centers(feature, target, centers, options.center_rate)
         return loss

@@ -68,7 +68,7 @@ class FeatureMap(nn.Module):
         for name in ("layer1", "layer2", "layer3", "layer4"):
             x = getattr(backbone, name)(x)
             stages.append(x)
-        total = self.projections[0](stages[0])  # [b, c, H/4, W/4]
+        total = self.projections[0](stages[0])  # [b, c, h, w] with h = H/4
         for project, stage in list(zip(self.projections, stages, strict=False))[1:]:
             total = total + functional.interpolate(project(stage), total.shape[2:], mode="bilinear")
         return torch.relu(self.norm(total)), x
@@ -99,11 +99,11 @@ def activation(f: Maps) -> Map:
     """Eq. 3, in [0, 1]: a pixel's L2 norm over the channels by the largest of its image (the
     paper's text calls it l1).
     """
-    norm = torch.linalg.vector_norm(f, dim=1)
+    norm = torch.linalg.vector_norm(f, dim=1)  # [b, h, w]
     return norm / norm.amax((1, 2), keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny)
 
 
-def weighted_pool(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
+def weighted_pooling(f: Maps, confidence: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k c"]:
     """sum(F P_k) / sum(P_k) over the pixels: a vector for each map of confidences (Eqs. 4 and 9,
     pooled).
     """
@@ -124,7 +124,7 @@ def visible_parts(
 
 def normalised_adjacency(m: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
     """M^ = (I + D)^-1/2 (M + I) (I + D)^-1/2, D the sums of M's rows (Eq. 12)."""
-    scale = (1 + m.sum(2)).rsqrt()
+    scale = (1 + m.sum(2)).rsqrt()  # [b, n], (I + D)^-1/2
     return scale[:, :, None] * (m + torch.eye(m.shape[1], device=m.device)) * scale[:, None]
 
 
@@ -236,12 +236,12 @@ class PartNetwork(BNNeck):
         self.min_pixels = min_pixels
         self.count = max(parts - 1, 0)  # parts without the background
         self.map = FeatureMap(model, width, feature_map)
-        self.attention = SpatialAttention() if attention else None
+        self.attention = SpatialAttention() if attention else None  # S_A
         # the scale of F_g is free, for all features made of it are normalised later: what reads its
         # pixels needs an even one
         self.even = nn.BatchNorm2d(width)
-        self.separate = nn.Conv2d(width, 2, 1) if attention else None
-        self.assign = nn.Conv2d(width, parts, 1) if parts else None
+        self.separate = nn.Conv2d(width, 2, 1) if attention else None  # background, foreground
+        self.assign = nn.Conv2d(width, parts, 1) if parts else None  # K maps (Eq. 6)
         self.graph = PartGraph(width, graph[:-1], graph[-1]) if graph else None
         widths = {"global": width + width_of(model), "foreground": width}
         widths |= {"structure": graph[-1]} if graph else {}
@@ -250,7 +250,7 @@ class PartNetwork(BNNeck):
         necks = {name: nn.BatchNorm1d(each) for name, each in widths.items()}
         classifiers = {name: nn.Linear(each, classes, bias=False) for name, each in widths.items()}
         for neck, classifier in zip(necks.values(), classifiers.values(), strict=True):
-            neck.bias.requires_grad_(False)
+            neck.bias.requires_grad_(False)  # as BNNeck's
             nn.init.normal_(classifier.weight, std=0.001)
         self.neck, self.classifier = necks.pop("global"), classifiers.pop("global")
         self.necks, self.classifiers = nn.ModuleDict(necks), nn.ModuleDict(classifiers)
@@ -273,7 +273,7 @@ class PartNetwork(BNNeck):
         with torch.autocast(pixels.device.type, enabled=False):
             pool: Any = self.backbone.global_pool
             # pooled F_g too, so that the attention is learned from the global losses
-            features = {"global": torch.cat([pool(f), pool(last)], 1)}
+            features = {"global": torch.cat([pool(f), pool(last)], 1)}  # [b, c + 2048]
             even = self.even(f)
             separation = None if self.separate is None else self.separate(even)  # Eq. 16
             confidence = None if self.assign is None else self.assign(even)  # Eq. 6
@@ -281,15 +281,16 @@ class PartNetwork(BNNeck):
             if confidence is not None:
                 p = confidence.softmax(1)  # [b, K, h, w], Eq. 7
                 p_f = p[:, 1:].sum(1, keepdim=True)  # Eq. 8
-                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 9
+                features["foreground"] = weighted_pooling(f, p_f).flatten(1)  # Eq. 9
                 visible = visible_parts(confidence, self.min_pixels)  # Eq. 14
-                parts = weighted_pool(f, p[:, 1:]) * visible[:, :, None]  # [b, K-1, c]
+                parts = weighted_pooling(f, p[:, 1:]) * visible[:, :, None]  # [b, K-1, c]
                 if self.graph is not None:
+                    # F_s and M (Eqs. 10-12)
                     features["structure"], matrix = self.graph(parts, visible)
                 features["parts"] = parts.flatten(1)
             elif separation is not None:
                 p_f = separation.softmax(1)[:, 1:]
-                features["foreground"] = weighted_pool(f, p_f).flatten(1)  # Eq. 4
+                features["foreground"] = weighted_pooling(f, p_f).flatten(1)  # Eq. 4
             return PartFeatures(f, features, separation, confidence, visible, matrix)
 
     def after_norm(self, group: str, made: PartFeatures) -> Float[Tensor, "b d"]:

@@ -44,15 +44,15 @@ class LabelledBatches:
     Args:
         batches: pixels and classes.
         labels: of the pixels of all images, at 1/STRIDE of their size.
-        facts: of the labels, for the epoch's record.
+        statistics: of the labels, for the epoch's record.
     """
 
     def __init__(
-        self, batches: PixelBatches, labels: UInt8[np.ndarray, "n h w"], facts: Numbers
+        self, batches: PixelBatches, labels: UInt8[np.ndarray, "n h w"], statistics: Numbers
     ) -> None:
         self.batches = batches
         self.labels = labels
-        self.facts = facts
+        self.statistics = statistics
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -104,19 +104,19 @@ class PartLabels:
             return self.labels, {}
         due = epoch - epoch % self.options.every
         start = time.perf_counter()
-        facts: Numbers = {"unclustered": 0, "clustering": 0.0}
+        statistics: Numbers = {"unclustered": 0, "clustering": 0.0}
         if due != self.made:
             file = None if self.folder is None else self.folder / f"{due:04d}.npz"
-            with processes.first_goes_ahead():
-                if file is not None and (due < epoch or not processes.first()):
+            with processes.main_process_first():
+                if file is not None and (due < epoch or not processes.is_main_process()):
                     # made before an interruption, or by the first process
                     self.labels = _read(file, due)
                 else:
-                    facts = self._make(epoch)
+                    statistics = self._make(epoch)
                     if file is not None:
                         self._write(file)
             self.made = due
-        return self.labels, {**facts, "labelling": round(time.perf_counter() - start, 3)}
+        return self.labels, {**statistics, "labelling": round(time.perf_counter() - start, 3)}
 
     def _make(self, epoch: int) -> Numbers:
         """Cluster the foreground of one identity after the other; its pixels alone are held."""

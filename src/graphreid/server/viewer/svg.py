@@ -8,7 +8,7 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from graphreid.types import Explanation, Neighbors, places
+from graphreid.types import Explanation, Neighbors, positions
 
 BINS, WIDE, HIGH = 48, 640, 220
 NODES, EDGES, NEIGHBORS = 24, 120, 10
@@ -54,7 +54,7 @@ def from_neighbors(
     """
     rows = rows[:NODES]
     target, nth = np.indices((len(rows), min(NEIGHBORS, neighbors.k))).reshape(2, -1)
-    source = places(rows, neighbors.index[rows[target], nth])
+    source = positions(rows, neighbors.index[rows[target], nth])
     target, nth, source = (each[source >= 0] for each in (target, nth, source))
     return Explanation(
         nodes=rows,

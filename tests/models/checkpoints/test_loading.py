@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from graphreid.models.backbones import Matched
+from graphreid.models.backbones import WeightMatch
 from graphreid.models.checkpoints.architectures import ToolkitNetwork
-from graphreid.models.checkpoints.filling import fill, read_layout
+from graphreid.models.checkpoints.loading import load_matching, parse_checkpoint
 from tests.models.checkpoints import states
 
 MADE = {
@@ -16,24 +16,24 @@ MADE = {
 
 def put(
     layout: str, state: states.State, *, allow_partial: bool = False
-) -> tuple[ToolkitNetwork, Matched]:
-    reading = read_layout(layout, state)
+) -> tuple[ToolkitNetwork, WeightMatch]:
+    reading = parse_checkpoint(layout, state)
     network = ToolkitNetwork(reading.anatomy)
-    return network, fill(network, reading, state, allow_partial=allow_partial)
+    return network, load_matching(network, reading, state, allow_partial=allow_partial)
 
 
 @pytest.mark.parametrize("layout", MADE)
 def test_each_weight_is_in_its_place(layout: str) -> None:
     state = MADE[layout]()
     network, matched = put(layout, state)
-    own, reading = network.state_dict(), read_layout(layout, state)
+    own, reading = network.state_dict(), parse_checkpoint(layout, state)
     assert not matched.missing
     assert not matched.unused
     for name in matched.loaded:
-        target = reading.own(name)
+        target = reading.network_name(name)
         assert target is not None
         assert torch.equal(own[target], state[name])
-        assert reading.theirs(target) == name
+        assert reading.file_name(target) == name
     assert len(matched.loaded) == len(own)
 
 
@@ -60,7 +60,7 @@ def test_another_layout_is_named(layout: str, other: str) -> None:
         with pytest.raises(
             ValueError, match=f"are not those of {layout} but of {other}: choose --layout {other}"
         ):
-            read_layout(layout, MADE[other]())
+            parse_checkpoint(layout, MADE[other]())
 
 
 def test_names_of_no_layout() -> None:
@@ -68,19 +68,19 @@ def test_names_of_no_layout() -> None:
     with pytest.raises(
         ValueError, match=r"base.cls_token, are not those of bot \(it is a transformer"
     ):
-        read_layout("bot", vit)
+        parse_checkpoint("bot", vit)
     with pytest.raises(ValueError, match=r"not those of torchreid .*of no ResNet and no OSNet"):
-        read_layout("torchreid", {"features.0.weight": torch.zeros(1)})
+        parse_checkpoint("torchreid", {"features.0.weight": torch.zeros(1)})
     with pytest.raises(
         ValueError,
         match="layout 'best' is not known: choose one of bot, torchreid, fast-reid, layumi",
     ):
-        read_layout("best", vit)
+        parse_checkpoint("best", vit)
 
 
 def test_an_osnet_has_no_choice_of_stem_and_stride() -> None:
     with pytest.raises(ValueError, match="has no choice of stem_relu"):
-        read_layout("torchreid", states.osnet(), {"stem_relu": False})
+        parse_checkpoint("torchreid", states.osnet(), {"stem_relu": False})
 
 
 def test_a_partial_match_is_an_error_unless_allowed() -> None:
@@ -88,13 +88,13 @@ def test_a_partial_match_is_an_error_unless_allowed() -> None:
     del state["base.layer2.1.conv2.weight"], state["base.bn1.running_mean"]
     state["base.layer4.2.bn3.weight"] = torch.ones(3)
     state["base.attention.weight"] = torch.ones(3)
-    reading = read_layout("bot", state)
-    network, told = ToolkitNetwork(reading.anatomy), list[Matched]()
+    reading = parse_checkpoint("bot", state)
+    network, told = ToolkitNetwork(reading.anatomy), list[WeightMatch]()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"3 missing \(base\..*, 2 unused \(base\..*--allow-partial"
     ):
-        fill(network, reading, state, told=told.append)
+        load_matching(network, reading, state, on_match=told.append)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert set(told[0].missing) == {
         "base.bn1.running_mean",
@@ -105,7 +105,7 @@ def test_a_partial_match_is_an_error_unless_allowed() -> None:
         "base.layer4.2.bn3.weight of shape 3 for 80",
         "base.attention.weight",
     }
-    assert fill(network, reading, state, allow_partial=True) == told[0]
+    assert load_matching(network, reading, state, allow_partial=True) == told[0]
     own = network.state_dict()
     assert torch.equal(own["backbone.body.conv1.weight"], state["base.conv1.weight"])
     assert torch.equal(
