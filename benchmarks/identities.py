@@ -76,7 +76,7 @@ def main(
     seed: int = 0,
     out: Path | None = None,
 ) -> None:
-    """Fit on so many identities, judge, and write a record.
+    """Fit on so many identities, evaluate, and write a record.
 
     Args:
         sizes: numbers of identities to fit on; the smaller ones are among the larger.
@@ -97,7 +97,7 @@ def main(
     resources, rows = Resources(), list[dict[str, Any]]()
     held = np.flatnonzero(np.isin(labels.identity, fresh[:HELD]))
 
-    def judge(method: str, size: int | None, begun: float, reranker: Any) -> None:
+    def add_row(method: str, size: int | None, begun: float, reranker: Any) -> None:
         report: Report = evaluate(
             reranker, queries, Gallery(images), wanted, found, resources=resources
         )
@@ -113,7 +113,7 @@ def main(
         print(rows[-1], flush=True)
 
     for method in ("cosine", "k-reciprocal"):
-        judge(method, None, time.perf_counter(), make(method))
+        add_row(method, None, time.perf_counter(), make(method))
     for method in methods:
         for size in sizes:
             begun, fitted = time.perf_counter(), make(f"{method}:seed={seed}")
@@ -125,7 +125,7 @@ def main(
                 validation=validation,
                 resources=resources,
             )
-            judge(method, size, begun, fitted)
+            add_row(method, size, begun, fitted)
     made = {
         "name": name,
         "sizes": list(sizes),

@@ -49,7 +49,7 @@ def table(made: dict[str, Any]) -> str:
     return (
         f"{made['method']} on {made['name']}: fitted on {made['images']:,} images of "
         f"{made['identities']} identities, "
-        f"judged on {made['queries']} queries of validation identities among all "
+        f"evaluated on {made['queries']} queries of validation identities among all "
         f"{made['gallery']:,} training images, "
         f"seed {made['seed']}, online, market rule.\n\n"
         "| fitted on identities | mAP | rank-1 |\n| --- | --- | ---: |\n" + "\n".join(rows) + "\n"
@@ -65,20 +65,20 @@ def main(
     seed: int = 0,
     out: Path | None = None,
 ) -> None:
-    """Fit in each way, judge, and write a record."""
+    """Fit in each way, evaluate, and write a record."""
     features, labels = load_features(train)
     seen = np.asarray(load_columns(train)["seen"], bool)
     held = np.unique(load_features(validation)[1].identity)
-    judged = np.flatnonzero(np.isin(labels.identity, held))
-    judged = np.sort(generator(seed, 0, 0, 1).permutation(judged)[:QUERIES])
+    evaluated = np.flatnonzero(np.isin(labels.identity, held))
+    evaluated = np.sort(generator(seed, 0, 0, 1).permutation(evaluated)[:QUERIES])
     fresh = np.setdiff1d(np.unique(labels.identity[~seen]), held)
     packed = np.sort(
         generator(seed, 0, 0, 2).permutation(np.unique(labels.identity[seen]))[: len(fresh)]
     )
     resources, rows = Resources(), list[dict[str, Any]]()
 
-    def judge(way: str, reranker: Any, begun: float) -> None:
-        query, of_query = features.take(judged), labels.take(judged)
+    def add_row(way: str, reranker: Any, begun: float) -> None:
+        query, of_query = features.take(evaluated), labels.take(evaluated)
         report: Report = evaluate(
             reranker, query, Gallery(features), of_query, labels, resources=resources
         )
@@ -96,13 +96,13 @@ def main(
     def images(identities: NDArray[np.int64]) -> NDArray[np.intp]:
         return np.flatnonzero(np.isin(labels.identity, identities))
 
-    judge("none: cosine", make("cosine"), time.perf_counter())
-    judge("none: k-reciprocal, transductive", make("k-reciprocal"), time.perf_counter())
+    add_row("none: cosine", make("cosine"), time.perf_counter())
+    add_row("none: k-reciprocal, transductive", make("k-reciprocal"), time.perf_counter())
     for way, (apart, noise) in WAYS.items():
         chosen = images(fresh if apart else packed)
         fitted: Any = make(f"{method}:noise={noise},seed={seed}")
         begun = time.perf_counter()
-        judge(
+        add_row(
             way, fitted.fit(features.take(chosen), labels.take(chosen), resources=resources), begun
         )
     made = {
@@ -111,7 +111,7 @@ def main(
         "seed": seed,
         "images": len(images(fresh)),
         "identities": len(fresh),
-        "queries": len(judged),
+        "queries": len(evaluated),
         "gallery": len(features),
         "rows": rows,
         "code": code(),

@@ -39,7 +39,7 @@ Set = tuple[tuple[Features, Labels], tuple[Features, Labels]]
 
 class Watch:
     """Seconds by the name of the work, from what the work tells of its progress; stands still while
-    results are judged.
+    results are counted.
     """
 
     def __init__(self) -> None:

@@ -12,14 +12,14 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "graphreid"
 
-# numba compiles the functions of kernels/ itself, and cyclopts reads the signatures of cli/: those
-# two stay as they are
+# numba compiles the functions of kernels/ itself, cyclopts reads the signatures of cli/, and pytest
+# rewrites the asserts of testing/: those stay as they are
 CHECKED = [
     ".".join(("graphreid", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
         ".__init__"
     )
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.relative_to(PACKAGE).parts[0] not in ("kernels", "cli", "__init__.py")
+    if path.relative_to(PACKAGE).parts[0] not in ("kernels", "cli", "testing", "__init__.py")
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 

@@ -1,60 +1,55 @@
 """Small data that several tests share."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graphreid.gallery import Gallery
-from graphreid.protocols import Reranker
-from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels
+from graphreid.testing.data import all_distances, blobs, labelled, stacked
+from graphreid.types import Features
 
+__all__ = [
+    "SMALL",
+    "all_distances",
+    "blobs",
+    "cosine_distances",
+    "labelled",
+    "query_and_gallery",
+    "shaken",
+    "stacked",
+]
 
-def labelled(
-    seed: int, queries: int = 12, images: int = 60, width: int = 16, cameras: int = 3
-) -> tuple[tuple[Features, Labels], tuple[Features, Labels]]:
-    """Queries and gallery: noisy copies of ten centres, of unit length, no two at equal
-    distances.
-    """
-    rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((10, width))
-
-    def some(count: int, name: str) -> tuple[Features, Labels]:
-        identity = rng.integers(0, 10, count)
-        camera = rng.integers(0, cameras, count)
-        vectors = centres[identity] + 0.9 * rng.standard_normal((count, width))
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        items = np.array([f"{name}{row}" for row in range(count)])
-        return Features(vectors.astype(np.float32), items, camera), Labels(identity, camera)
-
-    return some(queries, "query"), some(images, "image")
-
-
-def blobs(
-    seed: int, queries: int = 12, images: int = 60, width: int = 16
-) -> tuple[Features, Features]:
-    """The same without labels."""
-    (query, _), (gallery, _) = labelled(seed, queries, images, width)
-    return query, gallery
-
-
-def stacked(blocks: Iterable[DistanceBlock]) -> NDArray[np.float32]:
-    """All blocks as one matrix; they must follow each other."""
-    parts: list[NDArray[np.float32]] = []
-    for block in blocks:
-        assert block.start == sum(map(len, parts))
-        parts.append(block.distance)
-    return np.concatenate(parts)
-
-
-def all_distances(
-    method: Reranker, query: Features, gallery: Gallery, resources: Resources | None = None
-) -> NDArray[np.float32]:
-    """Every distance a method gives."""
-    return stacked(method.distances(query, gallery, resources=resources or Resources()))
+SMALL: dict[str, dict[str, Any]] = {
+    "cagcn": {
+        "k1": 8,
+        "k2": 4,
+        "k": 12,
+        "links": 4,
+        "layers": 2,
+        "width": 8,
+        "attention_width": 4,
+        "epochs": 1,
+    },
+    "ec-gcn": {"k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
+    "fa-ec-gcn": {
+        "fa_k": 4,
+        "fa_epochs": 2,
+        "k1": 8,
+        "k2": 3,
+        "links": 4,
+        "layers": 2,
+        "width": 8,
+        "epochs": 1,
+    },
+    "fa-gcn": {"k": 4, "epochs": 2},
+    "ffgnn": {"k": 12, "reciprocal": 4, "tau": 5, "epochs": 1},
+    "hrnet": {"nodes": 12, "k": 4, "identities": 4, "images": 3, "epochs": 2},
+    "parts": {"parts": 2, "width": 4, "fixed": 2},
+    "sggnn": {"k": 12, "width": 8, "epochs": 1},
+}
+"""Options that make a method quick to fit on small data."""
 
 
 def cosine_distances(query: Features, gallery: Features) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from tests.conftest import PACKAGE
 LAYERS = (
     (
         "types",
+        "arrays",
         "explanation_json",
         "seeding",
         "resources",
@@ -27,7 +28,7 @@ LAYERS = (
     ("graphs", "distances"),
     ("methods", "models", "synthetic"),
     ("report", "papers", "store"),
-    ("cli", "server"),
+    ("cli", "server", "testing"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -110,6 +111,20 @@ def test_imports_only_from_smaller_layers(path: Path) -> None:
             assert LAYER[other] <= LAYER[top], (
                 f"{home} (layer {LAYER[top]}) imports {name} (layer {LAYER[other]})"
             )
+
+
+@pytest.mark.parametrize("shared", ["graphs", "methods/link_prediction"])
+def test_what_is_shared_has_two_users(shared: str) -> None:
+    """A folder of primitives holds nothing that only one method needs."""
+    for path in sorted((PACKAGE / shared).glob("[!_]*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        users = {
+            # the folder of a paper is one user
+            file.parent if (file.parent / "method.py").is_file() else file
+            for file in FILES
+            if any(name == module or name.startswith(f"{module}.") for name in imported(file))
+        }
+        assert len(users) > 1, f"{module} is used by {users or 'nobody'}: move it there"
 
 
 def test_every_place_has_a_layer() -> None:

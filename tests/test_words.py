@@ -37,17 +37,13 @@ BANNED = {
     "why",
 }
 
-FIELD = {"stem_pool": "the pooling layer of a network's stem"}
+FIELD = {
+    "stem_pool": "the pooling layer of a network's stem",
+    "weighted_pool": "pooling of a feature map by weights",
+}
 """Names with such a word in a standard meaning of it."""
 
-REMAINING: set[str] = {
-    "Guard",
-    "above",
-    "facts",
-    "least",
-    "living",
-    "told",
-}
+REMAINING: set[str] = {"above"}
 """Names that are still to be replaced. Never add one."""
 
 

@@ -1,6 +1,4 @@
-"""The optional dependencies: which packages each extra of pyproject.toml brings, and what to say
-where one is missing.
-"""
+"""Optional dependencies: the packages of each extra, and error messages where one is missing."""
 
 import importlib.util
 
@@ -9,22 +7,22 @@ _GALLERY = ("lancedb",)
 EXTRAS = {
     "report": _REPORT,
     "gallery": _GALLERY,
-    "service": (*_GALLERY, *_REPORT, "fastapi", "multipart", "uvicorn"),
+    "service": (*_GALLERY, *_REPORT, "fastapi", "multipart", "prometheus_client", "uvicorn"),
     "export": ("onnx", "onnxscript", "onnxruntime", "openvino"),
 }
-"""The names by which an extra's packages are imported."""
+"""Import names of the packages of each extra in pyproject.toml."""
 
 
 def require(extra: str, what: str, *packages: str) -> None:
-    """Refuse where packages of an extra are not installed.
+    """Check that packages of an extra are installed.
 
     Args:
         extra: one of EXTRAS.
-        what: what needs them, the line's first words.
-        packages: which of the extra's; all if none is given.
+        what: the feature that needs them, for the message.
+        packages: import names; none means all packages of the extra.
 
     Raises:
-        ValueError: which are missing, and how to install them.
+        ValueError: names the missing packages and how to install them.
     """
     missing = [name for name in packages or EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
@@ -32,9 +30,7 @@ def require(extra: str, what: str, *packages: str) -> None:
 
 
 def missing_extra_message(error: BaseException | None) -> str | None:
-    """A line about the package of an extra whose absence led to the error; None where it was
-    something else.
-    """
+    """How to install the package whose absence caused an error; None if it is of no extra."""
     while error is not None:
         package = (
             (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""

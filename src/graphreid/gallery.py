@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
+from graphreid.arrays import Array
 from graphreid.knn.exact import (
     Metric,
     block_distances,
@@ -86,6 +87,11 @@ class Gallery:
         self._neighbors: Neighbors | None = None
         self._derived: dict[Hashable, Any] = {}
         self._per_image: dict[Hashable, NDArray[Any]] = {}
+
+    @classmethod
+    def of(cls, given: "Gallery | Features | Array") -> "Gallery":
+        """A gallery as it is, or of features or vectors by cosine distances."""
+        return given if isinstance(given, Gallery) else cls(Features.of(given))
 
     def __len__(self) -> int:
         return len(self.features)

@@ -1,10 +1,12 @@
 """`rank`, the one place that sorts a gallery."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from graphreid.arrays import Array, ArrowArray, ArrowStream, DLPack, to_numpy
 from graphreid.types import DistanceBlock, Ranking
 
 _ROWS = 64
@@ -90,17 +92,33 @@ class TopLists:
         )
 
 
-def rank(blocks: Iterable[DistanceBlock], top: int) -> Ranking:
+def rank(blocks: Iterable[DistanceBlock] | Array, top: int) -> Ranking:
     """The first `top` gallery images of every query.
 
     Args:
-        blocks: what `Reranker.distances` gives.
+        blocks: what `Reranker.distances` gives; or all distances [q, g], an array or table of any
+            library that `arrays.to_numpy` reads.
         top: how many; cut to the gallery's size.
 
     Raises:
-        ValueError: top is less than 1.
+        ValueError: top is less than 1, or an array that holds no distances.
     """
     lists = TopLists(top)
-    for block in blocks:
+    if isinstance(blocks, ArrowStream | ArrowArray | DLPack) or hasattr(blocks, "__array__"):
+        blocks = [_whole(cast("Array", blocks))]
+    for block in cast("Iterable[DistanceBlock]", blocks):
         lists.add(block)
     return lists.result()
+
+
+def _whole(given: Array) -> DistanceBlock:
+    distance = to_numpy(given, "distances")
+    if distance.ndim != 2 or distance.dtype.kind not in "fiu":
+        raise ValueError(
+            f"distances must be numbers, [queries, gallery], not {distance.dtype} of shape "
+            f"{distance.shape}"
+        )
+    if np.isnan(distance).any():
+        row = int(np.isnan(distance).any(axis=1).argmax())
+        raise ValueError(f"distances has NaN in row {row}: mend it, or drop that query")
+    return DistanceBlock(0, distance.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Where and with how much a computation runs."""
+"""Resources of a computation: device, memory, threads, and progress reports."""
 
 import math
 import re
@@ -12,17 +12,17 @@ import torch
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the work, the amount done, and the total."""
 
 GIB = 2**30
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of "4GB", "512 MiB", "4g" or "1000000"; units are powers of 1024.
+    """Parse a size such as "4GB", "512 MiB", "4g" or "1000000" to bytes; units are powers of 1024.
 
     Raises:
-        ValueError: not such a text, or nothing at all.
+        ValueError: not a positive size.
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?B)?\s*", text.upper())
     size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
@@ -33,14 +33,14 @@ def parse_memory(text: str) -> int:
 
 @dataclass(frozen=True)
 class Resources:
-    """Where and with how much a computation runs.
+    """Device, memory, threads and progress reports of a computation.
 
     Attributes:
-        device: a torch device, "cpu" or "cuda".
-        memory: bytes that a call may use beyond its inputs, None for a moderate default. Block
-            sizes follow from it.
-        threads: processor threads, None for all.
-        progress: told how far long work is; None for silence.
+        device: a torch device, "cpu", "cuda" or "cuda:N".
+        memory: bytes that a call may use beyond its inputs; block sizes are chosen by it. None is a
+            moderate default.
+        threads: processor threads; None for all.
+        progress: called during long work; None for no reports.
 
     Raises:
         ValueError: no such device here, or a memory or thread count that is not positive.
@@ -75,16 +75,16 @@ class Resources:
     def rows(
         self, row_bytes: int, *, fixed_bytes: int = 0, most: int = 2048, what: str = "this"
     ) -> int:
-        """How many rows of a block fit the memory.
+        """The number of rows of a block that fit into memory.
 
         Args:
-            row_bytes: bytes that a row of the block takes.
-            fixed_bytes: bytes that are held whatever the block's size.
-            most: rows beyond which nothing is gained.
-            what: the work's name, for the error message.
+            row_bytes: bytes per row.
+            fixed_bytes: bytes needed whatever the block size.
+            most: largest useful number of rows.
+            what: name of the work, for the message.
 
         Raises:
-            ValueError: not even one row fits; the message says what would.
+            ValueError: not even one row fits; the message says how much memory is needed.
         """
         memory = GIB + fixed_bytes if self.memory is None else self.memory
         fit = (memory - fixed_bytes) // max(row_bytes, 1)
@@ -99,9 +99,7 @@ class Resources:
 
     @contextmanager
     def limits(self) -> Generator[None]:
-        """Within it torch uses `threads` threads, and so do compiled loops where numba is there
-        already.
-        """
+        """Context in which torch, and numba if it is imported, use `threads` threads."""
         before = torch.get_num_threads()
         numba = sys.modules.get("numba") if self.threads else None
         loops = numba.get_num_threads() if numba else 0
@@ -116,7 +114,7 @@ class Resources:
                 numba.set_num_threads(loops)
 
     def track(self, what: str, items: Iterable[T], total: int) -> Iterator[T]:
-        """The items, with progress told after each."""
+        """Yield the items, and report progress after each."""
         for done, item in enumerate(items):
             if self.progress and done == 0:
                 self.progress(what, 0, total)
@@ -126,6 +124,6 @@ class Resources:
 
 
 def slices(start: int, stop: int, step: int) -> Iterator[slice]:
-    """start .. stop in steps."""
+    """Consecutive slices of `step` that cover [start, stop); the last may be shorter."""
     for begin in range(start, stop, step):
         yield slice(begin, min(begin + step, stop))

@@ -1,18 +1,23 @@
-"""The values that flow through the package: frozen, and checked where they are born.
+"""The package's data types: immutable values, checked when they are created.
 
-`Features` is what inference may see; there is no identity in it, so that a re-ranker cannot leak
-labels. `Labels` is what `fit` and `evaluate` see besides. Everything a re-ranker answers is a
-stream of `DistanceBlock`s.
+`Features` are the inputs of inference; they have no identities, so that a re-ranker can't use
+labels. `Labels` are given to `fit` and `evaluate` only. A re-ranker returns a stream of
+`DistanceBlock`s.
 """
 
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from graphreid.arrays import Array, as_pandas, to_numpy
+
+if TYPE_CHECKING:
+    import pandas
 
 NORMAL = 0
 JUNK = 1
@@ -22,18 +27,14 @@ ROLES = ("normal", "junk", "distractor")
 Zero = Literal["refuse", "keep"]
 
 Text = Shaped[np.ndarray, " n"]
-"""Text, a value a row (NumPy's text types differ in length, which run-time checkers take for
-different types).
-"""
+"""Text [n]. (NumPy's text types differ in length, and run-time checkers would tell them apart.)"""
 
 
-def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
-    """Numbers for ids that may be numbers or text, the same number for the same value in every
-    file.
+def codes(values: Array, what: str) -> NDArray[np.int64]:
+    """Convert ids, numbers or text, to integers; the same id is the same integer in every file.
 
-    An integer stands for itself, and so does text that is an integer's canonical spelling ("17",
-    "-1", not "017"). Other text becomes a 62-bit hash of itself, at least 2^40, so that it never
-    meets a number in use.
+    Integers are unchanged, and so is text that spells one canonically ("17", "-1", not "017").
+    Other text becomes a 62-bit hash, at least 2^40, which collides with no number in use.
 
     Args:
         values: [n] integers, or text.
@@ -45,7 +46,7 @@ def codes(values: ArrayLike, what: str) -> NDArray[np.int64]:
     Raises:
         ValueError: a value is neither, the array is not one-dimensional, or text is empty.
     """
-    array = np.asarray(values)
+    array = to_numpy(values, what)
     if array.ndim != 1:
         raise ValueError(f"{what} must be one value a row, not an array of shape {array.shape}")
     if array.dtype.kind in "iu":
@@ -72,11 +73,12 @@ def _code(name: str) -> int:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Features:
-    """Images as inference sees them: a vector each, an id each, and the camera where it is known.
+    """Embedding vectors of images with their ids, and cameras where they are known.
 
     Attributes:
-        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Other float
-            types are converted.
+        vectors: float32 [n, d], as the network gave them (`Gallery` normalises, once). Given are
+            arrays or tables of numpy, torch, pandas, Arrow or another library (`arrays.to_numpy`),
+            of any float type; likewise the other columns.
         items: text [n], unique. Without given items an id is unique to this object, so that no two
             objects share an image.
         camera: int64 [n], or None where the data has no cameras. Text is coded by value (`codes`).
@@ -95,17 +97,16 @@ class Features:
 
     def __init__(
         self,
-        vectors: ArrayLike,
-        items: ArrayLike | None = None,
-        camera: ArrayLike | None = None,
+        vectors: Array,
+        items: Array | None = None,
+        camera: Array | None = None,
         zero: Zero = "refuse",
     ) -> None:
         checked = _vectors(vectors)
         n = len(checked)
         source = secrets.token_hex(6)
-        names = np.asarray(
-            [f"{source}#{row}" for row in range(n)] if items is None else items
-        ).astype(str)
+        given = [f"{source}#{row}" for row in range(n)] if items is None else items
+        names = to_numpy(given, "items").astype(str)
         if names.shape != (n,):
             raise ValueError(f"items has {names.size} values for {n} vectors: give one id a vector")
         _unique(names)
@@ -124,6 +125,11 @@ class Features:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    @classmethod
+    def of(cls, given: "Features | Array") -> "Features":
+        """Features as they are, or of vectors without items and cameras."""
+        return given if isinstance(given, Features) else cls(given)
+
     @property
     def width(self) -> int:
         """Entries of a vector, d."""
@@ -137,12 +143,12 @@ class Features:
 
 @dataclass(frozen=True, eq=False, init=False)
 class Labels:
-    """What only `fit` and `evaluate` may see of the same images.
+    """Identity, camera and role of images: ground truth for `fit` and `evaluate`.
 
     Attributes:
         identity: int64 [n]; text is coded by value (`codes`).
-        camera: int64 [n] or None, for the rule that removes an identity's images from the query's
-            own camera.
+        camera: int64 [n] or None, for protocols that ignore gallery images of the query's identity
+            and camera.
         role: int8 [n], NORMAL, JUNK or DISTRACTOR; text is accepted. Not given: identity -1 is
             junk, all others normal.
 
@@ -155,7 +161,7 @@ class Labels:
     role: NDArray[np.int8]
 
     def __init__(
-        self, identity: ArrayLike, camera: ArrayLike | None = None, role: ArrayLike | None = None
+        self, identity: Array, camera: Array | None = None, role: Array | None = None
     ) -> None:
         identities = codes(identity, "identity")
         n = len(identities)
@@ -166,7 +172,7 @@ class Labels:
                 f"all"
             )
         roles = _roles(
-            np.where(identities == -1, JUNK, NORMAL) if role is None else np.asarray(role)
+            np.where(identities == -1, JUNK, NORMAL) if role is None else to_numpy(role, "role")
         )
         if len(roles) != n:
             raise ValueError(
@@ -178,6 +184,11 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.identity)
+
+    @classmethod
+    def of(cls, given: "Labels | Array") -> "Labels":
+        """Labels as they are, or of identities without cameras."""
+        return given if isinstance(given, Labels) else cls(given)
 
     def take(self, rows: NDArray[Any]) -> "Labels":
         """The labels of `rows` (indices or a mask), in that order."""
@@ -205,7 +216,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """The nearest images of each row, itself left out, nearest first; equal distances go by index.
+    """The k nearest neighbours of each row, without itself, by distance and then by index.
 
     Attributes:
         index: int32 [n, k].
@@ -229,7 +240,7 @@ class Neighbors:
 
 @dataclass(frozen=True, eq=False)
 class DistanceBlock:
-    """Distances of some queries, in succession, to the whole gallery.
+    """Distances of consecutive queries to all gallery images.
 
     Attributes:
         start: the first query's index among the queries.
@@ -246,11 +257,10 @@ class DistanceBlock:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The first `top` gallery images of each query, nearest first; equal distances go by gallery
-    index.
+    """The `top` nearest gallery images of each query, by distance and then by gallery index.
 
-    A query that is in the gallery itself has one image fewer to find: its last place holds order
-    -1, distance +inf.
+    A query that is itself in the gallery has one image fewer to find: its last entry is order -1,
+    distance +inf.
 
     Attributes:
         order: int32 [q, top], gallery indices.
@@ -261,6 +271,41 @@ class Ranking:
     order: Int32[np.ndarray, "q top"]
     distance: Float32[np.ndarray, "q top"]
     probability: Float32[np.ndarray, "q top"] | None = None
+
+    def to_arrow(
+        self, query_items: Array | None = None, gallery_items: Array | None = None
+    ) -> Any:  # a pyarrow.Table, which has no types
+        """A table with a row for each image found: query and image (their rows), rank (from 1),
+        distance, and probability where there is one.
+
+        Args:
+            query_items: text [q], the queries' ids, for a column query_item.
+            gallery_items: text [g], the gallery's, for a column item.
+        """
+        # here: the library is large, and few who rank want a table
+        import pyarrow as pa  # noqa: PLC0415
+
+        query, place = np.nonzero(self.order >= 0)
+        image = self.order[query, place]
+        columns: dict[str, NDArray[Any]] = {"query": query, "rank": place + 1, "image": image}
+        if query_items is not None:
+            columns["query_item"] = to_numpy(query_items, "query_items").astype(str)[query]
+        if gallery_items is not None:
+            columns["item"] = to_numpy(gallery_items, "gallery_items").astype(str)[image]
+        columns["distance"] = self.distance[query, place]
+        if self.probability is not None:
+            columns["probability"] = self.probability[query, place]
+        return pa.table(columns)
+
+    def to_pandas(
+        self, query_items: Array | None = None, gallery_items: Array | None = None
+    ) -> "pandas.DataFrame":
+        """The same as a pandas table.
+
+        Raises:
+            ValueError: pandas is not installed.
+        """
+        return as_pandas(self.to_arrow(query_items, gallery_items))
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,9 +340,7 @@ class Explanation:
 def positions(
     values: Shaped[np.ndarray, " n"], wanted: Shaped[np.ndarray, " m"]
 ) -> Int64[np.ndarray, " m"]:
-    """Where each wanted value stands among the values, which are unique: int64 [m], -1 for one that
-    is not there.
-    """
+    """The index of each wanted value among unique values: int64 [m], -1 where it is missing."""
     if not len(values):
         return np.full(len(wanted), -1)
     order = np.argsort(values, kind="stable")
@@ -306,8 +349,7 @@ def positions(
 
 
 def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
-    """The images that are not junk: junk is never right nor wrong, and should be no node of a graph
-    either.
+    """Remove junk images: they never count in evaluation, and should be no nodes of a graph.
 
     Raises:
         ValueError: lengths that differ, or all are junk.
@@ -323,8 +365,8 @@ def drop_junk(features: Features, labels: Labels) -> tuple[Features, Labels]:
     return (features, labels) if keep.all() else (features.take(keep), labels.take(keep))
 
 
-def _vectors(given: Any) -> NDArray[np.float32]:
-    vectors = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+def _vectors(given: Array) -> NDArray[np.float32]:
+    vectors = to_numpy(given, "vectors")
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise ValueError(f"vectors must be [images, width], not an array of shape {vectors.shape}")
     if vectors.dtype.kind not in "fiu":

@@ -48,13 +48,13 @@ def test_image_files_are_searched_for_with_the_run_that_made_the_vectors(
     run("create g --features gallery.npz", capsys)
     images = read_manifest(data).images(read_manifest(data).rows("gallery"))
     asked = f"search g --model run --image {images.paths[0]} --image {images.paths[2]} --top 2"
-    run(f"{asked} --json answers.json", capsys)
-    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
-    assert [answer["matches"][0]["item"] for answer in answers] == [
+    run(f"{asked} --json results.json", capsys)
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert [answer["matches"][0]["item"] for answer in results] == [
         images.items[0],
         images.items[2],
     ]
-    assert answers[0]["matches"][0]["distance"] < 1e-3
+    assert results[0]["matches"][0]["distance"] < 1e-3
     assert "needs the camera of every image" in refused(f"{asked} --method ca-jaccard", capsys)
     assert "identity" in run(f"{asked} --method ca-jaccard --camera left", capsys)
     assert "--camera is for --image" in refused(
@@ -97,19 +97,19 @@ def test_a_gallery_from_creation_to_export(
 ) -> None:
     assert "60 images" in run("create g --features gallery.npz", capsys)
     known = json.loads(run("info g --json", capsys))
-    assert (known["images"], known["embedder"], known["lists"]) == (60, "net 1", "up to date")
+    assert (known["images"], known["embedder"], known["knn_index"]) == (60, "net 1", "up to date")
     said = run(
         "calibrate g --query query.npz --fpir 0.1 --unknowns removed --rule no-camera", capsys
     )
     assert "of the known ones are identified" in said
     assert "threshold    cosine: distance" in run("info g", capsys)
     run(
-        "search g --features query.npz --top 3 --json answers.json --method k-reciprocal:k1=6,k2=3",
+        "search g --features query.npz --top 3 --json results.json --method k-reciprocal:k1=6,k2=3",
         capsys,
     )
-    answers = json.loads((folder / "answers.json").read_text())
-    assert (answers["threshold"], len(answers["answers"])) == (None, 40)
-    assert len(answers["answers"][0]["matches"]) == 3
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["threshold"], len(results["results"])) == (None, 40)
+    assert len(results["results"][0]["matches"]) == 3
     said = run("search g --item image3 --item image5 --top 2", capsys)
     assert said.splitlines()[0].split() == ["image3"]
     assert said.count("image3 ") == 1
@@ -117,7 +117,7 @@ def test_a_gallery_from_creation_to_export(
     save_features(folder / "one.npz", one.vectors, {"item": one.items}, embedder="net 1")
     run("explain g --features one.npz --method k-reciprocal:k1=6,k2=3 --json graph.json", capsys)
     graph = json.loads((folder / "graph.json").read_text())
-    first = answers["answers"][4]["matches"][0]["item"]
+    first = results["results"][4]["matches"][0]["item"]
     assert [node["item"] for node in graph["nodes"] if node["rank_after"] == 1] in ([first], [])
     assert graph["query"] == one.items[0]
     said = run("explain g --item image3 --method k-reciprocal:k1=6,k2=3 --top 4", capsys)

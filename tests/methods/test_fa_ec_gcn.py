@@ -7,9 +7,10 @@ import torch
 
 from graphreid.gallery import Gallery
 from graphreid.methods import ECGCN, FAECGCN, FAGCN
+from graphreid.methods.fa_ec_gcn import SHARED
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.options import build, flat_options
+from graphreid.options import build, flat_options, with_options
 from graphreid.protocols import Explains, GivesScores, Learned, Transforms
 from graphreid.resources import Resources
 from graphreid.types import Labels
@@ -40,7 +41,7 @@ def test_it_is_fa_gcn_and_then_ec_gcn_on_its_vectors():
     train, held = data(1)
     (query, _), (gallery, _) = labelled(7)
     for distance in ("mahalanobis", "cosine"):
-        both = FAECGCN(**SMALL, distance=distance, lam=0.7).fit(*train)
+        both = build(FAECGCN, **SMALL, distance=distance, lam=0.7).fit(*train)
         fa = build(FAGCN, k=4, epochs=3, batch=4, distance=distance).fit(*train)
         vectors = fa.transform(train[0], Gallery(train[0]))[1]
         ec = build(
@@ -68,7 +69,7 @@ def test_it_is_fa_gcn_and_then_ec_gcn_on_its_vectors():
 
 def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     train, held = data(1)
-    method = FAECGCN(**SMALL, lam="auto").fit(*train, validation=held)
+    method = build(FAECGCN, **SMALL, lam="auto").fit(*train, validation=held)
     validation = method.record_["validation"]
     assert validation.keys() == {"input", "fa", "mAP", "lam", "best_lam", "queries"}
     assert validation["fa"] == method.record_["fa"]["validation"]["mAP"]
@@ -93,7 +94,7 @@ def test_a_fit_says_what_each_half_is_worth(tmp_path: Path):
     changed = all_distances(other, query, snapshot)
     assert not np.allclose(changed, all_distances(method, query, snapshot))
     # what is kept of the gallery does not outlive a change of options
-    method.lam, method.setting = 0.0, "transductive"
+    method = with_options(method, lam=0.0, setting="transductive")
     np.testing.assert_array_equal(all_distances(method, query, snapshot), changed)
     with pytest.raises(ValueError, match="fit it again with those options"):
         all_distances(parse(f"{tmp_path}/m.safetensors:layers=4"), query, snapshot)
@@ -107,7 +108,7 @@ def test_a_fit_that_was_stopped_in_either_half_goes_on_to_the_same_result(
     tmp_path: Path, half: str
 ):
     train, _ = data(2)
-    whole = FAECGCN(**SMALL).fit(*train)
+    whole = build(FAECGCN, **SMALL).fit(*train)
 
     class Stop(Exception):  # noqa: N818
         pass
@@ -117,8 +118,10 @@ def test_a_fit_that_was_stopped_in_either_half_goes_on_to_the_same_result(
             raise Stop
 
     with pytest.raises(Stop):
-        FAECGCN(**SMALL).fit(*train, folder=tmp_path, resources=Resources(progress=interrupt))
-    resumed = FAECGCN(**SMALL).fit(*train, folder=tmp_path)
+        build(FAECGCN, **SMALL).fit(
+            *train, folder=tmp_path, resources=Resources(progress=interrupt)
+        )
+    resumed = build(FAECGCN, **SMALL).fit(*train, folder=tmp_path)
     assert resumed.state_.keys() == whole.state_.keys()
     for key, value in whole.state_.items():
         assert torch.equal(resumed.state_[key], value), key
@@ -127,7 +130,7 @@ def test_a_fit_that_was_stopped_in_either_half_goes_on_to_the_same_result(
 def test_an_explanation_is_of_the_same_pass_as_the_distances():
     train, _ = data(3)
     (query, _), (gallery, _) = labelled(7)
-    method, snapshot = FAECGCN(**SMALL, lam=2.0).fit(*train), Gallery(gallery)
+    method, snapshot = build(FAECGCN, **SMALL, lam=2.0).fit(*train), Gallery(gallery)
     block = next(iter(method.distances(query, snapshot)))
     assert isinstance(method, Explains)
     given = method.explain(query.take(np.array([3])), snapshot)
@@ -139,21 +142,30 @@ def test_an_explanation_is_of_the_same_pass_as_the_distances():
 
 
 def test_what_it_says_of_itself():
-    method = FAECGCN(lam=0.3)
+    method = build(FAECGCN, lam=0.3)
     assert isinstance(method, Learned)
     assert isinstance(method, GivesScores)
     assert not isinstance(method, Transforms), "A+B starts from its distances"
     assert (method.unscored_offset, method.min_distance, method.setting) == (0.3, 0.0, "online")
-    paper = FAECGCN(**FAECGCN.presets["paper"])
-    fa, ec = paper._parts()  # pyright: ignore[reportPrivateUsage]
-    assert vars(fa) == vars(build(FAGCN, **FAGCN.PAPER))
-    assert (ec.graph.k1, ec.network.width, ec.lam) == (200, 4096, 0.4)
-    assert (ec.training.batch, ec.training.metric) == (1, "euclidean")
-    fa, ec = FAECGCN()._parts()  # pyright: ignore[reportPrivateUsage]
-    for part, kind in ((fa, FAGCN), (ec, ECGCN)):
-        ours, theirs = flat_options(part), flat_options(kind())
-        different = {key for key in theirs if ours[key] != theirs[key]}
-        assert different <= {"metric"}, "the defaults are those of the two"
+    paper = build(FAECGCN, **FAECGCN.PAPER)
+    assert flat_options(paper.fa) == flat_options(build(FAGCN, **FAGCN.PAPER))
+    assert (paper.ec.graph.k1, paper.ec.network.width, paper.ec.lam) == (200, 4096, 0.4)
+    assert paper.ec.training.batch == 1
+    assert FAECGCN.presets["paper"] == FAECGCN.PAPER
+
+
+def test_its_options_are_those_of_the_two() -> None:
+    names = set(flat_options(FAECGCN()))
+    of_fa, of_ec = set(flat_options(FAGCN())), set(flat_options(ECGCN()))
+    assert names == {name if name in SHARED else f"fa_{name}" for name in of_fa} | (
+        of_ec - {"metric"}
+    )
+    method = build(FAECGCN, seed=5, patience=3, fa_k=4, k1=9, setting="transductive")
+    assert (method.fa.training.seed, method.ec.training.seed) == (5, 5)
+    assert (method.fa.training.patience, method.ec.training.patience) == (3, 3)
+    assert (method.fa.graph.k, method.ec.graph.k1, method.setting) == (4, 9, "transductive")
+    with pytest.raises(ValueError, match=r"seed is 0 and .*seed is 1: give both one value"):
+        FAECGCN(ec=build(ECGCN, seed=1))
 
 
 def test_wrong_use_is_refused():
@@ -162,7 +174,7 @@ def test_wrong_use_is_refused():
         all_distances(FAECGCN(), query, Gallery(gallery))
     train, _ = data(1)
     with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):
-        FAECGCN(lam="auto").fit(*train)
+        build(FAECGCN, lam="auto").fit(*train)
     for wrong in ({"fa_k": 0}, {"k1": 0}, {"tau": 0.0}, {"gamma": 0.5}, {"setting": "both"}):
         with pytest.raises(ValueError, match=next(iter(wrong)).removeprefix("fa_")):
-            FAECGCN(**wrong)  # type: ignore[arg-type]
+            build(FAECGCN, **wrong)

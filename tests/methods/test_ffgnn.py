@@ -215,8 +215,6 @@ def test_the_gallerys_fused_features_are_made_once():
     query, gallery = blobs(2)
     method, snapshot = known(), Gallery(gallery)
     first = method.transform(query, snapshot)[1]
-    network = method._kept  # pyright: ignore[reportPrivateUsage]
-    assert network is not None
     calls: list[int] = []
 
     def counted(self: FeatureFusion, x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from graphreid.datasets.images import Images
 from graphreid.models import BoT, build, load_embedder, save_embedder
 from graphreid.models.bot import PRESETS, BoTObjective
+from graphreid.models.icg.embedder import ICG
 from graphreid.models.losses import center_loss
 from graphreid.protocols import Embedder
 from graphreid.resources import Resources
@@ -61,7 +62,7 @@ def fitted(drawn: tuple[Images, Labels]) -> BoT:
     return tiny().fit(*drawn)
 
 
-def weights(method: BoT) -> Tensor:
+def weights(method: BoT | ICG) -> Tensor:
     return torch.cat([value.flatten().double() for value in method.state()[0].values()])
 
 

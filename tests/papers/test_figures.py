@@ -11,7 +11,7 @@ from graphreid.methods import METHODS
 from graphreid.papers import figures
 from graphreid.papers.paper import TABLES
 from graphreid.papers.store import Store
-from graphreid.report.embedding_map import sample
+from graphreid.report.embedding_map import sample_images
 from tests.papers.cases import LEARNED, LISTS, Sharpened, made, publish_rows, write_inputs
 from tests.papers.test_runner import TINY
 
@@ -80,7 +80,9 @@ def test_too_few_identities_for_a_map_are_a_note_and_no_end(tmp_path: Path) -> N
 
 
 def test_the_map_has_two_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphreid.report.embedding_map.sample", partial(sample, identities=4))
+    monkeypatch.setattr(
+        "graphreid.report.embedding_map.sample_images", partial(sample_images, identities=4)
+    )
     page = publish_rows(tmp_path, TABLES["fa-ec-gcn/fig6"], {"epochs": 1})
     assert "fig6.svg" in page.read_text()
     drawing = page.with_suffix(".svg").read_text()

@@ -139,8 +139,12 @@ def test_the_map_has_a_panel_of_each(
         return vectors[:, :2].astype(np.float64)
 
     # a map's layout has tests of its own, and takes its time
-    monkeypatch.setattr(figures.tsne, "layout", flat)
-    monkeypatch.setattr(figures.tsne, "sample", partial(figures.tsne.sample, identities=5))
+    monkeypatch.setattr(figures.embedding_map, "tsne_layout", flat)
+    monkeypatch.setattr(
+        figures.embedding_map,
+        "sample_images",
+        partial(figures.embedding_map.sample_images, identities=5),
+    )
     assert (
         part_figures.draw(
             TABLES["icg/fig9"], trained(made, BoT="bot", ICG="icg"), tmp_path / "x.svg"
@@ -184,7 +188,7 @@ def test_the_page_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "intersection over union of the clusters" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<img") == 5
-    assert "Against the truth" in text
+    assert "Against the ground truth" in text
     assert (
         main(["parts", str(run_of(made, "bot")), "--data", str(made / "data"), "--out", str(page)])
         == 2

@@ -31,6 +31,7 @@ GOLDEN: dict[str, tuple[int, float]] = {
     "ffgnn": (1, 0.507948),
     "gnn-reranking": (1, 0.542574),
     "hrnet": (1, 0.471610),
+    "hub": (1, 0.497376),
     "k-reciprocal": (1, 0.531195),
     "parts": (1, 0.493426),
     "random-walk": (1, 0.481006),

@@ -4,8 +4,7 @@ import numpy as np
 
 from graphreid.methods import Cosine, KReciprocal
 from graphreid.metrics.relevance import Relevance
-from graphreid.report import contributions, write_report
-from graphreid.report import ranked_lists as lists
+from graphreid.report import contributions, ranked_lists, write_report
 from graphreid.resources import Resources
 from tests.report.cases import Examined, examined
 
@@ -22,7 +21,11 @@ def graphs_of(case: Examined) -> list[contributions.QueryGraph]:
         case.query_labels, case.gallery_labels, own=own, protocol=case.reports[0].protocol
     )
     sections = [
-        (report.method, case.reports[0].method, lists.groups(case.reports[0], report, relevance))
+        (
+            report.method,
+            case.reports[0].method,
+            ranked_lists.query_groups(case.reports[0], report, relevance),
+        )
         for report in case.reports[1:]
     ]
     return contributions.query_graphs(

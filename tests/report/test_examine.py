@@ -6,7 +6,7 @@ from graphreid.methods import Cosine, KReciprocal
 from graphreid.metrics.evaluate import evaluate
 from graphreid.metrics.protocol import Protocol
 from graphreid.report import Details, examine
-from graphreid.report.examine import MOST_CAMERAS
+from graphreid.report.examine import MAX_CAMERAS
 from graphreid.types import Features, Labels
 from tests.references import evaluation as slow
 from tests.report.cases import examined
@@ -87,7 +87,7 @@ def test_no_cameras_and_too_many() -> None:
     bare = Features(query.vectors, query.items), Gallery(Features(images.vectors, images.items))
     _, details = examine(Cosine(), *bare, Labels(labels.identity), Labels(gallery_labels.identity))
     assert details.cameras is None
-    crowd = Labels(gallery_labels.identity, np.arange(len(images)) % (MOST_CAMERAS + 1))
+    crowd = Labels(gallery_labels.identity, np.arange(len(images)) % (MAX_CAMERAS + 1))
     _, details = examine(Cosine(), *bare, labels, crowd)
     assert details.cameras is None
 

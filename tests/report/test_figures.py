@@ -10,14 +10,14 @@ from tests.report.cases import examined
 
 def drawn() -> list[str]:
     case = examined(0)
-    operating = tables.operating(case.details[0].separation, "cosine")
+    operating = tables.operating_points(case.details[0].separation, "cosine")
     identity = np.repeat(np.arange(20), 4)
     place = np.random.default_rng(0).normal(size=(80, 2))
     return [
-        figures.cmc(case.reports),
-        figures.roc([(0, case.details[0].separation)]),
-        figures.distances(0, case.details[0].separation, operating.points),
-        figures.distances(1, case.details[1].separation, ()),
+        figures.cmc_curves(case.reports),
+        figures.roc_curves([(0, case.details[0].separation)]),
+        figures.score_histograms(0, case.details[0].separation, operating.points),
+        figures.score_histograms(1, case.details[1].separation, ()),
         figures.embedding_map(0, place, identity, np.tile([True, False, False, False], 20)),
     ]
 
@@ -55,12 +55,15 @@ def test_a_line_a_method_and_dashes_when_colours_run_out() -> None:
     case = examined(0, methods=1)
     reports = [
         dataclasses.replace(case.reports[0], method=f"m{number}")
-        for number in range(figures.SERIES + 1)
+        for number in range(figures.METHOD_COLOURS + 1)
     ]
-    svg = figures.cmc(reports)
-    assert all(f"var(--s{number})" in svg for number in range(figures.SERIES))
-    assert figures.series(figures.SERIES) == ("s0", "dashed")
-    assert svg.count("stroke-dasharray") == figures.cmc(reports[:-1]).count("stroke-dasharray") + 1
+    svg = figures.cmc_curves(reports)
+    assert all(f"var(--s{number})" in svg for number in range(figures.METHOD_COLOURS))
+    assert figures.line_style(figures.METHOD_COLOURS) == ("s0", "dashed")
+    assert (
+        svg.count("stroke-dasharray")
+        == figures.cmc_curves(reports[:-1]).count("stroke-dasharray") + 1
+    )
 
 
 def test_rates_as_people_write_them() -> None:

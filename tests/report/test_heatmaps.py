@@ -6,8 +6,7 @@ from graphreid.methods import HRNet
 from graphreid.metrics.evaluate import evaluate
 from graphreid.options import build
 from graphreid.protocols import HasGraphWeights
-from graphreid.report import figures
-from graphreid.report import heatmaps as heat
+from graphreid.report import figures, heatmaps
 from graphreid.report.page import write_report
 from graphreid.types import DISTRACTOR, Labels
 from tests.support import labelled
@@ -15,7 +14,7 @@ from tests.support import labelled
 
 def test_a_batch_has_eleven_identities_with_six_images_each() -> None:
     identity = np.repeat(np.arange(20), 9)
-    rows = heat.batch(Labels(np.random.default_rng(0).permutation(identity)))
+    rows = heatmaps.pick_rows(Labels(np.random.default_rng(0).permutation(identity)))
     assert rows is not None
     assert len(rows) == 66
     labels = Labels(np.random.default_rng(0).permutation(identity))
@@ -23,19 +22,19 @@ def test_a_batch_has_eleven_identities_with_six_images_each() -> None:
 
 
 def test_a_small_set_gives_what_it_has() -> None:
-    rows = heat.batch(Labels([1, 1, 1, 2, 2, 3], role=[0, 0, 0, 0, 0, DISTRACTOR]))
+    rows = heatmaps.pick_rows(Labels([1, 1, 1, 2, 2, 3], role=[0, 0, 0, 0, 0, DISTRACTOR]))
     assert rows is not None
     assert rows.tolist() == [0, 1, 3, 4]
-    assert heat.batch(Labels([1, 1, 1])) is None
+    assert heatmaps.pick_rows(Labels([1, 1, 1])) is None
 
 
 def test_within_is_how_much_more_weight_is_between_images_of_an_identity() -> None:
     identity = np.array([0, 0, 1, 1])
     weights = np.full((4, 4), 1.0)
-    assert heat.within(weights, identity) == pytest.approx(1)
+    assert heatmaps.identity_ratio(weights, identity) == pytest.approx(1)
     weights[0, 1] = weights[1, 0] = weights[2, 3] = weights[3, 2] = 4
     np.fill_diagonal(weights, 100)
-    assert heat.within(weights, identity) == pytest.approx(4 / 2)
+    assert heatmaps.identity_ratio(weights, identity) == pytest.approx(4 / 2)
 
 
 def test_a_page_shows_the_graphs_of_a_method_that_has_some(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -174,7 +174,7 @@ def test_names_that_are_html_stay_text(tmp_path: Path, case: Examined) -> None:
         tmp_path / "r.html",
         evil,
         title=EVIL,
-        facts={EVIL: EVIL},
+        card={EVIL: EVIL},
         names={evil.query.items[0]: EVIL + "/" + EVIL},
         camera_names={0: EVIL},
         thumbnails={}.get,
@@ -203,7 +203,7 @@ def test_names_of_files_are_shown(tmp_path: Path, case: Examined) -> None:
     ],
 )
 def test_short_names_tell_images_apart(item: str, short: str) -> None:
-    assert page._Names({}, [], []).short(item) == short  # pyright: ignore[reportPrivateUsage]
+    assert page._ItemNames({}, [], []).short(item) == short  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_page_of_plain_reports_says_what_it_lacks(tmp_path: Path, case: Examined) -> None:

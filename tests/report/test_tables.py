@@ -17,25 +17,25 @@ from tests.report.cases import examined
 def test_results_compare_all_with_the_first() -> None:
     case = examined(0, methods=3)
     case.reports[1].extra["peak_mb"] = 12.4
-    rows = tables.results(case.reports)
+    rows = tables.result_rows(case.reports)
     assert [row.method for row in rows] == [
         "cosine:online",
         "k-reciprocal:transductive",
         "k-reciprocal:online",
     ]
     assert [row.setting for row in rows] == ["online", "transductive", "online"]
-    assert rows[0].against == ("", "", "", "")
+    assert rows[0].difference == ("", "", "", "")
     assert [row.cells[7] for row in rows] == ["", "12", ""]
     for row, report in zip(rows[1:], case.reports[1:], strict=True):
         apart, (low, high) = report.difference(case.reports[0])
         numbers = [
             float(part.replace("\N{MINUS SIGN}", "-"))
-            for part in (row.against[0], *row.against[1].split(" to "))
+            for part in (row.difference[0], *row.difference[1].split(" to "))
         ]
         assert numbers == pytest.approx([apart, low, high], abs=6e-4)
         won = int(((report.first_rank == 1) & (case.reports[0].first_rank != 1)).sum())
         lost = int(((report.first_rank != 1) & (case.reports[0].first_rank == 1)).sum())
-        assert row.against[3] == f"{won} won, {lost} lost"
+        assert row.difference[3] == f"{won} won, {lost} lost"
 
 
 def two(before: list[tuple[float, int]], after: list[tuple[float, int]]) -> list[Any]:
@@ -62,7 +62,7 @@ def test_rank_1_that_was_lost_is_said_beside_the_map_that_was_won() -> None:
     reports = two(
         [(0.5, 1), (0.5, 1), (0.5, 2), (0.5, 1)], [(0.9, 2), (0.9, 3), (0.9, 1), (0.9, 1)]
     )
-    notes = tables.results(reports)[1].notes
+    notes = tables.result_rows(reports)[1].notes
     assert notes == (
         "second wins 0.400 mAP and loses 0.250 rank-1: the first image became right for 1 queries "
         "and wrong for 2.",
@@ -70,9 +70,9 @@ def test_rank_1_that_was_lost_is_said_beside_the_map_that_was_won() -> None:
 
 
 def test_a_loss_and_a_difference_that_is_none_are_said() -> None:
-    worse = tables.results(two([(0.9, 1)] * 5, [(0.4, 1)] * 5))[1].notes
+    worse = tables.result_rows(two([(0.9, 1)] * 5, [(0.4, 1)] * 5))[1].notes
     assert worse == ("second is worse than first: its mAP is 0.500 lower.",)
-    same = tables.results(two([(0.5, 1), (0.5, 1)], [(0.6, 1), (0.4, 1)]))[1].notes
+    same = tables.result_rows(two([(0.5, 1), (0.5, 1)], [(0.6, 1), (0.4, 1)]))[1].notes
     assert len(same) == 1
     assert "includes 0" in same[0]
 
@@ -80,9 +80,9 @@ def test_a_loss_and_a_difference_that_is_none_are_said() -> None:
 def test_thresholds_are_shown_where_enough_pairs_pass() -> None:
     separation = examined(0).details[0].separation
     wrong = int(separation.wrong.sum())
-    operating = tables.operating(separation, "cosine")
+    operating = tables.operating_points(separation, "cosine")
     assert [rate for rate, _ in operating.points] == [
-        rate for rate in tables.RATES if rate * wrong >= tables.FEWEST_PAIRS
+        rate for rate in tables.MATCH_RATES if rate * wrong >= tables.MIN_PAIRS
     ]
     assert len(operating.lines) == len(operating.points) == 1
     point = separation.at_fmr(0.01)
@@ -93,7 +93,7 @@ def test_thresholds_are_shown_where_enough_pairs_pass() -> None:
 
 
 def test_no_threshold_where_distances_can_not_be_compared() -> None:
-    operating = tables.operating(examined(0).details[1].separation, "k-reciprocal")
+    operating = tables.operating_points(examined(0).details[1].separation, "k-reciprocal")
     assert (operating.points, operating.lines) == ((), ())
     assert operating.notes[0].startswith("No threshold: k-reciprocal")
 
@@ -111,7 +111,7 @@ def test_unknown_queries_and_probabilities_are_used_where_there_are_some() -> No
     counts.add(
         DistanceBlock(0, (1 - probability).astype(np.float32), probability.astype(np.float32))
     )
-    text = " ".join(tables.operating(counts.result(), "m").notes)
+    text = " ".join(tables.operating_points(counts.result(), "m").notes)
     assert "20 queries whose identity is not in the gallery" in text
     assert "expected calibration error" in text
     assert "Brier score" in text
@@ -127,7 +127,7 @@ def test_cameras_are_named_and_in_the_order_of_their_names() -> None:
         values,
         np.ones((2, 3), np.int64),
     )
-    columns, rows = tables.cameras(table, None, {7: "c10", 1 << 41: "c9"})
+    columns, rows = tables.camera_rows(table, None, {7: "c10", 1 << 41: "c9"})
     assert columns == ["c9", "2", "10"]
     assert [name for name, _ in rows] == ["c9", "c10"]
     by_name = {
@@ -136,7 +136,7 @@ def test_cameras_are_named_and_in_the_order_of_their_names() -> None:
     assert by_name["c10"] == {"2": "", "10": "0.100", "c9": "0.200"}
     assert by_name["c9"] == {"2": "0.300", "10": "0.400", "c9": "0.500"}
     less = dataclasses.replace(table, mean_ap=values - 0.1)
-    _, rows = tables.cameras(less, table, {})
+    _, rows = tables.camera_rows(less, table, {})
     assert {cell.text for _, cells in rows for cell in cells} == {"", "\N{MINUS SIGN}0.100"}
     tints = [cell.tint for _, cells in rows for cell in cells]
     assert tints == pytest.approx([-0.5 if cell.text else 0 for _, cells in rows for cell in cells])
@@ -148,13 +148,13 @@ def test_the_card_states_counts_settings_and_versions() -> None:
     roles[:5], roles[5:7] = 2, 1
     labels = Labels(case.gallery_labels.identity, case.gallery_labels.camera, roles)
     card = dict(
-        tables.protocol(
+        tables.protocol_card(
             case.reports,
             case.query,
             case.query_labels,
             case.gallery,
             labels,
-            facts={"Files": "a, b"},
+            more={"Files": "a, b"},
             resources=Resources(threads=3),
             seed=5,
         )
@@ -172,6 +172,6 @@ def test_the_card_states_counts_settings_and_versions() -> None:
 
 def test_numbers_have_a_true_minus_and_zero_no_sign() -> None:
     # seen in a table, where they are shown
-    rows = tables.results(two([(0.5, 1)] * 3, [(0.5, 2)] * 3))
-    assert rows[1].against[0] == "0.000"
-    assert rows[1].against[2] == "\N{MINUS SIGN}1.000"
+    rows = tables.result_rows(two([(0.5, 1)] * 3, [(0.5, 2)] * 3))
+    assert rows[1].difference[0] == "0.000"
+    assert rows[1].difference[2] == "\N{MINUS SIGN}1.000"

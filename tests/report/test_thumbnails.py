@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graphreid.report.thumbnails import HEIGHTS, thumbnails
+from graphreid.report.thumbnails import HEIGHTS, make_thumbnails
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def stored(rules: str) -> dict[str, Image.Image]:
 
 def test_each_picture_is_stored_once(folder: Path) -> None:
     (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
-    made = thumbnails(["0", "1", "0", "1", "copy"], lambda item: folder / f"{item}.png")
+    made = make_thumbnails(["0", "1", "0", "1", "copy"], lambda item: folder / f"{item}.png")
     images = stored(made.rules)
     assert made.classes == {"0": "i0", "1": "i1", "copy": "i0"}
     assert list(images) == ["i0", "i1"]
@@ -37,8 +37,10 @@ def test_each_picture_is_stored_once(folder: Path) -> None:
 
 def test_pictures_shrink_to_fit_the_budget(folder: Path) -> None:
     items = [str(number) for number in range(12)]
-    large = thumbnails(items, lambda item: folder / f"{item}.png")
-    small = thumbnails(items, lambda item: folder / f"{item}.png", budget=len(large.rules) // 2)
+    large = make_thumbnails(items, lambda item: folder / f"{item}.png")
+    small = make_thumbnails(
+        items, lambda item: folder / f"{item}.png", budget=len(large.rules) // 2
+    )
     assert small.height < large.height
     assert len(small.rules) < len(large.rules) // 2 + 100 * len(items)
     assert {image.height for image in stored(small.rules).values()} == {small.height}
@@ -46,7 +48,7 @@ def test_pictures_shrink_to_fit_the_budget(folder: Path) -> None:
 
 def test_small_pictures_are_not_blown_up(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
-    made = thumbnails(["a"], lambda item: tmp_path / f"{item}.png")
+    made = make_thumbnails(["a"], lambda item: tmp_path / f"{item}.png")
     assert stored(made.rules)["i0"].size == (20, 10)
     assert made.ratio == 1.8
 
@@ -54,7 +56,7 @@ def test_small_pictures_are_not_blown_up(tmp_path: Path) -> None:
 def test_what_is_missing_or_broken_is_listed_and_the_rest_is_shown(folder: Path) -> None:
     (folder / "bad.png").write_bytes(b"no image")
     files = {"0": folder / "0.png", "bad": folder / "bad.png", "gone": folder / "gone.png"}
-    made = thumbnails(["0", "bad", "gone", "unknown"], files.get)
+    made = make_thumbnails(["0", "bad", "gone", "unknown"], files.get)
     assert list(made.classes) == ["0"]
     assert made.missing == ("gone", "unknown")
     assert len(made.unreadable) == 1
@@ -62,5 +64,5 @@ def test_what_is_missing_or_broken_is_listed_and_the_rest_is_shown(folder: Path)
 
 
 def test_without_files_there_are_no_pictures() -> None:
-    assert thumbnails(["a"], None).classes == {}
-    assert thumbnails(["a"], lambda item: None).missing == ("a",)
+    assert make_thumbnails(["a"], None).classes == {}
+    assert make_thumbnails(["a"], lambda item: None).missing == ("a",)

@@ -14,11 +14,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from graphreid.methods import Cosine
-from graphreid.server import Engine, Limits, build
+from graphreid.server import GalleryService, Limits, build_app
 from graphreid.server.schema import SCHEMA_VERSION
-from graphreid.store import PersistentGallery, choose
+from graphreid.store import PersistentGallery, choose_threshold
 from graphreid.types import Features
-from tests.store.cases import living
+from tests.store.cases import labelled_gallery
 
 METHODS = ("cosine", "k-reciprocal:k1=6,k2=3")
 LIMITS = Limits(body=20_000, top=50, items=10)
@@ -29,16 +29,23 @@ SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[PersistentGallery, Features]:
     folder = tmp_path_factory.mktemp("service")
-    gallery, images, (query, labels) = living(folder)
-    choose(
-        gallery, "cosine", Cosine(), query, labels, rate=0.2, unknowns="removed", rule="no-camera"
+    gallery, images, (query, labels) = labelled_gallery(folder)
+    choose_threshold(
+        gallery,
+        "cosine",
+        Cosine(),
+        query,
+        labels,
+        rate=0.2,
+        unknowns="removed",
+        protocol="no-camera",
     )
     return gallery, images
 
 
 @pytest.fixture(scope="module")
 def client(made: tuple[PersistentGallery, Features]) -> Iterator[TestClient]:
-    app = build(Engine(made[0], METHODS), limits=LIMITS)
+    app = build_app(GalleryService(made[0], METHODS), limits=LIMITS)
     with TestClient(app, base_url="http://localhost") as opened:
         yield opened
 
@@ -57,7 +64,7 @@ def test_search_by_vector_and_by_item(
     assert answer["matches"][0]["item"] == "image7"
     assert answer["matches"][0]["distance"] < 1e-6
     assert answer["unknown"] is False
-    assert answer["matches"][0]["passes"] is True
+    assert answer["matches"][0]["within_threshold"] is True
     assert answer["threshold"] is not None
     assert len(answer["matches"]) == 3
     assert ask(client, vector=(-images.vectors.mean(axis=0)).tolist())["unknown"] is True
@@ -189,7 +196,7 @@ def test_state(client: TestClient) -> None:
     assert (state["status"], state["images"], state["methods"]) == ("ok", 60, list(METHODS))
     text = client.get("/metrics").text
     assert 'graphreid_requests_total{method="GET",route="/health",status="200"}' in text
-    assert "graphreid_images 60" in text
+    assert "graphreid_images 60.0" in text
     for host, status in (
         ("evil.example", 400),
         ("evil.example:80", 400),
@@ -217,7 +224,8 @@ def test_a_query_needs_no_name_and_may_have_a_camera(
     assert ask(client, vector=vector, top=1)["matches"][0]["item"] == "image7"
     assert client.delete("/items/query").status_code == 200
     with TestClient(
-        build(Engine(made[0], ["ca-jaccard:k1_intra=3,k1_inter=6"])), base_url="http://localhost"
+        build_app(GalleryService(made[0], ["ca-jaccard:k1_intra=3,k1_inter=6"])),
+        base_url="http://localhost",
     ) as other:
         assert ask(other, vector=vector, camera="1", top=1)["matches"][0]["item"] == "image7"
         assert "needs the camera" in other.post("/search", json={"vector": vector}).json()["detail"]
@@ -228,16 +236,16 @@ def test_a_query_needs_no_name_and_may_have_a_camera(
 def test_more_requests_than_allowed_are_told_to_come_again(
     made: tuple[PersistentGallery, Features],
 ) -> None:
-    engine, begun, go_on = Engine(made[0]), threading.Event(), threading.Event()
-    real = engine.search
+    service, begun, go_on = GalleryService(made[0]), threading.Event(), threading.Event()
+    real = service.search
 
     def slow(*asked: Any) -> Any:
         begun.set()
         assert go_on.wait(60)
         return real(*asked)
 
-    engine.search = slow  # type: ignore[method-assign]
-    client = TestClient(build(engine, limits=Limits(requests=1)), base_url="http://localhost")
+    service.search = slow  # type: ignore[method-assign]
+    client = TestClient(build_app(service, limits=Limits(requests=1)), base_url="http://localhost")
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(client.post, "/search", json={"item": "image7"})
         assert begun.wait(60)
@@ -252,7 +260,7 @@ def test_more_requests_than_allowed_are_told_to_come_again(
 
 
 def test_a_token_is_asked_for(made: tuple[PersistentGallery, Features]) -> None:
-    app = build(Engine(made[0]), token="a secret of some length", local=False)
+    app = build_app(GalleryService(made[0]), token="a secret of some length", local=False)
     client = TestClient(app)
     assert client.get("/health").status_code == 200
     assert client.get("/items/image1").status_code == 401
@@ -264,8 +272,8 @@ def test_a_token_is_asked_for(made: tuple[PersistentGallery, Features]) -> None:
 
 
 def test_images_need_their_embedder(tmp_path: Path) -> None:
-    gallery, _, _ = living(tmp_path)
-    engine = Engine(gallery, METHODS)
+    gallery, _, _ = labelled_gallery(tmp_path)
+    service = GalleryService(gallery, METHODS)
 
     class Flat:
         def embed(self, images: Any, *, resources: Any) -> Features:
@@ -274,8 +282,8 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
             ]
             return Features(np.tile(np.array(means), 6)[:, :16] + 1, images.items)
 
-    engine._embedder = Flat()  # pyright: ignore[reportPrivateUsage]
-    client = TestClient(build(engine), base_url="http://localhost")
+    service._embedder = Flat()  # pyright: ignore[reportPrivateUsage]
+    client = TestClient(build_app(service), base_url="http://localhost")
     stream = io.BytesIO()
     Image.new("RGB", (30, 20), (200, 10, 60)).save(stream, "PNG")
     image = base64.b64encode(stream.getvalue()).decode()
@@ -288,10 +296,10 @@ def test_images_need_their_embedder(tmp_path: Path) -> None:
     assert graph.status_code == 200, graph.text
     assert min(graph.json()["nodes"], key=lambda node: node["rank_before"])["item"] == "red"
     path = client.get("/items/red").json()["path"]
-    picture = engine.pictures.thumbnail(path)
+    picture = service.thumbnails.thumbnail(path)
     assert picture is not None
     assert Image.open(io.BytesIO(picture)).size == (30, 20)
-    assert engine.pictures.find("pictures:../gallery.json") is None
+    assert service.thumbnails.find("pictures:../gallery.json") is None
     # a picture goes with the last image that has it, and nothing else does
     kept = gallery.folder / "pictures"
     assert (

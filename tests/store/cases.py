@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from graphreid.gallery import Gallery
 from graphreid.knn.exact import Metric
-from graphreid.store import Config, PersistentGallery
+from graphreid.store import GalleryConfig, PersistentGallery
 from graphreid.types import Features, Labels
 from tests.support import labelled
 
 WIDTH = 16
-SMALL = Config(WIDTH, k=5, margin=3)
+SMALL = GalleryConfig(WIDTH, k=5, margin=3)
 
 
-def living(
-    folder: Path, count: int = 60, *, config: Config = SMALL
+def labelled_gallery(
+    folder: Path, count: int = 60, *, config: GalleryConfig = SMALL
 ) -> tuple[PersistentGallery, Features, tuple[Features, Labels]]:
     """A gallery with `count` labelled images, and labelled queries."""
     queries, (images, labels) = labelled(0, images=count)

@@ -12,10 +12,10 @@ from graphreid.features.features_file import (
     save_features,
 )
 from graphreid.features.writer import FeatureWriter
-from graphreid.store import Config, PersistentGallery
-from graphreid.store.import_export import export, read
+from graphreid.store import GalleryConfig, PersistentGallery
+from graphreid.store.import_export import export_images, read_images
 from graphreid.types import JUNK, Features
-from tests.store.cases import living
+from tests.store.cases import labelled_gallery
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x"])
@@ -38,23 +38,24 @@ def test_what_a_file_holds_comes_back(tmp_path: Path) -> None:
         "visibility": np.eye(4)[:, :2],
     }
     save_features(tmp_path / "x.npz", np.eye(4), columns)
-    features, texts, embedder, junk = read(tmp_path / "x.npz")
-    assert (features.items.tolist(), embedder, junk) == (["a", "c", "d"], None, 1)
-    made = PersistentGallery.create(tmp_path / "g", Config(4))
-    made.add(features, texts)
+    new = read_images(tmp_path / "x.npz")
+    assert new.features.items.tolist() == ["a", "c", "d"]
+    assert (new.embedder, new.junk) == (None, 1)
+    made = PersistentGallery.create(tmp_path / "g", GalleryConfig(4))
+    made.add(new.features, new.texts)
     labels = made.snapshot().labels()
     assert (labels.role == JUNK).sum() == 0
     assert labels.role.tolist() == [0, 2, 0]
-    assert export(made, tmp_path / "y.npz") == (3, [])
+    assert export_images(made, tmp_path / "y.npz") == (3, [])
     for name, column in load_columns(tmp_path / "y.npz").items():
         np.testing.assert_array_equal(column, columns[name][[0, 2, 3]])
     np.testing.assert_array_equal(load_vectors(tmp_path / "y.npz").vectors, np.eye(4)[[0, 2, 3]])
 
 
 def test_columns_that_some_images_lack_are_left_out_and_named(tmp_path: Path) -> None:
-    made, _, (query, _) = living(tmp_path)
+    made, _, (query, _) = labelled_gallery(tmp_path)
     made.add(query, {"extra": ['{"shelf": "top"}'] * len(query)})
-    images, left = export(made, tmp_path / "y.npz")
+    images, left = export_images(made, tmp_path / "y.npz")
     assert images == 72
     assert left == ["identity", "shelf"]
     assert set(load_columns(tmp_path / "y.npz")) == {"item", "camera"}
@@ -67,8 +68,9 @@ def test_numbers_mean_what_they_mean_elsewhere(tmp_path: Path) -> None:
         "path": np.array(["a", "b", "c"]),
     }
     save_features(tmp_path / "x.npz", np.eye(3), columns)
-    _, texts, _, junk = read(tmp_path / "x.npz")
-    assert junk == 1
+    new = read_images(tmp_path / "x.npz")
+    texts = new.texts
+    assert new.junk == 1
     assert (texts["identity"], texts["camera"], texts["path"]) == (
         ["1", "2"],
         ["3", "4"],
@@ -79,9 +81,9 @@ def test_numbers_mean_what_they_mean_elsewhere(tmp_path: Path) -> None:
         np.eye(3),
         {"identity": np.array([1, 2, 3]), "role": np.array([0, 1, 2])},
     )
-    features, texts, _, junk = read(tmp_path / "y.npz")
-    assert (len(features), junk) == (2, 1)
-    assert [json.loads(text or "") for text in texts["extra"]] == [
+    new = read_images(tmp_path / "y.npz")
+    assert (len(new.features), new.junk) == (2, 1)
+    assert [json.loads(text or "") for text in new.texts["extra"]] == [
         {"role": "normal"},
         {"role": "distractor"},
     ]
@@ -103,17 +105,17 @@ def test_a_file_with_values_that_no_one_could_use_later_is_refused(
 ) -> None:
     save_features(tmp_path / "x.npz", np.eye(3), columns)
     with pytest.raises(ValueError, match=f"x.npz: {says}"):
-        read(tmp_path / "x.npz")
+        read_images(tmp_path / "x.npz")
     np.savez(tmp_path / "y.npz", vectors=np.eye(3), track=np.arange(2))
     with pytest.raises(ValueError, match="track has 2 values for 3 vectors"):
-        read(tmp_path / "y.npz")
+        read_images(tmp_path / "y.npz")
 
 
 def test_what_is_kept_beside_takes_no_columns_place(tmp_path: Path) -> None:
-    made = PersistentGallery.create(tmp_path / "g", Config(3))
+    made = PersistentGallery.create(tmp_path / "g", GalleryConfig(3))
     extra = json.dumps({"item": "z", "identity": "z", "track": 7})
     made.add(Features(np.eye(3)[:1], np.array(["a"])), {"identity": ["1"], "extra": [extra]})
-    export(made, tmp_path / "y.npz")
+    export_images(made, tmp_path / "y.npz")
     assert {name: column.tolist() for name, column in load_columns(tmp_path / "y.npz").items()} == {
         "identity": ["1"],
         "item": ["a"],

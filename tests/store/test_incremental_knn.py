@@ -4,29 +4,29 @@ import pytest
 from graphreid.gallery import normalise
 from graphreid.knn.exact import Metric
 from graphreid.resources import Resources
-from graphreid.store.incremental_knn import Lists, built, updated
+from graphreid.store.incremental_knn import KNNIndex, build_index, update_index
 
 WIDTH = 9
 
 
 def changed(
-    lists: Lists,
+    lists: KNNIndex,
     serial: np.ndarray,
     vectors: np.ndarray,
     gone: np.ndarray,
     fresh: np.ndarray,
     metric: Metric,
-) -> tuple[Lists, np.ndarray, np.ndarray]:
+) -> tuple[KNNIndex, np.ndarray, np.ndarray]:
     stay = np.setdiff1d(np.arange(len(serial)), gone)
     after = np.concatenate([serial[stay], serial.max(initial=0) + 1 + np.arange(len(fresh))])
     now = np.concatenate([vectors[stay], fresh])
     return (
-        updated(
+        update_index(
             lists,
             after,
             now,
             vectors[gone],
-            least=4,
+            min_length=4,
             metric=metric,
             resources=Resources(memory=50_000),
         ),
@@ -47,14 +47,14 @@ def test_a_changed_list_is_that_of_a_search(metric: Metric, start: int) -> None:
         return normalise(made) if metric == "cosine" else 3 * made
 
     serial, vectors = np.arange(start) * 3, draw(start)
-    lists = built(serial, vectors, WIDTH, metric, Resources())
+    lists = build_index(serial, vectors, WIDTH, metric, Resources())
     for _ in range(25):
         gone = rng.choice(len(serial), rng.integers(0, min(8, len(serial))), replace=False)
         lists, serial, vectors = changed(
             lists, serial, vectors, gone, draw(int(rng.integers(0, 8))), metric
         )
-        want = built(serial, vectors, WIDTH, metric, Resources())
-        assert lists.depth >= min(4, len(serial) - 1)
+        want = build_index(serial, vectors, WIDTH, metric, Resources())
+        assert lists.shortest >= min(4, len(serial) - 1)
         there = lists.index >= 0
         assert (there[:, :-1] >= there[:, 1:]).all()
         np.testing.assert_array_equal(lists.index[there], want.index[there])
@@ -68,7 +68,7 @@ def test_only_what_must_be_is_searched_anew(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(0)
     vectors = normalise(rng.standard_normal((300, 8)).astype(np.float32))
     serial = np.arange(300)
-    lists = built(serial, vectors, 20, "cosine", Resources())
+    lists = build_index(serial, vectors, 20, "cosine", Resources())
     asked: list[int] = []
     real = module.search
 

@@ -18,18 +18,17 @@ from hypothesis.stateful import (
 )
 
 from graphreid.gallery import Gallery
-from graphreid.store import Config, PersistentGallery, thresholds
-from graphreid.store import table as stores
+from graphreid.store import GalleryConfig, PersistentGallery, load_thresholds, table
 from graphreid.store.knn_cache import FILE
 from graphreid.types import Features
-from tests.store.cases import SMALL, WIDTH, living, same_as_rebuilt, some, texts
+from tests.store.cases import SMALL, WIDTH, labelled_gallery, same_as_rebuilt, some, texts
 from tests.support import all_distances, labelled
 
 SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
 def test_what_is_added_is_there_for_everyone(tmp_path: Path) -> None:
-    made, images, _ = living(tmp_path)
+    made, images, _ = labelled_gallery(tmp_path)
     other = PersistentGallery(made.folder)
     snapshot = other.snapshot()
     gallery = snapshot.searchable()
@@ -47,7 +46,7 @@ def test_what_is_added_is_there_for_everyone(tmp_path: Path) -> None:
 def test_methods_answer_against_what_is_there_now(tmp_path: Path) -> None:
     from graphreid.methods import Cosine, KReciprocal
 
-    made, images, (query, _) = living(tmp_path)
+    made, images, (query, _) = labelled_gallery(tmp_path)
     method = KReciprocal(k1=6, k2=3, setting="online")
     all_distances(method, query, made.snapshot().searchable())
     queries, (more, labels) = labelled(5, images=9)
@@ -64,9 +63,9 @@ def test_methods_answer_against_what_is_there_now(tmp_path: Path) -> None:
 
 
 def test_lists_are_kept_and_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, images, _ = living(tmp_path)
-    made.keep_lists()
-    assert made.lists_version() == made.snapshot().version
+    made, images, _ = labelled_gallery(tmp_path)
+    made.save_index()
+    assert made.index_version() == made.snapshot().version
     made.remove(images.items[:4])
     made.remove(images.items[30:33])
     import graphreid.store.persistent_gallery as module
@@ -75,41 +74,41 @@ def test_lists_are_kept_and_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise AssertionError("searched anew")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "built", fail)
+        patch.setattr(module, "build_index", fail)
         again = PersistentGallery(made.folder)
         same_as_rebuilt(again.snapshot().searchable(), 5)
-        again.keep_lists()
-    assert again.lists_version() == again.snapshot().version
+        again.save_index()
+    assert again.index_version() == again.snapshot().version
     # a wider list than is kept, and then a damaged file: both are searched anew
     same_as_rebuilt(again.snapshot().searchable(), 30)
     file = made.folder / FILE
     for damage in (file.read_bytes()[:-100], b"", bytes(len(file.read_bytes()))):
         file.write_bytes(damage)
-        assert PersistentGallery(made.folder).lists_version() is None or len(damage) > 100
+        assert PersistentGallery(made.folder).index_version() is None or len(damage) > 100
         same_as_rebuilt(PersistentGallery(made.folder).snapshot().searchable(), 5)
 
 
 def test_a_version_that_is_gone_is_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
-    monkeypatch.setattr(stores, "PIECES", 2)
-    monkeypatch.setattr(stores, "KEPT", timedelta(milliseconds=1))
-    made, images, _ = living(tmp_path)
-    made.keep_lists()
+    monkeypatch.setattr(table, "FRAGMENTS", 2)
+    monkeypatch.setattr(table, "KEEP_VERSIONS", timedelta(milliseconds=1))
+    made, images, _ = labelled_gallery(tmp_path)
+    made.save_index()
     other = PersistentGallery(made.folder)
     other.remove(images.items[:4])
     rng = np.random.default_rng(0)
     for step in range(5):
         fresh = some(rng, 1, f"s{step}-")
         other.add(Features(fresh.vectors, fresh.items, np.array([1])))
-    assert other.store.pieces <= 3
-    assert other.store.rows_at(made.snapshot().version, [1]) is not None
+    assert other.table.fragments <= 3
+    assert other.table.rows_at(made.snapshot().version, [1]) is not None
     same_as_rebuilt(PersistentGallery(made.folder).snapshot().searchable(), 5)
     assert len(made.snapshot()) == 61
 
 
 def test_what_can_not_be_taken_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    made, images, (query, _) = living(tmp_path)
+    made, images, (query, _) = labelled_gallery(tmp_path)
     version = made.snapshot().version
     for features, words in (
         (images, "in the gallery already"),
@@ -139,7 +138,7 @@ def test_what_can_not_be_taken_is_refused_and_changes_nothing(tmp_path: Path) ->
     with pytest.raises(ValueError, match="named twice"):
         made.remove(np.array(["image0", "image0"]))
     with pytest.raises(ValueError, match="an embedder that is not named"):
-        PersistentGallery.create(tmp_path / "named", Config(3, embedder="a")).check_embedder(
+        PersistentGallery.create(tmp_path / "named", GalleryConfig(3, embedder="a")).check_embedder(
             None, "x.npz"
         )
     assert made.snapshot().version == version
@@ -157,7 +156,7 @@ def test_a_gallery_may_be_empty(tmp_path: Path) -> None:
     made = PersistentGallery.create(tmp_path / "gallery", SMALL)
     with pytest.raises(ValueError, match="is empty"):
         made.snapshot().searchable()
-    made.keep_lists()
+    made.save_index()
     fresh = some(np.random.default_rng(0), 1, "a")
     made.add(fresh)
     assert made.snapshot().searchable().neighbors(3).k == 0
@@ -167,7 +166,7 @@ def test_a_gallery_may_be_empty(tmp_path: Path) -> None:
     assert len(PersistentGallery(made.folder).snapshot()) == 1
 
 
-class Living(RuleBasedStateMachine):
+class PersistentGalleryMachine(RuleBasedStateMachine):
     """A gallery on disk beside a dictionary that says what must be in it."""
 
     def __init__(self) -> None:
@@ -178,8 +177,8 @@ class Living(RuleBasedStateMachine):
 
     @initialize(metric=st.sampled_from(["cosine", "euclidean"]))
     def begin(self, metric: str) -> None:
-        config = Config(4, metric=metric, k=4, margin=2)  # type: ignore[arg-type]
-        self.living = PersistentGallery.create(Path(self.place.name, "g"), config)
+        config = GalleryConfig(4, metric=metric, k=4, margin=2)  # type: ignore[arg-type]
+        self.gallery = PersistentGallery.create(Path(self.place.name, "g"), config)
         self.want: dict[str, np.ndarray] = {}
         self.given = 0
 
@@ -187,7 +186,7 @@ class Living(RuleBasedStateMachine):
     def add(self, count: int, seed: int) -> None:
         fresh = some(np.random.default_rng(seed), count, f"{self.given}-", width=4)
         self.given += 1
-        self.living.add(fresh)
+        self.gallery.add(fresh)
         self.want |= dict(zip(fresh.items.tolist(), fresh.vectors, strict=True))
 
     @rule(share=st.floats(0, 1), seed=st.integers(0, 99))
@@ -197,40 +196,40 @@ class Living(RuleBasedStateMachine):
         ]
         gone = gone[: max(1, int(share * len(self.want)))] if self.want else []
         if gone:
-            self.living.remove(np.array(gone))
+            self.gallery.remove(np.array(gone))
             for item in gone:
                 del self.want[item]
 
     @rule()
     def keep(self) -> None:
-        self.living.keep_lists()
+        self.gallery.save_index()
 
     @rule()
     def reopen(self) -> None:
-        self.living = PersistentGallery(self.living.folder)
+        self.gallery = PersistentGallery(self.gallery.folder)
 
     @rule(share=st.floats(0, 1))
     def kill(self, share: float) -> None:
         """What a process leaves that dies while it writes: the lists' file as it was, and half a
         new one beside it.
         """
-        file = self.living.folder / FILE
+        file = self.gallery.folder / FILE
         if file.is_file():
             content = file.read_bytes()
-            (self.living.folder / f".{FILE}.x.safetensors").write_bytes(
+            (self.gallery.folder / f".{FILE}.x.safetensors").write_bytes(
                 content[: int(share * len(content))]
             )
-        self.living = PersistentGallery(self.living.folder)
+        self.gallery = PersistentGallery(self.gallery.folder)
 
     @invariant()
     def as_rebuilt(self) -> None:
-        snapshot = self.living.snapshot()
+        snapshot = self.gallery.snapshot()
         assert len(snapshot) == len(self.want)
         if self.want:
             gallery = snapshot.searchable()
             assert gallery.features.items.tolist() == list(self.want)
             np.testing.assert_array_equal(gallery.features.vectors, list(self.want.values()))
-            same_as_rebuilt(gallery, 4, self.living.config.metric)
+            same_as_rebuilt(gallery, 4, self.gallery.config.metric)
 
     def teardown(self) -> None:
         self.place.cleanup()
@@ -238,7 +237,7 @@ class Living(RuleBasedStateMachine):
 
 def test_any_history_ends_where_a_rebuild_would() -> None:
     run_state_machine_as_test(
-        Living,
+        PersistentGalleryMachine,
         settings=settings(
             max_examples=6,
             stateful_step_count=12,
@@ -252,14 +251,14 @@ ADDER = """
 import sys, numpy as np
 from graphreid.store.persistent_gallery import PersistentGallery
 from graphreid.types import Features
-living, name = PersistentGallery(sys.argv[1]), sys.argv[2]
+gallery, name = PersistentGallery(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 for step in range(int(sys.argv[3])):
     rng = np.random.default_rng(step)
     items = np.array([f"{name}{step}-{row}" for row in range(5)])
-    living.add(Features(rng.standard_normal((5, 16)).astype(np.float32), items))
+    gallery.add(Features(rng.standard_normal((5, 16)).astype(np.float32), items))
     print(f"added {step}", flush=True)
-    if step % 3 == 2: living.keep_lists()
+    if step % 3 == 2: gallery.save_index()
 """
 
 
@@ -273,7 +272,7 @@ def adder(folder: Path, name: str, steps: int) -> "subprocess.Popen[str]":
 def test_writers_and_a_reader_at_once_and_nothing_acknowledged_is_lost_to_kill(
     tmp_path: Path,
 ) -> None:
-    folder = PersistentGallery.create(tmp_path / "g", Config(WIDTH, k=5, margin=3)).folder
+    folder = PersistentGallery.create(tmp_path / "g", GalleryConfig(WIDTH, k=5, margin=3)).folder
     reader = PersistentGallery(folder)
     first, second = adder(folder, "a", 4), adder(folder, "b", 10_000)
     assert first.stdout is not None
@@ -304,7 +303,7 @@ def test_writers_and_a_reader_at_once_and_nothing_acknowledged_is_lost_to_kill(
 
 
 def test_a_damaged_table_is_an_error_that_names_the_gallery(tmp_path: Path) -> None:
-    made, _, _ = living(tmp_path)
+    made, _, _ = labelled_gallery(tmp_path)
     for file in (made.folder / "images.lance" / "data").iterdir():
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(OSError, match="restore the folder") as caught:
@@ -312,4 +311,4 @@ def test_a_damaged_table_is_an_error_that_names_the_gallery(tmp_path: Path) -> N
     assert caught.value.filename == str(made.folder)
     (made.folder / "thresholds.json").write_text("[1]")
     with pytest.raises(ValueError, match="not readable"):
-        thresholds(made)
+        load_thresholds(made)

@@ -20,7 +20,9 @@ from graphreid.resources import Resources
 
 _SHOWN = 5
 _SETS = "Which kind of source it is:\n\n" + "\n".join(
-    f"* {name}: {entry.about}" for name, entry in SETS.items()
+    # a plugin is not imported for a help text
+    f"* {name}: {SETS.own[name].about if name in SETS.own else 'of a plugin'}"
+    for name in SETS
 )
 
 

@@ -22,18 +22,17 @@ from graphreid.features.features_file import load_embedder_name, load_features, 
 from graphreid.methods.spec import parse
 from graphreid.models import load_embedder, name_of
 from graphreid.store import (
-    Answer,
-    Config,
+    GalleryConfig,
     PersistentGallery,
-    choose,
-    online,
-    respond,
-    threshold_of,
+    SearchResult,
+    choose_threshold,
+    find_threshold,
+    online_method,
 )
 from graphreid.store import explain as explain_query
-from graphreid.store.import_export import export as write
-from graphreid.store.import_export import read
-from graphreid.store.summary import facts
+from graphreid.store import search as search_gallery
+from graphreid.store.import_export import export_images, read_images
+from graphreid.store.summary import summarize
 from graphreid.training.run_folder import MODEL, is_complete, read_config
 from graphreid.types import Features, drop_junk
 
@@ -91,14 +90,14 @@ def create(
         width = load_vectors(features[0], zero=zero).width
         embedder = _made_by(features[0], embedder)
     root = None if images is None else str(images.resolve())
-    config = Config(
+    config = GalleryConfig(
         width or 0, metric=metric, embedder=embedder, zero=zero, images=root, k=k, margin=margin
     )
     with (options or ResourceOptions()).resources() as resources, whole_folder(gallery) as made:
-        living = PersistentGallery.create(made, config, resources=resources)
-        lines = [_added(living, file, embedder) for file in features]
-        living.keep_lists(resources=resources)
-        lines.append(f"{gallery}: {len(living.snapshot()):,} images, vectors {config.width} wide")
+        opened = PersistentGallery.create(made, config, resources=resources)
+        lines = [_added(opened, file, embedder) for file in features]
+        opened.save_index(resources=resources)
+        lines.append(f"{gallery}: {len(opened.snapshot()):,} images, vectors {config.width} wide")
     print("\n".join(lines))
 
 
@@ -115,12 +114,12 @@ def add(
     Each file is added whole or not at all, and what a line says is added is on disk. Items must be
     new.
     """
-    living = _opened(gallery)
+    opened = PersistentGallery(gallery)
     for file in features:
-        print(_added(living, file, embedder), flush=True)
+        print(_added(opened, file, embedder), flush=True)
     with (options or ResourceOptions()).resources() as resources:
-        living.keep_lists(resources=resources)
-    print(f"{gallery}: {len(living.snapshot()):,} images")
+        opened.save_index(resources=resources)
+    print(f"{gallery}: {len(opened.snapshot()):,} images")
 
 
 def remove(
@@ -136,12 +135,12 @@ def remove(
     names = [*items, *(() if list_ is None else _lines(list_))]
     if not names:
         raise ValueError("no items: name them, or give a file with --list")
-    living = _opened(gallery)
-    living.remove(np.array(names))
+    opened = PersistentGallery(gallery)
+    opened.remove(np.array(names))
     print(f"{gallery}: removed {_some(names)}", flush=True)
     with (options or ResourceOptions()).resources() as resources:
-        living.keep_lists(resources=resources)
-    print(f"{gallery}: {len(living.snapshot()):,} images")
+        opened.save_index(resources=resources)
+    print(f"{gallery}: {len(opened.snapshot()):,} images")
 
 
 @Parameter(name="*")
@@ -174,7 +173,7 @@ def search(
     top: Annotated[int, Parameter(help="images to give for each query")] = 10,
     embedder: Embedder = None,
     json_: Annotated[
-        Path | None, Parameter(name="--json", help="write the answers to a file, all of each")
+        Path | None, Parameter(name="--json", help="write the results to a file, in full")
     ] = None,
     options: ResourceOptions | None = None,
 ) -> None:
@@ -183,32 +182,32 @@ def search(
     Where 'graphreid gallery calibrate' has chosen a threshold for the method, a query is unknown if
     its first image is beyond.
     """
-    living = _opened(gallery)
-    chosen = online(parse(method), method)
-    threshold = threshold_of(living, chosen)
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
+    threshold = find_threshold(opened, chosen)
     with (options or ResourceOptions()).resources() as resources:
-        snapshot = living.snapshot()
-        query = _queries(living, snapshot, queries or Queries(), embedder, resources)
-        answers = respond(
+        snapshot = opened.snapshot()
+        query = _queries(opened, snapshot, queries or Queries(), embedder, resources)
+        results = search_gallery(
             snapshot, chosen, query, top=top, threshold=threshold, resources=resources
         )
     if json_ is not None:
         content = {
             "method": method,
             "threshold": None if threshold is None else asdict(threshold),
-            "answers": [asdict(answer) for answer in answers],
+            "results": [asdict(result) for result in results],
         }
         with whole_file(json_) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
-        print(f"{json_}: {len(answers)} answers")
+        print(f"{json_}: {len(results)} results")
         return
     console = Console(width=None if sys.stdout.isatty() else 160)
-    for answer in answers:
-        console.print(_table(answer, named=threshold is not None))
+    for result in results:
+        console.print(_table(result, with_threshold=threshold is not None))
     if threshold is None:
         print(
-            f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and answers "
-            f"then say who is unknown"
+            f"no threshold for {method}: 'graphreid gallery calibrate' chooses one, and results "
+            f"then say which queries are unknown"
         )
 
 
@@ -235,11 +234,11 @@ def explain(
     """
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least one image")
-    living = _opened(gallery)
-    chosen = online(parse(method), method)
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
     with (options or ResourceOptions()).resources() as resources:
-        snapshot = living.snapshot()
-        query = _queries(living, snapshot, queries or Queries(), embedder, resources)
+        snapshot = opened.snapshot()
+        query = _queries(opened, snapshot, queries or Queries(), embedder, resources)
         graph = explain_query(snapshot, chosen, method, query, resources=resources)
     if json_ is not None:
         with whole_file(json_) as temporary:
@@ -282,7 +281,7 @@ def info(
     json_: Annotated[bool, Parameter(name="--json", negative="", help="as JSON")] = False,
 ) -> None:
     """Say what a gallery holds."""
-    known = facts(_opened(gallery))
+    known = summarize(PersistentGallery(gallery))
     if json_:
         print(json.dumps(known, indent=1))
         return
@@ -338,20 +337,20 @@ def calibrate(
     It holds for a gallery of
     about this size: the more images there are, the more unknown queries find one that passes.
     """
-    living = _opened(gallery)
-    chosen = online(parse(method), method)
-    living.check_embedder(_made_by(query, embedder), str(query))
-    images, labels = drop_junk(*load_features(query, zero=living.config.zero))
+    opened = PersistentGallery(gallery)
+    chosen = online_method(parse(method), method)
+    opened.check_embedder(_made_by(query, embedder), str(query))
+    images, labels = drop_junk(*load_features(query, zero=opened.config.zero))
     with (options or ResourceOptions()).resources() as resources:
-        made = choose(
-            living,
+        made = choose_threshold(
+            opened,
             method,
             chosen,
             images,
             labels,
             rate=fpir,
             unknowns=unknowns,
-            rule=rule,
+            protocol=rule,
             resources=resources,
         )
     print(
@@ -369,17 +368,13 @@ def export(
     out: Annotated[Path, Parameter(help="the features file, x.npz; with another ending a folder")],
 ) -> None:
     """Write a gallery as a features file."""
-    images, left = write(_opened(gallery), out)
+    images, left = export_images(PersistentGallery(gallery), out)
     print(f"{out}: {images:,} images")
     if left:
         print(
             f"left out, for some images have none, or a features file has no such column: "
             f"{', '.join(left)}"
         )
-
-
-def _opened(gallery: Path) -> PersistentGallery:
-    return PersistentGallery(gallery)
 
 
 def _made_by(file: Path, embedder: str | None) -> str | None:
@@ -404,20 +399,24 @@ def _lines(file: Path) -> list[str]:
         ) from None
 
 
-def _added(living: PersistentGallery, file: Path, embedder: str | None) -> str:
-    images, texts, _, junk = read(file, zero=living.config.zero)
-    living.check_embedder(_made_by(file, embedder), str(file))
+def _added(gallery: PersistentGallery, file: Path, embedder: str | None) -> str:
+    new = read_images(file, zero=gallery.config.zero)
+    gallery.check_embedder(_made_by(file, embedder), str(file))
     try:
-        living.add(images, texts)
+        gallery.add(new.features, new.texts)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    return f"{file}: added {len(images):,} images" + (
-        f", left out {junk:,} that are junk" if junk else ""
+    return f"{file}: added {len(new.features):,} images" + (
+        f", left out {new.junk:,} that are junk" if new.junk else ""
     )
 
 
 def _queries(
-    living: PersistentGallery, snapshot: Any, queries: Queries, embedder: str | None, resources: Any
+    gallery: PersistentGallery,
+    snapshot: Any,
+    queries: Queries,
+    embedder: str | None,
+    resources: Any,
 ) -> Features:
     if sum((queries.features is not None, bool(queries.image), bool(queries.item))) != 1:
         raise ValueError(
@@ -434,8 +433,8 @@ def _queries(
             np.array([snapshot.row(item) for item in queries.item])
         )
     if queries.features is not None:
-        living.check_embedder(_made_by(queries.features, embedder), str(queries.features))
-        return load_vectors(queries.features, zero=living.config.zero)
+        gallery.check_embedder(_made_by(queries.features, embedder), str(queries.features))
+        return load_vectors(queries.features, zero=gallery.config.zero)
     if queries.model is None:
         raise ValueError("--image needs --model RUN, which made the gallery's vectors")
     read_config(queries.model)
@@ -445,7 +444,7 @@ def _queries(
             f"command"
         )
     network = load_embedder(queries.model / MODEL)
-    living.check_embedder(
+    gallery.check_embedder(
         name_of(queries.model / MODEL, flip=network.flip_average), str(queries.model)
     )
     camera = None if queries.camera is None else np.full(len(queries.image), queries.camera)
@@ -455,24 +454,24 @@ def _queries(
     )
 
 
-def _table(answer: Answer, *, named: bool) -> Table:
-    verdict = " [bold]unknown[/bold]" if answer.unknown else ""
+def _table(result: SearchResult, *, with_threshold: bool) -> Table:
+    verdict = " [bold]unknown[/bold]" if result.unknown else ""
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
-        title=f"{escape(answer.query)}{verdict}",
+        title=f"{escape(result.query)}{verdict}",
         title_justify="left",
     )
     for column in ("", "item", "identity", "camera"):
         table.add_column(column, overflow="fold")
-    linked = any(match.probability is not None for match in answer.matches)
+    has_probability = any(match.probability is not None for match in result.matches)
     for column in (
         "distance",
-        *(("probability",) if linked else ()),
-        *(("passes",) if named else ()),
+        *(("probability",) if has_probability else ()),
+        *(("within threshold",) if with_threshold else ()),
     ):
         table.add_column(column, justify="right")
-    for place, match in enumerate(answer.matches, 1):
+    for place, match in enumerate(result.matches, 1):
         cells = [
             str(place),
             match.item,
@@ -481,7 +480,7 @@ def _table(answer: Answer, *, named: bool) -> Table:
             f"{match.distance:.4f}",
         ]
         cells += [f"{match.probability:.3f}"] if match.probability is not None else []
-        cells += ["yes" if match.passes else "no"] if named else []
+        cells += ["yes" if match.within_threshold else "no"] if with_threshold else []
         table.add_row(*map(escape, cells))
     return table
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphreid.methods import METHODS
-from graphreid.options import flat_options
+from graphreid.options import flat_options, option_to_text
 
 
 def methods() -> None:
@@ -25,7 +25,8 @@ def methods() -> None:
     for name, kind in METHODS.items():
         method = kind()
         settings = [method.setting, *sorted(kind.settings - {method.setting})]
-        given = ", ".join(f"{key}={value}" for key, value in flat_options(method).items())
+        options = flat_options(method).items()
+        given = ", ".join(f"{option}={option_to_text(value)}" for option, value in options)
         table.add_row(
             name, ", ".join(settings), kind.takes, "used" if kind.uses_camera else "-", given or "-"
         )

@@ -11,7 +11,7 @@ from graphreid.extras import require
 from graphreid.models import load_embedder
 from graphreid.models.icg.embedder import ICG
 from graphreid.models.icg.pseudo_labels import LABELS
-from graphreid.report import part_pictures as pictures
+from graphreid.report import part_pictures
 from graphreid.synthetic.annotations import ANNOTATIONS_FOLDER, part_overlap, read_annotations
 from graphreid.training.run_folder import MODEL, is_complete, read_config
 
@@ -43,19 +43,19 @@ def parts(
     if not isinstance(embedder, ICG) or not embedder.parts.clustering:
         raise ValueError(f"{run}: its network has no parts: train with --model icg")
     manifest = read_manifest(data)
-    found = pictures.development(run)
-    rows, over = pictures.some(found, manifest, images)
-    views = pictures.look(embedder, manifest.images(rows))
+    found = part_pictures.load_pseudo_labels(run)
+    rows, over = part_pictures.pick_labels(found, manifest, images)
+    views = part_pictures.view_parts(embedder, manifest.images(rows))
     drawn: list[tuple[str, str, Any]] = [
         (
             "Foreground",
             "Responses before and after the attention; what was learned.",
-            pictures.draw_foregrounds(views),
+            part_pictures.draw_foregrounds(views),
         ),
         (
             "Parts",
             "The last clusters, the parts, each one's confidence.",
-            pictures.draw_parts(views, over[max(over)]),
+            part_pictures.draw_parts(views, over[max(over)]),
         ),
     ]
     if views.matrix is not None:
@@ -63,32 +63,35 @@ def parts(
             (
                 "Graphs",
                 "The weights between parts, in each image.",
-                pictures.draw_matrices(views),
+                part_pictures.draw_matrices(views),
             )
         )
     drawn.append(
         (
             "Development",
             "Clusters after so many epochs.",
-            pictures.draw_development(views.pixels, over),
+            part_pictures.draw_development(views.pixels, over),
         )
     )
-    if (data / ANNOTATIONS_FOLDER).is_dir() and embedder.parts.parts != len(pictures.NAMES):
+    if (data / ANNOTATIONS_FOLDER).is_dir() and embedder.parts.parts != len(
+        part_pictures.OVERLAP_NAMES
+    ):
         print(
-            f"{data} has masks of {len(pictures.NAMES) - 1} parts, the network "
+            f"{data} has masks of {len(part_pictures.OVERLAP_NAMES) - 1} parts, the network "
             f"{embedder.parts.parts - 1}: they are not compared"
         )
     elif (data / ANNOTATIONS_FOLDER).is_dir():
         labels, items = found[max(found)]
         mask = read_annotations(data, items).mask
         text = "Intersection over union of the clusters with the masks, in all training images."
-        drawn.append(("Against the truth", text, pictures.draw_overlap(found, mask)))
+        drawn.append(("Against the ground truth", text, part_pictures.draw_overlap(found, mask)))
         values = part_overlap(labels, mask)
         shown = ", ".join(
-            f"{name} {value:.3f}" for name, value in zip(pictures.NAMES, values, strict=True)
+            f"{name} {value:.3f}"
+            for name, value in zip(part_pictures.OVERLAP_NAMES, values, strict=True)
         )
         print(f"intersection over union of the clusters after {max(found)} epochs: {shown}")
-    pictures.write_page(out, f"Parts of {run.name}", drawn)
+    part_pictures.write_page(out, f"Parts of {run.name}", drawn)
     print(
         f"{out}: {out.stat().st_size / 2**20:.1f} MB, open it in any browser; clusters by epoch "
         f"are in {run / LABELS}"

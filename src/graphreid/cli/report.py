@@ -138,7 +138,7 @@ def write(
         names=known.paths,
         camera_names=known.cameras,
         title=options.title or "Retrieval report",
-        facts=known.facts,
+        card=known.facts,
         resources=resources,
     )
     print(

@@ -116,7 +116,7 @@ def reproduce(
             if pictures and any(inputs.part(part).paths is None for part in ("query", "gallery")):
                 raise ValueError(
                     f"{where}: the features files name no images (column path): leave --pictures "
-                    f"out"
+                    "out"
                 )
             return Setup(
                 inputs, work, results, PROTOCOLS[rule], resources, given, preset, base, seed

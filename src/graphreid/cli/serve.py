@@ -58,24 +58,26 @@ def serve(
         raise ValueError(f"--body is {body} and --requests is {requests}: both must be at least 1")
     import uvicorn  # noqa: PLC0415  # extras, which are asked for first
 
-    from graphreid.server import LOOPBACK, Engine, Limits, build  # noqa: PLC0415
+    from graphreid.server import LOOPBACK, GalleryService, Limits, build_app  # noqa: PLC0415
     from graphreid.server.viewer import pages  # noqa: PLC0415
     from graphreid.store import PersistentGallery  # noqa: PLC0415
 
     with (options or ResourceOptions()).resources() as resources:
-        engine = Engine(
+        service = GalleryService(
             PersistentGallery(gallery, resources=resources),
             method,
             model=model,
             resources=resources,
         )
-        images = len(engine.living.snapshot())
+        images = len(service.gallery.snapshot())
         name = f"[{host}]" if ":" in host else host
         limits = Limits(body=body * 2**20, requests=requests)
-        names = tuple(dict.fromkeys((*LOOPBACK, name.lower())))
-        app = build(engine, limits=limits, token=token, local=local and token is None, names=names)
-        pages.mount(app, engine, token)
-        engine.warm()  # a method that this gallery has nothing for is refused here
+        hosts = tuple(dict.fromkeys((*LOOPBACK, name.lower())))
+        app = build_app(
+            service, limits=limits, token=token, local=local and token is None, hosts=hosts
+        )
+        pages.mount(app, service, token)
+        service.warm_up()  # a method that this gallery has nothing for is refused here
         listening = _listening(host, port)
         print(
             f"{gallery}: {images:,} images at http://{name}:{listening.getsockname()[1]}/ (Ctrl-C "

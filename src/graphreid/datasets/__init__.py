@@ -1,1 +1,1 @@
-"""Data folders and the sets that can be imported."""
+"""Data folders of images with labels, and importers of public data sets."""

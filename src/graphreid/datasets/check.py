@@ -1,4 +1,4 @@
-"""What is wrong with a data folder, before a network is trained on it."""
+"""Checks a data folder for missing files, leaked identities and duplicates before training."""
 
 import hashlib
 import os
@@ -19,8 +19,8 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class SplitCount:
-    """What a split holds: images of which role, identities (of normal images), cameras (None where
-    there are none).
+    """Counts of one split. Identities are those of normal images; without cameras, `cameras` is
+    None.
     """
 
     split: str
@@ -33,21 +33,21 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What `check` found; all lists are in manifest order, names are items unless said otherwise.
+    """The result of `check`. All lists are in manifest order and name items, unless said otherwise.
 
     Attributes:
         splits: counts of each split that has images.
-        missing: paths without a file.
-        unreadable: a line for each file that is no image, with its path.
-        leaked: identities that stand both in train and in test.
-        duplicates: groups of images with the same bytes, of one identity and not across train and
-            test.
-        duplicates_across_identities: groups of the same bytes under more than one identity.
-        duplicates_across_parts: groups of the same bytes in train and in test.
+        missing: paths of missing files.
+        unreadable: a line with the path of each file that can't be decoded.
+        leaked: identities in both train and test.
+        duplicates: groups of byte-identical images, of one identity and on one side of the split
+            into train and test.
+        duplicates_across_identities: groups of byte-identical images of more than one identity.
+        duplicates_across_parts: groups of byte-identical images in both train and test.
         absent: queries whose identity has no other image in the gallery.
-        same_camera: queries whose identity's gallery images are all from the query's own camera:
-            with the rule that removes those none is left.
-        one_camera: identities that one camera saw only; empty where there are no cameras.
+        same_camera: queries whose positives are all from the query's own camera, so that none is
+            left under the standard protocol.
+        one_camera: identities seen by one camera only; empty without cameras.
     """
 
     splits: tuple[SplitCount, ...]
@@ -63,9 +63,7 @@ class FolderReport:
 
     @property
     def ok(self) -> bool:
-        """Whether it can be trained and tested on: no file is missing or unreadable, no identity in
-        train and test.
-        """
+        """Whether no file is missing or unreadable, and no identity is in both train and test."""
         return not (self.missing or self.unreadable or self.leaked)
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,10 +72,10 @@ class FolderReport:
 
 
 def check(manifest: Manifest, *, resources: Resources = Resources()) -> FolderReport:  # noqa: B008  # frozen
-    """Read every file of a data folder to its end, and look at the labels.
+    """Decode every image of a data folder and check its labels.
 
     Args:
-        manifest: the folder's manifest.
+        manifest: of the data folder.
         resources: threads and progress.
     """
     missing: list[str] = []
@@ -123,11 +121,9 @@ def check(manifest: Manifest, *, resources: Resources = Resources()) -> FolderRe
 
 
 def _files(manifest: Manifest, resources: Resources) -> Iterator[bytes | str | None]:
-    """For each image the hash of its bytes; or what is wrong with it; or None where there is no
-    file.
-    """
+    """For each image: the hash of its bytes, an error message, or None if the file is missing."""
 
-    def look(path: str) -> bytes | str | None:
+    def read(path: str) -> bytes | str | None:
         file = manifest.root / path
         try:
             data = file.read_bytes()
@@ -145,7 +141,7 @@ def _files(manifest: Manifest, resources: Resources) -> Iterator[bytes | str | N
     def results() -> Iterator[bytes | str | None]:
         with ThreadPoolExecutor(resources.threads or os.cpu_count()) as executor:
             for start in range(0, len(paths), _BLOCK):
-                yield from executor.map(look, paths[start : start + _BLOCK])
+                yield from executor.map(read, paths[start : start + _BLOCK])
 
     yield from resources.track("check", results(), len(paths))
 
@@ -157,12 +153,9 @@ def _groups(
 
 
 def _without_positive(manifest: Manifest) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the queries that cannot be found: no other image of the identity, or none from
-    another camera.
+    """Rows of the queries without a positive, and of those whose positives share their camera.
 
-    The standard rule: junk and distractors are no positives, nor is the query itself; where there
-    are cameras, gallery
-    images of the query's identity and camera are removed.
+    As in the standard protocol, the query itself, junk and distractors are no positives.
     """
     normal = manifest.role == "normal"
     queries = np.flatnonzero(np.isin(manifest.split, ("query", "query+gallery")) & normal)

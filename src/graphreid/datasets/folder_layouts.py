@@ -1,6 +1,4 @@
-"""How public sets lie on disk: found whatever their folders are called, told apart by their files'
-names, and counted.
-"""
+"""Folder layouts and file names of public data sets: finds a set on disk, and counts its images."""
 
 import os
 import re
@@ -11,7 +9,7 @@ from pathlib import Path
 from graphreid.datasets.importing import EXTENSIONS, ImageEntry, image_files, is_hidden, subfolders
 
 MARKET_ROLES = {"-1": "junk", "0": "distractor"}
-"""What Market-1501's two numbers that name nobody mean."""
+"""Roles of Market-1501's two identity numbers that stand for no identity."""
 _MARKET_FOLDERS = {
     "train": ("bounding_box_train",),
     "query": ("query",),
@@ -23,14 +21,14 @@ _DEPTH = 2
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """What a set looks like on disk.
+    """The folders and file names of a published data set.
 
     Attributes:
-        title: how its authors call it.
-        parts: the names that each part's folder may have; the first is the one in the data folder.
-        name: matches a file's name without its ending, whole; groups identity and camera.
-        example: a file's name.
-        lists: files that must stand beside the parts.
+        title: the name that its authors use.
+        parts: possible folder names of each part; the first is used in the data folder.
+        name: matches a file name without extension; its groups are identity and camera.
+        example: a file name, for messages.
+        lists: files that must be beside the folders of the parts.
     """
 
     title: str
@@ -40,11 +38,10 @@ class FolderLayout:
     lists: tuple[str, ...] = ()
 
     def label(self, file: Path) -> tuple[str, str]:
-        """Identity and camera as a file's name gives them, as plain numbers ("0002_c001" is "2",
-        "1").
+        """Identity and camera from a file name, without leading zeros: "0002_c001" is ("2", "1").
 
         Raises:
-            ValueError: another kind of name.
+            ValueError: the name is not one of this set.
         """
         match = self.name.fullmatch(file.stem)
         if match is None:
@@ -52,7 +49,7 @@ class FolderLayout:
         return str(int(match["identity"])), str(int(match["camera"]))
 
     def folders(self, place: Path) -> dict[str, Path]:
-        """The folders of the parts that are in `place`."""
+        """The folders of the parts that are in `place`, by part."""
         named = {
             part: [place / name for name in names if (place / name).is_dir()]
             for part, names in self.parts.items()
@@ -60,7 +57,7 @@ class FolderLayout:
         return {part: paths[0] for part, paths in named.items() if paths}
 
     def present(self, place: Path) -> set[str]:
-        """The parts in `place` that hold an image with a name of this set."""
+        """The parts in `place` that have at least one image with a name of this set."""
         folders = self.folders(place).items()
         return {
             part
@@ -69,7 +66,7 @@ class FolderLayout:
         }
 
     def missing(self, place: Path) -> list[str]:
-        """The parts and lists that are not in `place`, as a user would call them."""
+        """The names of parts and lists that are missing in `place`, for a message."""
         present = self.present(place)
         parts = [" or ".join(names) for part, names in self.parts.items() if part not in present]
         return parts + [name for name in self.lists if not (place / name).is_file()]
@@ -117,19 +114,18 @@ _PARTS = frozenset(
 
 
 def parse_market_name(name: str) -> tuple[str, str] | None:
-    """Identity and camera of a file name that begins as Market-1501's, such as 0002_c1...; None for
-    other names.
-    """
+    """Identity and camera of a file name that starts like Market-1501's (0002_c1...), else None."""
     match = _MARKET_STYLE.match(name)
     return None if match is None else (str(int(match["identity"])), str(int(match["camera"])))
 
 
 def candidate_folders(source: Path) -> Iterator[Path]:
-    """A folder, the folders in it and those in them: where a set may lie. Never inside a part of a
-    set.
+    """The folders in which a set may be: `source` and those up to two levels below it.
+
+    Folders of parts, such as bounding_box_train, are not searched.
 
     Raises:
-        ValueError: `source` is no folder that can be read.
+        ValueError: `source` is no readable folder.
     """
     yield source
     level = [source]
@@ -142,11 +138,11 @@ def candidate_folders(source: Path) -> Iterator[Path]:
 
 
 def find_set(source: Path, layout: FolderLayout) -> Path:
-    """The folder of a set: `source`, or one up to two folders below it.
+    """Find the folder of a set: `source`, or one up to two levels below it.
 
     Raises:
-        ValueError: it is not there, not whole, or there more than once; the message says what lies
-            there instead.
+        ValueError: the set is missing, incomplete, or there more than once; the message says what
+            was found instead.
     """
     if source.is_dir() and not layout.missing(source):
         return source
@@ -162,10 +158,10 @@ def find_set(source: Path, layout: FolderLayout) -> Path:
 
 
 def not_found_error(source: Path, layout: FolderLayout) -> ValueError:
-    """Why a set cannot be read from `source`, where no folder holds all of it.
+    """The error that explains why no complete set was found in `source`.
 
     Raises:
-        ValueError: `source` is no folder that can be read.
+        ValueError: `source` is no readable folder.
     """
     seen = list(candidate_folders(source))
     for place in seen:
@@ -202,14 +198,15 @@ def not_found_error(source: Path, layout: FolderLayout) -> ValueError:
 def read_parts(
     root: Path, layout: FolderLayout, label: Callable[[Path], tuple[str, str]] | None = None
 ) -> tuple[list[ImageEntry], list[str], list[str]]:
-    """The images of a set with folders for train, query and gallery: entries, problems and notes,
-    as `Plan` has them.
+    """List the images of a set with folders for train, query and gallery.
 
     Args:
-        root: the set's folder.
-        layout: what it looks like.
-        label: gives identity and camera of a file, or refuses it with a ValueError; not given, its
-            name does.
+        root: the folder of the set.
+        layout: its layout.
+        label: returns identity and camera of a file, or raises ValueError; None is `layout.label`.
+
+    Returns:
+        Entries, problems and notes, as in `ImportPlan`.
     """
     entries: list[ImageEntry] = []
     problems: list[str] = []
@@ -239,13 +236,13 @@ def read_parts(
 def count_differences(
     title: str, entries: Sequence[ImageEntry], published: Mapping[str, int]
 ) -> list[str]:
-    """One line where a set has other counts than its authors give, none where they are the same.
+    """A warning line if the counts of a set differ from the published ones; else an empty list.
 
     Args:
-        title: the set.
+        title: name of the set.
         entries: its images.
-        published: the counts by name: cameras; "train images", "train identities" and so on for
-            query and gallery; and "junk images", "distractor images".
+        published: counts by name: "cameras"; "train images", "train identities", and the same of
+            query and gallery; "junk images", "distractor images".
     """
     here: dict[str, int] = {"cameras": len({entry.camera for entry in entries})}
     for split in ("train", "query", "gallery"):
@@ -272,7 +269,7 @@ def count_differences(
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """Image files below a folder, in no order: for a look at their names."""
+    """Image files below a folder, unsorted."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (

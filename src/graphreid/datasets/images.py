@@ -1,4 +1,4 @@
-"""Images as files: decoded one way everywhere, and refused by name where they can't be."""
+"""Image files: decoded in one way everywhere; errors name the file."""
 
 import hashlib
 import os
@@ -25,33 +25,31 @@ _UNREADABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for files that are broken in one way or another."""
+"""What Pillow raises for damaged files."""
 
 _HEAD = 1 << 14
-"""Bytes of a file that tell it from others."""
+"""Number of bytes of a file that go into its digest."""
 
 Resample = Literal["bilinear", "bicubic"]
-"""How an image is brought to a size, by Pillow."""
+"""Pillow's interpolation when an image is resized."""
 
 
 def nearest_pixels(side: int, to: int) -> Int64[np.ndarray, " to"]:
-    """The row (or column) of an image of `side` that is nearest each of `to` when it is brought to
-    that size.
-    """
+    """Nearest-neighbour resizing: for each of `to` rows (or columns) the index in one of `side`."""
     return (np.arange(to) * side + side // 2) // to
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images on disk, by path: what an embedder takes.
+    """A list of image files, the input of an embedder.
 
     Attributes:
         paths: n files.
-        items: text [n], unique; the ids of the features made of them.
+        items: text [n], unique ids, which the features of the images have too.
         camera: int64 or text [n], or None where the data has no cameras.
 
     Raises:
-        ValueError: lengths that differ.
+        ValueError: the lengths differ.
     """
 
     paths: Sequence[Path]
@@ -77,10 +75,9 @@ class Images:
         return Images([self.paths[row] for row in chosen.tolist()], self.items[chosen], camera)
 
     def contents(self) -> str:
-        """A digest of what the files hold: of each, its size and its first 16 KiB. One that can't
-        be read counts as empty.
+        """A digest of the files' sizes and first 16 KiB. A file that can't be read counts as empty.
 
-        Two folders may have the same names for other images; whoever reads a bad file says so then.
+        It tells folders apart that have the same file names and other images.
         """
         digest = hashlib.blake2b(digest_size=8)
         for path in self.paths:
@@ -96,11 +93,15 @@ class Images:
 def decode(
     path: Path, height: int | None = None, width: int | None = None, resample: Resample = "bilinear"
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One image as RGB, turned as its EXIF tag says, resized (with antialiasing) where a size is
-    given.
+    """Decode an image as RGB, rotated by its EXIF tag, and resized with antialiasing.
+
+    Args:
+        path: the image file.
+        height, width: size in pixels; None (both) keeps the image's own.
+        resample: interpolation.
 
     Raises:
-        ValueError: the file is missing or is no image that can be decoded; the message names it.
+        ValueError: the file is missing or can't be decoded; the message names it.
     """
     try:
         with Image.open(path) as opened:
@@ -121,15 +122,15 @@ def decode(
 
 
 def verify(path: Path, data: bytes) -> None:
-    """Refuse what `decode` would refuse, in less time: JPEG files are read to their end at an
-    eighth of their size.
+    """Check that `decode` would succeed, in less time: JPEG files are decoded at an eighth of
+    their size.
 
     Args:
-        path: where the image comes from, for the message.
-        data: the file's bytes.
+        path: name of the file, for the message.
+        data: bytes of the file.
 
     Raises:
-        ValueError: not an image that can be decoded; the message names it.
+        ValueError: the image can't be decoded; the message names it.
     """
     try:
         with Image.open(BytesIO(data)) as opened:

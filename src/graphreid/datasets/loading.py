@@ -1,6 +1,4 @@
-"""Pixels for a network: images decoded to one size by several threads, and held in memory where
-they fit.
-"""
+"""Loads images for a network: decoded to one size by several threads, cached if they fit."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,38 +17,37 @@ OnError = Literal["stop", "skip"]
 Rows = NDArray[np.intp]
 
 PIXEL_CACHE_BYTES = 2 * GIB
-"""Bytes of pixels that are held when `Resources.memory` says nothing."""
+"""Bytes of pixels that are cached when `Resources.memory` is None."""
 PIXELS_PER_IMAGE = 48 * 48
-"""Pixels of an image, about, where height and width follow from the data."""
+"""Approximate number of pixels of an image whose height and width are derived from the data."""
 _SIDE = 16
-"""They are multiples of this then."""
+"""Height and width are then multiples of this."""
 _CHUNK = 256
 _ORIENTATION = 0x0112
-"""EXIF's tag; from 5 on the image lies on its side."""
+"""EXIF's tag; values from 5 on are rotations by 90 degrees."""
 
 
 class Pixels:
-    """Images at one size, by row.
+    """Decoded images of one size, by row.
 
     Attributes:
-        images: the files; those that could not be read are not among them.
-        kept: their rows in what was given.
-        held: uint8 [n, height, width, 3], or None where they don't fit: then each batch is decoded
-            when it is wanted.
+        images: the files, without those that were skipped.
+        kept: rows of `images` in the images given.
+        held: uint8 [n, height, width, 3], the cache; None where the images don't fit or `hold` is
+            False: then each batch is decoded when it is needed.
 
     Args:
         images: the files.
         height: in pixels.
         width: in pixels.
-        resources: its memory bounds what is held (half of it), its threads decode, its progress is
-            told.
-        hold: decode all now and hold them, if they fit.
-        resample: how they are resized.
-        on_error: "stop" at a file that can't be read, or "skip" it; to skip, every file is decoded
+        resources: half of its memory is for the cache; its threads decode; its progress reports.
+        hold: decode all images now and cache them, if they fit.
+        resample: interpolation.
+        on_error: "stop" at a file that can't be read, or "skip" it. To skip, every file is decoded
             now.
 
     Raises:
-        ValueError: a file can't be read (its name is in the message), or none can.
+        ValueError: a file can't be read (the message names it), or none can.
     """
 
     def __init__(
@@ -104,8 +101,8 @@ class Pixels:
         return len(self.images)
 
     def batches(self, lists: Sequence[Rows]) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
-        """The pixels of each list of rows. Where they are not held, a batch is decoded while the
-        one before is used.
+        """Yield the pixels of each list of rows; without a cache, the next batch is decoded while
+        one is used.
         """
         if self.held is not None:
             for rows in lists:
@@ -134,13 +131,16 @@ class Pixels:
 
 
 def median_aspect(images: Images, sample: int = 200) -> float:
-    """Width over height of the images, the median of at most `sample` that stand evenly among them;
-    only headers are read.
+    """The median aspect ratio (width over height) of evenly spaced images.
 
-    A file without a readable header is passed over here; decoding refuses it.
+    Only headers are read. Files without a readable header are ignored.
+
+    Args:
+        images: the files.
+        sample: number of images, at most.
 
     Raises:
-        ValueError: none of them has a readable header; the first is named.
+        ValueError: none of them has a readable header; the message names the first.
     """
     ratios: list[float] = []
     for row in np.unique(
@@ -161,9 +161,10 @@ def median_aspect(images: Images, sample: int = 200) -> float:
 
 
 def size_of_aspect(aspect: float) -> tuple[int, int]:
-    """(height, width) of about AREA pixels with that width over height, each a multiple of 16.
+    """(height, width) of about PIXELS_PER_IMAGE pixels, each a multiple of 16.
 
-    For 1 it is 48 x 48, for 1/2 it is 64 x 32.
+    Args:
+        aspect: width over height; 1 gives (48, 48), 0.5 gives (64, 32).
     """
     height = (PIXELS_PER_IMAGE / aspect) ** 0.5
     width = (PIXELS_PER_IMAGE * aspect) ** 0.5

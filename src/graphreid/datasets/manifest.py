@@ -1,4 +1,4 @@
-"""A data folder: DIR/manifest.parquet, a row an image, beside the images it names."""
+"""The manifest of a data folder: DIR/manifest.parquet, one row per image, and the image files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,7 @@ from graphreid.types import ROLES, Labels, Text
 
 MANIFEST_FILE = "manifest.parquet"
 SPLITS = ("train", "query", "gallery", "query+gallery")
-"""Of an image in "query+gallery" each query is searched among all the others: sets such as
-grocery.
-"""
+"""An image in "query+gallery" is both: each is a query among all the others, as in grocery."""
 OPTIONAL_COLUMNS = ("view", "time", "track")
 
 
@@ -27,18 +25,18 @@ class Manifest:
     """The images of a data folder, in the order of its file.
 
     Attributes:
-        root: the folder that `path` starts from.
-        item: text [n], unique.
+        root: the data folder.
+        item: text [n], unique ids.
         path: text [n], with forward slashes; relative to `root`, or absolute.
-        identity: text [n]; a number is its own spelling.
-        camera: text [n], or None where the set has no cameras.
+        identity: text [n]; numbers are written as text.
+        camera: text [n], or None without cameras.
         split: text [n], one of SPLITS.
         role: text [n], "normal", "junk" or "distractor".
         extra: optional columns by name (view, time, track), n values each.
 
     Raises:
-        ValueError: a column of another length, an empty value, a repeated item, an unknown split or
-            role.
+        ValueError: columns of different lengths, an empty value, a repeated item, or an unknown
+            split or role.
     """
 
     root: Path
@@ -95,10 +93,10 @@ class Manifest:
         return len(self.item)
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """Rows of a split, "train", "query" or "gallery", in manifest order.
+        """Row indices of a split ("train", "query" or "gallery"), in manifest order.
 
         Raises:
-            ValueError: no such split, or no image in it.
+            ValueError: an unknown split, or one without images.
         """
         if split not in SPLITS[:3]:
             raise ValueError(f"split is {split!r}: choose one of {', '.join(SPLITS[:3])}")
@@ -109,7 +107,7 @@ class Manifest:
         return rows
 
     def images(self, rows: NDArray[np.intp]) -> Images:
-        """The files of `rows`."""
+        """The image files of `rows`."""
         camera = None if self.camera is None else self.camera[rows]
         return Images(
             [self.root / path for path in self.path[rows].tolist()], self.item[rows], camera
@@ -122,11 +120,12 @@ class Manifest:
 
 
 def read_manifest(root: str | Path) -> Manifest:
-    """The manifest of a data folder. Columns item and role may be missing: then item = path, and
-    all are normal.
+    """Read the manifest of a data folder.
+
+    Without a column item, item = path; without a column role, all images are normal.
 
     Raises:
-        ValueError: no manifest there, not a Parquet file, or what `Manifest` refuses.
+        ValueError: no manifest, not a Parquet file, or as in `Manifest`.
     """
     folder = Path(root)
     file = folder / MANIFEST_FILE
@@ -168,7 +167,7 @@ def read_manifest(root: str | Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, root: str | Path) -> None:
-    """Write DIR/manifest.parquet, whole or not at all.
+    """Write DIR/manifest.parquet atomically.
 
     Raises:
         ValueError: the folder is missing or not writable.

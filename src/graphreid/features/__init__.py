@@ -1,1 +1,1 @@
-"""Features files, and readers of everybody else's."""
+"""Features files (vectors with labels), and readers of other toolkits' feature files."""

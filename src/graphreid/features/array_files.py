@@ -1,5 +1,5 @@
-"""Reading and writing .npy and .npz files: no pickles, damage named with its file, the same bytes
-for the same arrays.
+"""Reads and writes .npy and .npz files: without pickles, with errors that name the file, and with
+the same bytes for the same arrays.
 """
 
 import zipfile
@@ -80,8 +80,9 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Path]) -> None:
 
 
 class RowReader:
-    """A two-dimensional array on disk, read some rows at a time from the first on, and never
-    wholly; a context manager.
+    """Reads a two-dimensional array on disk in blocks of rows, from the first to the last.
+
+    A context manager.
 
     Args:
         path: an .npy file, or an .npz file.
@@ -139,19 +140,19 @@ class RowReader:
             ) from None
         if self.dtype.hasobject or (by_column and len(shape) > 1):
             self.close()
-            why = (
+            reason = (
                 _OBJECTS
                 if self.dtype.hasobject
                 else "it is stored by columns: save numpy.ascontiguousarray of it"
             )
-            raise ValueError(f"{self._path}: {name}: {why}")
+            raise ValueError(f"{self._path}: {name}: {reason}")
         return shape
 
     def take(self, count: int) -> NDArray[Any]:
         """The next `count` rows.
 
         Raises:
-            ValueError: the file ends before.
+            ValueError: the file has fewer rows.
         """
         start = self._next
         self._next = self._next + count
@@ -172,7 +173,7 @@ class RowReader:
         return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._archive is not None:
             self._archive.close()
 

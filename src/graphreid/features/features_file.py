@@ -1,5 +1,6 @@
-"""The features file: vectors with their columns, `x.npz`, or for large sets a folder with
-vectors.npy and items.parquet.
+"""Features files: vectors with columns such as item and identity.
+
+A features file is `x.npz`, or for large sets a folder with vectors.npy and items.parquet.
 """
 
 import hashlib
@@ -17,28 +18,23 @@ from graphreid.features.array_files import read_npy, read_npz, write_npz
 from graphreid.types import Features, Labels, Text, Zero
 
 COLUMNS = ("identity", "camera", "item", "path", "role", "track", "seen", "visibility")
-"""What may stand beside the vectors, n values each (visibility: n rows); arrays of other names are
-left alone.
-"""
+"""Columns of a features file, n values each (visibility: n rows); other arrays are ignored."""
 VECTORS = "vectors"
 VECTORS_FILE = "vectors.npy"
 ITEMS_FILE = "items.parquet"
 EMBEDDER = "embedder"
 EMBEDDER_FILE = "embedder.txt"
-"""Text that names what made the vectors, where it is known: vectors of two embedders can't be
-compared.
-"""
+"""Name of the embedder, where it is known: vectors of different embedders can't be compared."""
 _CHUNK = 1 << 22
 
 Columns = Mapping[str, NDArray[Any]]
 
 
 def load_features(path: str | Path, *, zero: Zero = "refuse") -> tuple[Features, Labels]:
-    """The images of a features file with their labels.
+    """Load features and labels from a features file.
 
     Args:
-        path: an .npz file; or a folder with vectors.npy, which stays on disk (memory-mapped), and
-            items.parquet.
+        path: an .npz file; or a folder with vectors.npy, which is memory-mapped, and items.parquet.
         zero: what to do with a vector of zeros, "refuse" or "keep".
 
     Raises:
@@ -63,7 +59,7 @@ def load_features(path: str | Path, *, zero: Zero = "refuse") -> tuple[Features,
 
 
 def load_vectors(path: str | Path, *, zero: Zero = "refuse") -> Features:
-    """The images of a features file as inference sees them; it needs no identities.
+    """Load the features alone from a features file, which needs no identities.
 
     Args:
         path: an .npz file, or a folder (see `load_features`).
@@ -77,7 +73,7 @@ def load_vectors(path: str | Path, *, zero: Zero = "refuse") -> Features:
 
 
 def load_columns(path: str | Path) -> dict[str, NDArray[Any]]:
-    """What a features file has beside the vectors, by name (those of COLUMNS), as it was saved.
+    """Load the columns of a features file (those of COLUMNS) by name, as they were saved.
 
     Raises:
         ValueError: no such file, damaged, or columns of different lengths.
@@ -90,7 +86,7 @@ def load_columns(path: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def load_embedder_name(path: str | Path) -> str | None:
-    """What made the vectors of a features file; None where it does not say.
+    """The name of the embedder that made a features file; None where the file does not say.
 
     Raises:
         ValueError: no such file, or damaged.
@@ -103,10 +99,10 @@ def load_embedder_name(path: str | Path) -> str | None:
 
 
 def require_same_embedder(first: str | Path, second: str | Path) -> None:
-    """Refuse two features files that name different embedders; one that names none may go with any.
+    """Check that two features files don't name different embedders.
 
     Raises:
-        ValueError: their vectors can't be compared.
+        ValueError: they do, so that their vectors can't be compared.
     """
     names = load_embedder_name(first), load_embedder_name(second)
     if None not in names and names[0] != names[1]:
@@ -124,14 +120,13 @@ def save_features(
     *,
     embedder: str | None = None,
 ) -> None:
-    """Write a features file, whole or not at all: `x.npz`, or a folder where the name has another
-    ending (or "/").
+    """Write a features file atomically.
 
     Args:
-        path: the file or folder; a folder must not exist yet.
+        path: `x.npz`; with another extension (or "/") a folder, which must not exist.
         vectors: [n, d] numbers, saved as float32.
         columns: any of COLUMNS, n values each.
-        embedder: what made the vectors, where it is known.
+        embedder: name of the embedder, where it is known.
 
     Raises:
         ValueError: an unknown column, a length that differs, values that are neither numbers nor
@@ -160,7 +155,7 @@ def is_npz(path: str | Path) -> bool:
 
 
 def checked_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArray[Any]]:
-    """The columns as arrays that need no pickle, in the order of COLUMNS.
+    """Convert columns to arrays of numbers or text, in the order of COLUMNS.
 
     Raises:
         ValueError: an unknown column, not `n` values, or values that are neither numbers nor text.
@@ -192,7 +187,7 @@ def checked_columns(columns: Mapping[str, ArrayLike], n: int) -> dict[str, NDArr
 
 
 def write_items(folder: Path, columns: Columns) -> None:
-    """Write FOLDER/items.parquet; a column [n, m] becomes lists of m."""
+    """Write the columns to FOLDER/items.parquet; a column [n, m] becomes lists of m values."""
     table = {
         name: pa.array(column)
         if column.ndim == 1
@@ -203,7 +198,7 @@ def write_items(folder: Path, columns: Columns) -> None:
 
 
 def embedder_array(embedder: str | None) -> dict[str, NDArray[Any]]:
-    """The array of an .npz file that names what made the vectors; none where it is not known."""
+    """The array of an .npz file that names the embedder; empty where it is not known."""
     return {} if embedder is None else {EMBEDDER: np.array(embedder)}
 
 
@@ -266,9 +261,7 @@ def _columns(folder: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def _row_items(path: Path, n: int) -> Text:
-    """Ids for images without: the hash of the vectors' file and the row, so that one file given
-    twice is one set.
-    """
+    """Item ids of a file without: its hash and the row, so the same file has the same ids."""
     digest = hashlib.blake2b(digest_size=8)
     with (path / VECTORS_FILE if path.is_dir() else path).open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -1,6 +1,4 @@
-"""Writing a features file block by block: larger than memory, and taken up again after an
-interruption.
-"""
+"""Writes a features file in blocks: larger than memory, and resumed after an interruption."""
 
 import hashlib
 import json
@@ -31,15 +29,15 @@ _PROGRESS = "progress.json"
 _FLOAT = np.dtype("<f4")
 _BLOCK = 4096
 More = Callable[[Float32[np.ndarray, "b d"]], Mapping[str, ArrayLike]]
-"""From the vectors of some rows to columns beside them."""
+"""Maps vectors of some rows to further columns of these rows."""
 
 
 class FeatureWriter:
-    """A features file in the making; it lies in `<path>.partial/` until `finish` puts it in place.
+    """Writes a features file in blocks to `<path>.partial/`; `finish` moves it to `path`.
 
     Attributes:
-        done: rows that are written; after an interruption the work goes on from here.
-        discarded: whether rows of other data, model or options were there, and were thrown away.
+        done: number of rows written, also by an interrupted writer; the next block starts here.
+        discarded: whether rows of other data, model or options were found and discarded.
     """
 
     done: int
@@ -55,16 +53,15 @@ class FeatureWriter:
         stamp: str,
         embedder: str | None = None,
     ) -> None:
-        """Begin, or go on where an interrupted writer of the same file stopped.
+        """Start a file, or resume one that was interrupted.
 
         Args:
-            path: `x.npz`, or a folder that does not exist yet.
-            rows: n, images in all.
-            width: d, entries of a vector.
-            columns: what stands beside the vectors (`features.COLUMNS`), n values each.
-            stamp: text that identifies what is written: model, data and options. Rows of another
-                stamp are discarded.
-            embedder: names what makes the vectors, in the file.
+            path: `x.npz`, or a folder that does not exist.
+            rows: n, total number of images.
+            width: d, dimensions of a vector.
+            columns: any of `features_file.COLUMNS`, n values each.
+            stamp: identifies model, data and options; rows with another stamp are discarded.
+            embedder: name of the embedder, saved in the file.
 
         Raises:
             ValueError: `path` cannot be written, or columns that `save_features` would refuse.
@@ -99,11 +96,10 @@ class FeatureWriter:
             raise self._unwritable(error) from None
 
     def write(self, block: Float32[np.ndarray, "b d"]) -> None:
-        """Append the next rows; when this returns, they are on disk and counted.
+        """Append a block of rows; on return they are on disk and counted in `done`.
 
         Raises:
-            ValueError: another width, more rows than were announced, a row with NaN or infinity, or
-                a full disk.
+            ValueError: another width, too many rows, a row with NaN or infinity, or a full disk.
         """
         if block.shape[1] != self._width or self.done + len(block) > self._rows:
             raise ValueError(
@@ -126,10 +122,10 @@ class FeatureWriter:
             raise self._unwritable(error) from None
 
     def finish(self, more: More | None = None) -> None:
-        """Put the file in place, and remove the partial folder.
+        """Move the complete file to its path, and remove the partial folder.
 
         Args:
-            more: gives further columns of some rows' vectors; it is asked in blocks.
+            more: computes further columns from the vectors; called with blocks of rows.
 
         Raises:
             ValueError: rows are missing, or the disk is full.
@@ -176,9 +172,7 @@ class FeatureWriter:
         return stream
 
     def _resumed(self, done: int) -> IO[bytes] | None:
-        """The stream behind the rows that are done; None where the file is not there or is shorter
-        than that.
-        """
+        """The stream, positioned after the rows that are done; None if the file has fewer."""
         try:
             stream = (self._folder / VECTORS_FILE).open("r+b")
         except FileNotFoundError:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from graphreid.gallery import RetrievalSet, normalise
-from graphreid.graphs.explanation import build_explanation, edges_of_matrix
+from graphreid.graphs.explanation import build_explanation, edges_of_matrix, single_query
+from graphreid.seeding import generator
 from graphreid.types import DistanceBlock, Explanation, Features, Neighbors
+
+ROUNDING = 1e-6
+"""Cosines of float32 vectors may differ by so much between processors, and no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,8 @@ def rescored_block(
         offset: more than any of them.
         probability: that the nearest show the query's identity; it is 0 for all other images.
     """
-    retrieval_set, stop = graphs.retrieval_set, start + len(distance)
+    retrieval_set = graphs.retrieval_set
+    stop = start + len(distance)
     index = graphs.nearest.index[start:stop]
     of_gallery = retrieval_set.block(start, stop)  # [b, g]
     of_gallery += np.float32(offset)
@@ -104,20 +109,53 @@ def explain_graph(
         block: the method's distances.
         adjacency: entry (i, j): the weight with which node i aggregates from node j; node 0 is the
             query.
+
+    Raises:
+        ValueError: not one query.
     """
     edges = edges_of_matrix(adjacency[1:, 1:])
     nodes = graphs.nearest.index[0]
-    return build_explanation(graphs.retrieval_set, block, nodes, edges, adjacency[0, 1:])
+    return build_explanation(
+        single_query(graphs.retrieval_set), block, nodes, edges, adjacency[0, 1:]
+    )
+
+
+def top_k(
+    score: Float[Tensor, "b n m"], count: int, slack: Float[Tensor, "b n m"] | float
+) -> Bool[Tensor, "b n m"]:
+    """Which `count` entries of each row are largest; of equal ones the first.
+
+    Args:
+        score: at least `count` entries in a row.
+        count: entries of a row.
+        slack: scores that differ by no more than this are equal: what a processor's rounding may
+            add to a score, so that all processors choose alike.
+    """
+    last = score.topk(count, dim=2, sorted=False).values.amin(2, keepdim=True)
+    chosen = score >= last - slack
+    many = chosen.sum(2, dtype=torch.int32) > count  # the few rows with equal scores at the end
+    larger = (score > last + slack)[many]
+    equal = chosen[many] & ~larger
+    left = count - larger.sum(1, keepdim=True)
+    chosen[many] = larger | (equal & (equal.cumsum(1) <= left))
+    return chosen
 
 
 def with_noise(
-    features: Features, noise: float, draw: np.random.Generator
+    features: Features, noise: float, *, seed: int, epoch: int
 ) -> Float32[np.ndarray, "n d"]:
     """Vectors of unit length with Gaussian noise of that expected length, of unit length again.
 
     Images that an embedder was trained on lie closer together than others; noise loosens them, so
     that what is learned on them holds for new images too.
+
+    Args:
+        features: the images.
+        noise: expected length of the noise.
+        seed: of the draw.
+        epoch: its number; every epoch draws anew.
     """
+    draw = generator(seed, epoch, 0, 5)
     drawn = draw.standard_normal(features.vectors.shape, np.float32)
     drawn *= np.float32(noise / np.sqrt(features.width))
     drawn += normalise(features.vectors)

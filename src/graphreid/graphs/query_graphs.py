@@ -1,5 +1,7 @@
 """Query graphs: a graph for each query, whose nodes are gallery images near it.
 
+Samplers of nodes, edges between them, and layers that leave padding out.
+
 Nodes are int32 [b, n]: the gallery rows of b graphs, in the order in which they were sampled, -1
 where a sampler finds fewer than n. Edges are bool [b, n, n]: entry (i, j) says that node i
 aggregates from node j.
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int32, Int64
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphreid.gallery import RetrievalSet
 
@@ -148,6 +150,21 @@ def edge_softmax(
 ) -> Float[Tensor, "b n n"]:
     """Adjacency whose rows are softmaxes of the scores over a node's edges; 0 elsewhere."""
     return torch.softmax(score.float().masked_fill(~edges, -torch.inf), 2)
+
+
+class NodeBatchNorm(nn.BatchNorm1d):
+    """Batch norm with the statistics of real nodes only; in training, padding becomes 0."""
+
+    def forward(  # type: ignore[override]  # batch norm takes no mask
+        self, z: Float[Tensor, "b n h"], real: Bool[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b n h"]:
+        """Each of h entries normalised; `real` None means that there is no padding."""
+        if not self.training or real is None or bool(real.all()):
+            return super().forward(z.flatten(0, 1)).view_as(z)
+        rows = super().forward(z[real])
+        return torch.zeros(z.shape, dtype=rows.dtype, device=z.device).masked_scatter(
+            real[..., None], rows
+        )
 
 
 def node_recall(

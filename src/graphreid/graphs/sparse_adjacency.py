@@ -73,7 +73,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, adjacency: SparseAdjacency) -> Tensor:
-        ctx.adjacency, ctx.rows = adjacency, len(z)
+        ctx.adjacency = adjacency
+        ctx.rows = len(z)
         return adjacency.product(z)
 
     @staticmethod
@@ -102,7 +103,8 @@ def receptive_fields(
         A field a layer, the first layer's first. Its lists are places among all n nodes.
     """
     fields: list[ReceptiveField] = []
-    nodes, sources = wanted, lists[wanted]
+    nodes = wanted
+    sources = lists[wanted]
     for _ in range(layers - 1):
         needed = np.zeros(len(lists), bool)
         needed[sources[sources >= 0]] = True
@@ -110,5 +112,6 @@ def receptive_fields(
         place = np.full(len(lists) + 1, -1, np.int32)  # the last entry stands for -1
         place[before] = np.arange(len(before), dtype=np.int32)
         fields.append((nodes, place[sources]))
-        nodes, sources = before, lists[before]
+        nodes = before
+        sources = lists[before]
     return [(nodes, sources), *reversed(fields)]

@@ -1,12 +1,11 @@
-"""FA-GCN and EC-GCN together: vectors aggregated over the whole graph, then each link judged on
-them.
+"""FA-GCN and EC-GCN together: link prediction on vectors that were aggregated in the whole graph.
 
 d*(p, g) = d(p, g) + lam d_g(p, g) (Eq. 13): d is FA-GCN's distance, and d_g = 1 - the probability
-that EC-GCN, on FA-GCN's vectors, gives the link; 1 for an image that it does not judge.
+that EC-GCN, on FA-GCN's vectors, gives the link; 1 for an image that it gives none.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -14,19 +13,18 @@ from torch import Tensor
 
 from graphreid.gallery import Gallery
 from graphreid.methods.ec_gcn.method import ECGCN
-from graphreid.methods.fa_gcn.method import FAGCN, Distance
-from graphreid.methods.fitted import need_fitted
-from graphreid.methods.link_prediction.calibration import Lam
-from graphreid.options import build, flat_options
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, Explanation, fingerprint
+from graphreid.methods.fa_gcn.method import FAGCN
+from graphreid.methods.fitting import need_fitted
+from graphreid.options import check_options, nested, with_options
 from graphreid.resources import Resources
-from graphreid.training.precision import Precision
-from graphreid.types import DistanceBlock, Features, Labels, drop_junk
+from graphreid.types import DistanceBlock, Explanation, Features, Labels, drop_junk
 
 SHARED = ("distance", "setting", "identity_weight", "tau", "include_self", "patience", "seed")
-"""Options of FA-GCN that have the same name here; the others begin with fa_."""
-Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
-"""The two methods, and what their values are kept under."""
+"""Options of FA-GCN that have the same flat name here; the others begin with fa_. Of these,
+patience and seed are EC-GCN's too.
+"""
+METRIC = ("metric",)
+"""Options of EC-GCN that follow from FA-GCN's distance."""
 
 
 @final
@@ -34,95 +32,55 @@ Parts = tuple[FAGCN, ECGCN, tuple[str, str]]
 class FAECGCN:
     """FA-GCN, and EC-GCN on its vectors.
 
-    Options are those of `ECGCN`, with `metric` by the distance; and those of `FAGCN`: `fa_k` is its
-    k, and so on, while setting, distance, identity_weight, tau and include_self keep their names.
-    patience and seed are of both.
+    `PAPER` is as published for Market-1501.
+
+    Attributes:
+        fa: FA-GCN. In METHOD texts `fa_k` is its k, and so on; setting, distance,
+            identity_weight, tau and include_self keep their names.
+        ec: EC-GCN, with its names; its `metric` is that of FA-GCN's distance. Both have one
+            patience and one seed.
+
+    Raises:
+        ValueError: patience or seed differ.
     """
 
-    setting: str = ONLINE
-    distance: Distance = "mahalanobis"
-    lam: Lam = 1.0
-    fa_k: int = 7
-    fa_layers: int = 1
-    identity_weight: float = 0.0
-    tau: float = 0.07
-    include_self: bool = False
-    fa_optimizer: Literal["adam", "adamw"] = "adamw"
-    fa_rate: float = 1e-3
-    fa_weight_decay: float = 0.01
-    fa_schedule: Literal["steps", "cosine"] = "cosine"
-    fa_batch: int | None = 64
-    fa_epochs: int = 20
-    sampler: Literal["rpgs", "hgs"] = "rpgs"
-    k1: int = 50
-    k2: int = 10
-    gamma: float = 1.5
-    links: int = 10
-    self_loops: bool = True
-    layers: int = 3
-    width: int | None = None
-    loss: Literal["focal", "ce"] = "ce"
-    alpha: float | None = 0.25
-    focus: float = 2.0
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    rate: float = 1e-3
-    weight_decay: float = 0.01
-    schedule: Literal["steps", "cosine", "constant"] = "cosine"
-    batch: int = 16
-    queries: int | None = 2500
-    epochs: int = 2
-    patience: int | None = None
-    noise: float = 0.0
-    calibrate: bool = True
-    precision: Precision = "auto"
-    seed: int = 0
+    fa: FAGCN = field(default_factory=FAGCN, metadata=nested(prefix="fa_", unprefixed=SHARED))
+    ec: ECGCN = field(default_factory=ECGCN, metadata=nested(without=METRIC))
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     lam_: float = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: Parts | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "fa-ec-gcn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
+    settings: ClassVar[frozenset[str]] = FAGCN.settings
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {
-            **{
-                key if key in SHARED else f"fa_{key}": value
-                for key, value in FAGCN.presets["paper"].items()
-            },
-            **ECGCN.presets["paper"],
-        }
+    PAPER: ClassVar[dict[str, Any]] = {
+        **{name if name in SHARED else f"fa_{name}": value for name, value in FAGCN.PAPER.items()},
+        **ECGCN.PAPER,
     }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
 
     def __post_init__(self) -> None:
-        self._parts()
+        check_options(self)
+
+    @property
+    def setting(self) -> Literal["online", "transductive"]:
+        """FA-GCN's."""
+        return self.fa.setting
 
     @property
     def unscored_offset(self) -> float:
         """lam: what is added to FA-GCN's distance of an image without a link probability."""
-        return self.lam_ if self.lam == "auto" else self.lam
+        return self.lam_ if self.ec.lam == "auto" else self.ec.lam
 
     @property
     def min_distance(self) -> float:
         """0: neither FA-GCN's distance nor lam (1 - probability) is below it."""
         return 0.0
-
-    def _parts(self) -> tuple[FAGCN, ECGCN]:
-        """The two, not fitted.
-
-        Raises:
-            ValueError: a value out of its range.
-        """
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-        names = flat_options(FAGCN())
-        fa = build(FAGCN, **{name: own[name if name in SHARED else f"fa_{name}"] for name in names})
-        second = {name: own[name] for name in flat_options(ECGCN()) if name != "metric"}
-        return fa, build(ECGCN, metric=fa.metric, **second)
 
     def fit(
         self,
@@ -148,53 +106,48 @@ class FAECGCN:
             ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
                 and there is no validation.
         """
-        fa, ec = self._parts()
-        if self.lam == "auto" and validation is None:
+        if self.ec.lam == "auto" and validation is None:
             raise ValueError(
                 "lam='auto' is chosen on validation identities: give them, or a number"
             )
+        fa = with_options(self.fa)
+        ec = with_options(self.ec, metric=fa.metric)
 
         def aggregated(features: Features, known: Labels) -> tuple[Features, Labels]:
             features, known = drop_junk(features, known)
             return fa.transform(features, Gallery(features), resources=resources)[1], known
 
-        first, second = (None if folder is None else folder / name for name in ("fa", "ec"))
-        fa.fit(train, labels, validation=validation, resources=resources, folder=first)
-        held = None if validation is None else aggregated(*validation)
-        ec.fit(*aggregated(train, labels), validation=held, resources=resources, folder=second)
+        folders = (None, None) if folder is None else (folder / "fa", folder / "ec")
+        fa.fit(train, labels, validation=validation, resources=resources, folder=folders[0])
+        ec.fit(
+            *aggregated(train, labels),
+            validation=None if validation is None else aggregated(*validation),
+            resources=resources,
+            folder=folders[1],
+        )
+        self.fa, self.ec = fa, ec
         self.state_ = {
             f"{name}.{key}": value
-            for name, part in (("fa", fa), ("ec", ec))
-            for key, value in part.state_.items()
+            for name, half in (("fa", fa), ("ec", ec))
+            for key, value in half.state_.items()
         }
-        self.lam_, self.calibration_, self._kept = ec.lam_, ec.calibration_, None
-        both = {
-            key: ec.record_[key]
-            for key in ("images", "identities", "precision", "epochs", "mAP_of_epochs")
-        }
-        seconds = round(fa.record_["seconds"] + ec.record_["seconds"], 1)
-        self.record_ = {**both, "seconds": seconds, "fa": fa.record_, "ec": ec.record_}
-        if validation is not None:
-            # what the two are worth together, beside the embeddings and FA-GCN alone
-            before, after = fa.record_["validation"], ec.record_["validation"]
-            known = {"input": before["input"], "fa": before["mAP"]}
-            self.record_["validation"] = known | {
-                key: after[key] for key in ("mAP", "lam", "best_lam", "queries")
-            }
+        self.lam_ = ec.lam_
+        self.calibration_ = ec.calibration_
+        self.record_ = self._record()
         return self
 
     def distances(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
     ) -> Iterator[DistanceBlock]:
-        """Distances of every query to the gallery, in blocks.
+        """Distances of every query to the gallery, in blocks: d(p, g) + lam (1 - probability)
+        (Eq. 13).
 
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        ec, queries, images = self._aggregated(query, gallery, resources)
-        yield from ec.distances(
-            queries, images, resources=resources
-        )  # d(p, g) + lam (1 - probability) (Eq. 13)
+        fa, ec = self._halves()
+        queries, images = fa.aggregated(query, gallery, resources=resources)
+        yield from ec.distances(queries, images, resources=resources)
 
     def explain(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -204,33 +157,32 @@ class FAECGCN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        ec, queries, images = self._aggregated(query, gallery, resources)
+        fa, ec = self._halves()
+        queries, images = fa.aggregated(query, gallery, resources=resources)
         return ec.explain(queries, images, resources=resources)
 
-    def _aggregated(
-        self, query: Features, gallery: Gallery, resources: Resources | None
-    ) -> tuple[ECGCN, Features, Gallery]:
-        """EC-GCN, and the queries and the gallery by FA-GCN; the gallery's online vectors are kept
-        with it.
-        """
+    def _halves(self) -> tuple[FAGCN, ECGCN]:
+        """The two, fitted; after a load they get what was learned here."""
         need_fitted(self)
-        if self._kept is None:
-            fa, ec = self._parts()
-            for name, part in (("fa.", fa), ("ec.", ec)):
-                part.state_ = {
+        for name, half in (("fa.", self.fa), ("ec.", self.ec)):
+            if not hasattr(half, "state_"):
+                half.state_ = {
                     key.removeprefix(name): value
                     for key, value in self.state_.items()
                     if key.startswith(name)
                 }
-            ec.lam_, ec.calibration_ = self.lam_, self.calibration_
-            self._kept = fa, ec, fingerprint(self)
-        fa, ec, key = self._kept
-        fa.setting, fa.distance, ec.lam = self.setting, self.distance, self.unscored_offset  # type: ignore[assignment]
-        queries, features = fa.transform(query, gallery, resources=resources)
-        if self.setting == ONLINE:
-            return (
-                ec,
-                queries,
-                gallery.derived((*key, self.distance), lambda: Gallery(features, metric=fa.metric)),
-            )
-        return ec, queries, Gallery(features, metric=fa.metric)
+        self.ec.lam_, self.ec.calibration_ = self.lam_, self.calibration_
+        return self.fa, self.ec
+
+    def _record(self) -> dict[str, Any]:
+        """What the two are worth together, beside the embeddings and FA-GCN alone."""
+        fa, ec = self.fa.record_, self.ec.record_
+        common = ("images", "identities", "precision", "epochs", "mAP_of_epochs")
+        record: dict[str, Any] = {key: ec[key] for key in common}
+        record["seconds"] = round(fa["seconds"] + ec["seconds"], 1)
+        record |= {"fa": fa, "ec": ec}
+        if "validation" in fa:
+            before, after = fa["validation"], ec["validation"]
+            chosen = {key: after[key] for key in ("mAP", "lam", "best_lam", "queries")}
+            record["validation"] = {"input": before["input"], "fa": before["mAP"], **chosen}
+        return record

@@ -1,16 +1,18 @@
-"""The fit of a network on labelled embeddings, scored on validation identities after each epoch."""
+"""The fit of a network on labelled embeddings, and the network of a fitted method."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphreid.gallery import RetrievalSet
 from graphreid.knn.exact import Metric
-from graphreid.methods.fitted import record
 from graphreid.methods.validation import Validation
+from graphreid.protocols import fingerprint, need_cosine
 from graphreid.resources import Resources
 from graphreid.seeding import seeded
 from graphreid.training.loop import Batches, History, cosine, optimise, stamp, steps
@@ -151,3 +153,107 @@ def half_precision(precision: Precision, device: torch.device | str) -> torch.au
     """Within it products are in bf16, where the precision or, for "auto", the hardware says so."""
     kind = torch.device(device).type
     return torch.autocast(kind, torch.bfloat16, enabled=bf16(precision, kind))
+
+
+def record(
+    labels: Labels, history: Sequence[Mapping[str, float]], precision: Literal["bf16", "fp32"]
+) -> dict[str, Any]:
+    """Facts of a fit, a JSON object.
+
+    Args:
+        labels: of the images fitted on.
+        history: of the training loop, a record an epoch.
+        precision: of the training.
+    """
+    facts: dict[str, Any] = {
+        "images": len(labels),
+        "identities": len(np.unique(labels.identity)),
+        "precision": precision,
+    }
+    facts |= {
+        "epochs": len(history),
+        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
+    }
+    return facts | {
+        "mAP_of_epochs": [round(epoch["score"], 5) for epoch in history if "score" in epoch]
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork(Generic[M]):
+    """The network of a fitted method.
+
+    Attributes:
+        network: in evaluation mode.
+        width: entries of the embeddings that it was fitted on.
+        key: of its weights; values derived from a gallery are kept under it.
+        method: the method's name.
+    """
+
+    network: M
+    width: int
+    key: Hashable
+    method: str
+
+    def for_set(self, retrieval_set: RetrievalSet, *, cosine_only: bool = False) -> M:
+        """The network on the device of the retrieval set.
+
+        Args:
+            retrieval_set: queries and gallery.
+            cosine_only: the method needs the gallery's metric to be the cosine.
+
+        Raises:
+            ValueError: vectors of another width than those fitted on, or of another metric.
+        """
+        if cosine_only:
+            need_cosine(retrieval_set, self.method)
+        width = retrieval_set.gallery.features.width
+        if width != self.width:
+            raise ValueError(
+                f"vectors are {width} wide, and {self.method} was fitted on {self.width}: fit it "
+                f"again, or embed as before"
+            )
+        return self.network.to(retrieval_set.resources.device)
+
+
+def fitted_network(
+    method: Any,
+    build: Callable[[int], M],
+    input_weight: str,
+    *,
+    weights: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state,
+) -> FittedNetwork[M]:
+    """The network of a method from what it has learned; no random number is drawn.
+
+    Args:
+        method: with `name`, and `state_` where it is fitted.
+        build: from the width of the embeddings to a network.
+        input_weight: the name of a tensor [h, d] in `state_` that tells that width.
+        weights: from `state_` to the network's weights, where these are not all of it.
+
+    Raises:
+        ValueError: not fitted, or fitted with other options of the network.
+    """
+    need_fitted(method)
+    width = int(method.state_[input_weight].shape[-1])
+    with torch.device("meta"):
+        network = build(width)
+    try:
+        network.load_state_dict(weights(method.state_), assign=True)
+    except RuntimeError:
+        raise ValueError(
+            f"the network of a fitted {method.name} can't be changed: fit it again with those "
+            f"options"
+        ) from None
+    # the key is that of the weights alone: options of the graph do not change what is kept
+    return FittedNetwork(network.eval(), width, (method.name, fingerprint(method)[1]), method.name)
+
+
+def need_fitted(method: Any) -> None:
+    """Check that a method is fitted.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not hasattr(method, "state_"):
+        raise ValueError(f"{method.name} is not fitted: fit it, or load a file of 'graphreid fit'")

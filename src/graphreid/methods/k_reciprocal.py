@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from graphreid.gallery import Gallery, RetrievalSet, Side
 from graphreid.graphs.csr import CHUNKS, Matrix, stacked, taken, transposed
 from graphreid.graphs.explanation import build_explanation, edges_of_entries, single_query
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource, Explanation
+from graphreid.protocols import ONLINE, TRANSDUCTIVE, DistanceSource
 from graphreid.resources import Resources
-from graphreid.types import DistanceBlock, Features, Labels, Neighbors
+from graphreid.types import DistanceBlock, Explanation, Features, Labels, Neighbors
 
 Encoded = tuple[Matrix, NDArray[np.int64], Matrix, NDArray[np.float32]]
 """V of all images, the row of each query in it, V of the gallery by columns, and each query's

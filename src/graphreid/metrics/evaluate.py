@@ -10,6 +10,7 @@ from typing import Protocol as Interface
 import numpy as np
 from jaxtyping import Shaped
 
+from graphreid.arrays import Array
 from graphreid.gallery import Gallery
 from graphreid.metrics import DEFAULT, metrics_of
 from graphreid.metrics.metric import Metric
@@ -94,10 +95,10 @@ def check_lengths(
 
 def evaluate(
     method: Reranker,
-    query: Features,
-    gallery: Gallery,
-    query_labels: Labels,
-    gallery_labels: Labels,
+    query: Features | Array,
+    gallery: Gallery | Features | Array,
+    query_labels: Labels | Array,
+    gallery_labels: Labels | Array,
     *,
     metrics: str | Iterable[Metric | str] = DEFAULT,
     protocol: Protocol = MARKET,
@@ -111,9 +112,11 @@ def evaluate(
 
     Args:
         method: a re-ranker, fitted if it is one that learns.
-        query: the queries, and `query_labels` theirs.
+        query: the queries, and `query_labels` theirs. Vectors of any library (`arrays.to_numpy`)
+            stand for features without items: the same object as query and as gallery is one set of
+            images, in which no query finds itself; of two objects no image is the same.
         gallery: the images to be found, and `gallery_labels` theirs.
-        query_labels: identity, camera and role of each query.
+        query_labels: identity, camera and role of each query; or identities alone.
         gallery_labels: likewise of each gallery image.
         metrics: what to compute, as values or texts: `[AveragePrecision(), "rank-5"]`,
             or "mAP,rank-5".
@@ -134,6 +137,11 @@ def evaluate(
     if rule is not None:
         warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
         protocol = rule
+    one_set = query is gallery
+    query = Features.of(query)
+    gallery = Gallery.of(query if one_set else gallery)
+    query_labels = Labels.of(query_labels)
+    gallery_labels = Labels.of(gallery_labels)
     check_lengths(query, gallery, query_labels, gallery_labels)
     own = gallery.rows_of(query.items)
     groups = None

@@ -51,6 +51,7 @@ class Precomputed:
     setting: str = UNKNOWN
     version: ClassVar[int] = 1
 
+    version: ClassVar[int] = 1
     settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE, UNKNOWN})
     takes: ClassVar[str] = "distances"
     uses_camera: ClassVar[bool] = False

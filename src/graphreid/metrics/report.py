@@ -4,11 +4,12 @@ of these.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
+from graphreid.arrays import as_pandas
 from graphreid.metrics import DEFAULT, parse_metric
 from graphreid.metrics.average_precision import AveragePrecision
 from graphreid.metrics.bootstrap import Interval, ratio_interval
@@ -17,6 +18,9 @@ from graphreid.metrics.inverse_negative_penalty import InverseNegativePenalty
 from graphreid.metrics.metric import Metric, mean_weights, name_of, weighted_mean
 from graphreid.metrics.protocol import Protocol
 from graphreid.metrics.ranks import Ranks
+
+if TYPE_CHECKING:
+    import pandas
 
 SHOWN_RANKS = (1, 5, 10)
 """Ranks of the CMC in a summary."""
@@ -99,6 +103,31 @@ class Report:
         raise ValueError(
             f"{name_of(wanted)} is not in the report: ask for it in evaluate(metrics=...)"
         )
+
+    def to_arrow(self) -> Any:  # a pyarrow.Table, which has no types
+        """A table with a row a query: identity, positives, first_rank, and each metric that was
+        asked for by its name, null where a query has no value.
+        """
+        # here: the library is large, and few who evaluate want a table
+        import pyarrow as pa  # noqa: PLC0415
+
+        columns = {
+            "query": pa.array(np.arange(len(self.identity))),
+            "identity": pa.array(self.identity),
+            "positives": pa.array(self.positives),
+            "first_rank": pa.array(self.first_rank),
+        }
+        for metric, values in self.values.items():
+            columns[name_of(metric)] = pa.array(values, mask=np.isnan(values))
+        return pa.table(columns)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The same as a pandas table.
+
+        Raises:
+            ValueError: pandas is not installed.
+        """
+        return as_pandas(self.to_arrow())
 
     def mean(self, metric: Metric | str) -> float:
         """A metric's mean, NaN where no query has a value.

@@ -1,6 +1,4 @@
-"""Backbones by their timm name, and the head that the bag-of-tricks baseline puts on them (Luo et
-al. 2019).
-"""
+"""Backbones from timm, and the BNNeck head of the bag-of-tricks baseline (Luo et al. 2019)."""
 
 import difflib
 from collections.abc import Mapping
@@ -18,11 +16,11 @@ from graphreid.models.torchvision_compat import patch_torchvision
 Module = TypeVar("Module", bound=nn.Module)
 
 IBN = "_ibn_a"
-"""The ending of a ResNet's name that puts instance normalisation into it, as in resnet50_ibn_a."""
+"""Suffix of a ResNet's name for IBN-a instance normalisation, as in resnet50_ibn_a."""
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1] on ImageNet: what every published backbone expects."""
+"""Mean and standard deviation of RGB in [0, 1] on ImageNet, which published backbones expect."""
 
 
 def backbone(
@@ -34,21 +32,21 @@ def backbone(
     pooling: str = "avg",
     channels: tuple[int, ...] | None = None,
 ) -> nn.Module:
-    """A network without classifier: normalised images [b, 3, height, width] to pooled features [b,
-    d], random weights.
+    """Build a backbone without classifier, with random weights.
+
+    It maps normalised images [b, 3, height, width] to pooled features [b, d].
 
     Args:
-        name: a model of timm; or one of its ResNets with `IBN` behind it (IBN-Net-a, Pan et al.
+        name: a model of timm; or one of its ResNets with the suffix `IBN` (IBN-Net-a, Pan et al.
             2018, which timm lacks).
         height: of the images, in pixels.
         width: of the images, in pixels.
-        last_stride: 1 or 2, the stride of the last stage. Only ResNets have the choice; other
-            families keep their own.
-        pooling: timm's name of it; "avg" is global average pooling, and all models have it.
-        channels: widths of a ResNet's four stages in place of its own.
+        last_stride: stride of a ResNet's last stage, 1 or 2; other families keep their own.
+        pooling: timm's name; "avg" is global average pooling, which all models have.
+        channels: widths of a ResNet's four stages; None for its own.
 
     Raises:
-        ValueError: timm has no such model, or it can't be built so.
+        ValueError: timm has no such model, or can't build it with these options.
     """
     patch_torchvision()
     import timm  # noqa: PLC0415  # takes seconds
@@ -77,19 +75,17 @@ def backbone(
 
 
 def channels_last(module: Module) -> Module:
-    """The same module, its convolutions' weights in the order of memory that measures a quarter
-    faster on a CPU.
-    """
+    """The module with its weights in channels-last memory format, a quarter faster on a CPU."""
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stubs lack it
 
 
 def width_of(model: Any) -> int:
-    """Entries of a backbone's feature."""
+    """Dimensions of a backbone's feature."""
     return int(getattr(model, "head_hidden_size", None) or model.num_features)
 
 
 def _unstride(stage: nn.Module, name: str) -> None:
-    """Stride 1 in a ResNet's last stage, without dilation, so that weights mean what they did."""
+    """Set the stride of a ResNet's last stage to 1, without dilation, so that weights still fit."""
     for parent in list(stage.modules()):
         for child_name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
@@ -139,16 +135,15 @@ def _mix_instance_norm(model: nn.Module, name: str) -> None:
 
 
 class BNNeck(nn.Module):
-    """The bag-of-tricks network: backbone -> f_t -> batch norm without bias -> f_i -> classifier
-    without bias.
+    """A backbone with the bag-of-tricks head (Luo et al. 2019, section 3.5).
 
-    Triplet and center loss see f_t, the identity loss and retrieval f_i (Luo et al. 2019, section
-    3.5).
+    backbone -> f_t -> batch norm without bias -> f_i -> classifier without bias. Triplet and center
+    loss use f_t; the identity loss and retrieval use f_i.
 
     Args:
         model: a `backbone`.
-        classes: identities to tell apart in training.
-        pooled: retrieval sees f_t: outside training it stands in f_i's place.
+        classes: number of training identities.
+        pooled: retrieval uses f_t: outside training it is returned in place of f_i.
     """
 
     mean: Tensor
@@ -178,13 +173,13 @@ class BNNeck(nn.Module):
 
 @dataclass(frozen=True)
 class WeightMatch:
-    """Which weights of a file found their place.
+    """Which parameters of a file match those of a network.
 
     Attributes:
-        loaded: names in both, with one shape.
-        missing: names of the network that the file lacks, or has in another shape.
-        unused: names of the file that the network lacks, or has in another shape; its classifier is
-            not counted.
+        loaded: names in both, with equal shapes.
+        missing: names of the network that the file lacks or has in another shape.
+        unused: names of the file that the network lacks or has in another shape, but for its
+            classifier.
     """
 
     loaded: tuple[str, ...]
@@ -203,17 +198,16 @@ class WeightMatch:
 
 
 def load_weights(model: nn.Module, path: str | Path, *, allow_partial: bool = False) -> WeightMatch:
-    """Put a file's weights into a backbone.
+    """Load the weights of a file into a backbone.
 
     Args:
-        model: a `backbone`.
-        path: .safetensors, or a file of torch with a state dict in it (bare, or under "state_dict"
-            or "model").
-        allow_partial: load what matches although not all does.
+        model: a `backbone`; changed in place.
+        path: .safetensors, or a torch file with a state dict (at the top, or under "state_dict" or
+            "model").
+        allow_partial: load the parameters that match although some don't.
 
     Raises:
-        ValueError: no such file, no state dict, or a partial match that is not allowed; the message
-            counts it.
+        ValueError: no such file, no state dict, or a partial match without `allow_partial`.
     """
     state = {name.removeprefix("module."): value for name, value in read_state(path).items()}
     config: Mapping[str, Any] = getattr(model, "default_cfg", {})

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from graphreid.datasets.images import Images
 from graphreid.datasets.loading import OnError
-from graphreid.models import extraction
 from graphreid.models.backbones import BNNeck
 from graphreid.models.losses import batch_hard_triplet, center_loss, identity_loss, update_centers
 from graphreid.models.options import Input, Losses, Network, Training
@@ -167,8 +166,7 @@ class BoT:
         Raises:
             ValueError: not fitted, or an image that can't be read.
         """
-        vectors = np.concatenate([*self.blocks(images, resources=resources)])
-        return Features(vectors, images.items, images.camera)  # type: ignore[arg-type]  # text is coded there
+        return self.trained.embed(images, flip_average=self.flip_average, resources=resources)
 
     def blocks(
         self,
@@ -183,10 +181,12 @@ class BoT:
         Raises:
             ValueError: not fitted, or an image that can't be read.
         """
-        network, size = self.fitted()
-        extractor = extraction.Extractor(network, flip_average=self.flip_average)
-        yield from extraction.blocks(
-            extractor, images, size, start=start, batch=batch, resources=resources
+        yield from self.trained.blocks(
+            images,
+            flip_average=self.flip_average,
+            start=start,
+            batch=batch,
+            resources=resources,
         )
 
     def fitted(self) -> tuple[BNNeck, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Networks as ONNX and OpenVINO files, and how near their vectors are to torch's."""
+"""Exports networks to ONNX and OpenVINO, and compares their vectors with torch's."""
 
 import warnings
 from pathlib import Path
@@ -17,7 +17,7 @@ INPUT = "pixels"
 OUTPUT = "vectors"
 XML = "model.xml"
 TOLERANCE = 1e-4
-"""Largest difference between entries of unit-length vectors that is taken for rounding."""
+"""Largest difference between entries of unit-length vectors that counts as rounding."""
 _BATCHES = (1, 3)
 
 Vectors = Float32[np.ndarray, "b d"]
@@ -25,19 +25,18 @@ Pixels = Float32[np.ndarray, "b 3 h w"]
 
 
 def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> None:
-    """Write the network as one ONNX file: pixels float32 [batch, 3, height, width], RGB in [0, 1],
-    to vectors [batch, d].
+    """Write a network as one ONNX file.
 
-    The normalisation of pixels is in it, and so is the mean with the mirror image where `extractor`
-    takes it.
+    It maps pixels float32 [batch, 3, height, width], RGB in [0, 1], to vectors [batch, d]. Pixel
+    normalisation is included, and flip averaging if `extractor` does it.
 
     Args:
-        extractor: pixels to vectors.
+        extractor: the network.
         size: (height, width) of the images.
         path: x.onnx.
 
     Raises:
-        ValueError: the packages are missing, torch can't express the network, or the file can't be
+        ValueError: packages are missing, torch can't export the network, or the file can't be
             written.
     """
     require("export", "writing ONNX", "onnx", "onnxscript")
@@ -75,10 +74,10 @@ def to_onnx(extractor: Extractor, size: tuple[int, int], path: str | Path) -> No
 
 
 def to_openvino(onnx: str | Path, folder: str | Path) -> None:
-    """Write an ONNX file as OpenVINO's FOLDER/model.xml and model.bin, with weights in float32.
+    """Convert an ONNX file to OpenVINO: FOLDER/model.xml and model.bin, with float32 weights.
 
     Raises:
-        ValueError: the package is missing, the folder exists already, or can't be written.
+        ValueError: the package is missing, or the folder exists or can't be written.
     """
     require("export", "writing OpenVINO", "openvino")
     import openvino  # noqa: PLC0415  # takes seconds
@@ -90,7 +89,7 @@ def to_openvino(onnx: str | Path, folder: str | Path) -> None:
 
 
 def onnx_vectors(path: str | Path, pixels: Pixels) -> Vectors:
-    """What ONNX Runtime makes of the pixels on the CPU."""
+    """Compute vectors by ONNX Runtime on the CPU."""
     require("export", "running ONNX", "onnxruntime")
     import onnxruntime  # noqa: PLC0415
 
@@ -101,10 +100,10 @@ def onnx_vectors(path: str | Path, pixels: Pixels) -> Vectors:
 def openvino_vectors(
     folder: str | Path, pixels: Pixels, *, precision: str | None = "f32"
 ) -> Vectors:
-    """What OpenVINO makes of the pixels on the CPU.
+    """Compute vectors by OpenVINO on the CPU.
 
     Args:
-        folder: of `to_openvino`.
+        folder: written by `to_openvino`.
         pixels: as in `to_onnx`.
         precision: "f32" or "bf16"; None for OpenVINO's own choice, which is bf16 on processors with
             instructions for it.
@@ -118,8 +117,8 @@ def openvino_vectors(
 
 
 def parity_images(size: tuple[int, int]) -> list[Pixels]:
-    """Batches of one and of three made-up images, noise on colours that change across the image;
-    always the same ones.
+    """Synthetic test images, batches of one and of three: noise on colour gradients; always the
+    same ones.
     """
     height, width = size
     rows = np.linspace(0, 1, height)[:, None]
@@ -138,15 +137,13 @@ def parity_images(size: tuple[int, int]) -> list[Pixels]:
 
 
 def torch_vectors(extractor: Extractor, pixels: Pixels) -> Vectors:
-    """What torch makes of the pixels on the CPU, in float32."""
+    """Compute vectors by torch on the CPU, in float32."""
     with torch.inference_mode():
         return extractor.cpu().eval()(torch.from_numpy(pixels)).float().numpy()
 
 
 def max_difference(some: Vectors, others: Vectors) -> float:
-    """The largest absolute difference of an entry, of the vectors at unit length; infinite where
-    one holds NaN.
-    """
+    """The largest absolute difference between entries of normalised vectors; infinite with NaN."""
     units = [
         vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
         for vectors in (some, others)

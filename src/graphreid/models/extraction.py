@@ -1,4 +1,4 @@
-"""From images to vectors with a network, a block at a time."""
+"""Computes embeddings of images with a network, one block at a time."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,17 @@ from graphreid.models.backbones import channels_last
 from graphreid.resources import Resources
 
 _INFERENCE_BYTES = 400
-"""Memory of a pixel on its way through a backbone without gradients: ResNet-50 takes about 300."""
+"""Memory per pixel in a backbone without gradients, in bytes: ResNet-50 takes about 300."""
 
 
 class Extractor(nn.Module):
-    """Pixels to the vectors that are compared, as `graphreid embed` makes them.
+    """Maps pixels to embeddings, with flip averaging if wanted.
 
     Args:
-        network: RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]). Where it has `finish`,
-            from vectors to vectors, the mean goes through it.
-        flip_average: a vector is the mean of the image's and its mirror image's.
-        resample: how images are brought to the network's size.
+        network: maps RGB in [0, 1], [b, 3, h, w], to (anything, vectors [b, d]). If it has a method
+            `finish` from vectors to vectors, that is applied to averages.
+        flip_average: average the vectors of each image and its mirror image.
+        resample: interpolation by which images are resized.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ def blocks(
     batch: int | None = None,
     resources: Resources | None = None,
 ) -> Iterator[Float32[np.ndarray, "b d"]]:
-    """The vectors of images start .. n-1, a block at a time; nothing of all images' size is held.
+    """Embeddings of images `start` to n - 1, one block at a time, in little memory.
 
     Args:
         extractor: the network.
-        images: the images.
-        size: (height, width) that they are brought to.
-        start: the first one wanted.
-        batch: images in a block; None for what the memory allows, at most 256.
+        images: n images.
+        size: (height, width) to which they are resized.
+        start: index of the first image wanted.
+        batch: images per block; None for as many as fit the memory, at most 256.
         resources: device, memory, threads, progress.
 
     Raises:
@@ -89,5 +89,5 @@ def blocks(
 
 
 def to_tensor(raw: UInt8[np.ndarray, "b h w 3"], device: str = "cpu") -> Float32[Tensor, "b 3 h w"]:
-    """Bytes as they are decoded to RGB in [0, 1]."""
+    """Decoded pixels, uint8, as RGB in [0, 1]."""
     return torch.from_numpy(raw).permute(0, 3, 1, 2).to(device).float().div_(255)

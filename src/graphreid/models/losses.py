@@ -60,8 +60,8 @@ def update_centers(
     centers: Float[Tensor, "classes d"],
     rate: int | float,
 ) -> None:
-    """The centers' own gradient step, in place: SGD at `rate` on the unweighted loss, 2/B times the
-    summed differences.
+    """Update the centers in place by one SGD step at `rate` on the unweighted center loss; the
+    gradient is 2/B times the summed differences.
     """
     pull = (features - centers[labels]) * (2 * rate / len(labels))
     centers.index_add_(0, labels, pull)

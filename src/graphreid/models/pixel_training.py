@@ -33,11 +33,12 @@ from graphreid.training.augmentation import Padding, erase, flip, pad_crop
 from graphreid.training.loop import Batches, History, Schedule, cosine, optimise, steps
 from graphreid.training.precision import trained_in
 from graphreid.training.samplers import pk_batches
-from graphreid.types import NORMAL, Labels
+from graphreid.types import NORMAL, Features, Labels
 
 N = TypeVar("N", bound=BNNeck)
 
-SHOWN, EPOCHS = 160_000, 16
+SHOWN = 160_000
+EPOCHS = 16
 """Where the number of epochs follows from the data: images shown in all, at least; and epochs, at
 least.
 """
@@ -77,6 +78,40 @@ class Trained(Generic[N]):
     matched: WeightMatch | None = None
     skipped: int = 0
     beside: nn.Module | None = None
+
+    def embed(self, images: Images, *, flip_average: bool, resources: Resources | None) -> Features:
+        """A vector for each image, float32 [n, d], in their order.
+
+        Args:
+            images: the images.
+            flip_average: a vector is the mean of the image's and its mirror image's.
+            resources: device, memory, threads, progress.
+
+        Raises:
+            ValueError: an image that can't be read.
+        """
+        blocks = self.blocks(images, flip_average=flip_average, resources=resources)
+        vectors = np.concatenate([*blocks])
+        return Features(vectors, images.items, images.camera)  # type: ignore[arg-type]  # text is coded there
+
+    def blocks(
+        self,
+        images: Images,
+        *,
+        flip_average: bool,
+        start: int = 0,
+        batch: int | None = None,
+        resources: Resources | None = None,
+    ) -> Iterator[Float32[np.ndarray, "b d"]]:
+        """The vectors of images start .. n-1, a block at a time (see `extraction.blocks`).
+
+        Raises:
+            ValueError: an image that can't be read.
+        """
+        extractor = extraction.Extractor(self.network, flip_average=flip_average)
+        yield from extraction.blocks(
+            extractor, images, self.size, start=start, batch=batch, resources=resources
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What was learned, for a file: tensors by name (the classifier is among them), and plain
@@ -300,7 +335,8 @@ class PixelBatches:
         fill: Float32[Tensor, "#1 c #1 #1"] | None,
     ) -> Float32[Tensor, "b c h w"]:
         """Mirrored, moved and erased as the step's pixels are, whatever the channels mean."""
-        options, seed = self.options.input, self.options.training.seed
+        options = self.options.input
+        seed = self.options.training.seed
         draw = generator(seed, self.epoch, step * processes.world_size() + processes.rank(), 1)
         batch = flip(batch, draw) if options.flip else batch
         return erase(pad_crop(batch, draw, options.pad, padding), draw, options.erasing, fill)

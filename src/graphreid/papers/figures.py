@@ -2,7 +2,6 @@
 only when one is drawn.
 """
 
-import importlib.util
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from PIL import Image
 
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
+from graphreid.extras import require as require_extra
 from graphreid.gallery import Gallery
 from graphreid.methods.persistence import load
 from graphreid.metrics.relevance import Relevance
@@ -24,9 +24,9 @@ from graphreid.papers.runner import Result, orders
 from graphreid.papers.runs import report_of
 from graphreid.papers.table import Filled
 from graphreid.protocols import HasGraphWeights, Transforms
-from graphreid.report import embedding_map as tsne
+from graphreid.report import embedding_map
 from graphreid.report import heatmaps as heat
-from graphreid.report.ranked_lists import Case, groups
+from graphreid.report.ranked_lists import ExampleQuery, query_groups
 from graphreid.types import Features, Labels
 
 KINDS = ("Most improved", "Most harmed")
@@ -46,11 +46,10 @@ def require(tables: Iterable[Table]) -> None:
         ValueError: how to install it.
     """
     kinds = {table.kind for table in tables} - {"table"}
-    needed = ["matplotlib"] if kinds else []
-    needed += ["openTSNE"] if "map" in kinds else []
-    for name in needed:
-        if importlib.util.find_spec(name) is None:
-            raise ValueError(f"these figures need {name}: pip install 'graphreid[report]'")
+    if kinds:
+        require_extra("report", "a figure", "matplotlib")
+    if "map" in kinds:
+        require_extra("report", "a t-SNE map", "openTSNE")
 
 
 def curve(filled: Filled, file: Path) -> None:
@@ -101,7 +100,7 @@ def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, f
     """
     plt = pyplot()
     gallery = setup.inputs.part("gallery")
-    rows = heat.batch(gallery.labels)
+    rows = heat.pick_rows(gallery.labels)
     if rows is None:
         name = setup.inputs.name
         raise ValueError(
@@ -119,10 +118,10 @@ def heatmaps(results: Sequence[Result], setup: Setup, file: Path) -> dict[str, f
     figure, panels = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
     identity = gallery.labels.identity[rows]
     for axes, (name, weights) in zip(panels[0], graphs.items(), strict=True):
-        heat.draw(axes, weights, identity)
+        heat.draw_heatmap(axes, weights, identity)
         axes.set_title(name, fontsize=9)
     save(figure, file)
-    return {name: heat.within(weights, identity) for name, weights in graphs.items()}
+    return {name: heat.identity_ratio(weights, identity) for name, weights in graphs.items()}
 
 
 def maps(results: Sequence[Result], setup: Setup, file: Path) -> str | None:
@@ -159,21 +158,20 @@ def draw_maps(
         written.
     """
     query, gallery = next(iter(spaces.values()))
-    chosen = tsne.sample(query, labels[0], Gallery(gallery), labels[1])
+    chosen = embedding_map.sample_images(query, labels[0], Gallery(gallery), labels[1])
     if chosen is None:
         return (
-            f"There is no map: it takes {tsne.IDENTITIES} identities with at least {tsne.FEWEST} "
-            f"images"
-            " each."
+            f"There is no map: it takes {embedding_map.IDENTITIES} identities with at least "
+            f"{embedding_map.MIN_IMAGES} images each."
         )
     plt = pyplot()
     size = (5 * len(spaces), 5)
     figure, panels = plt.subplots(1, len(spaces), figsize=size, layout="constrained", squeeze=False)
     start = None
     for axes, (name, space) in zip(panels[0], spaces.items(), strict=True):
-        start = tsne.layout(chosen.vectors(*space), start=start)
+        start = embedding_map.tsne_layout(chosen.vectors(*space), start=start)
         for mark, size, some in (("o", 10, ~chosen.is_query), ("*", 40, chosen.is_query)):
-            colors = chosen.identity[some] / tsne.IDENTITIES
+            colors = chosen.identity[some] / embedding_map.IDENTITIES
             style = {"cmap": "tab20", "vmin": 0, "vmax": 1, "linewidths": 0, "clip_on": False}
             axes.scatter(*start[some].T, s=size, marker=mark, c=colors, **style)
         axes.set_title(name, fontsize=9)
@@ -197,7 +195,7 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
     )
     items, queries = gallery.features.items.tolist(), query.features.items.tolist()
 
-    def case(kind: str, each: Case) -> dict[str, Any]:
+    def case(kind: str, each: ExampleQuery) -> dict[str, Any]:
         shown = [
             {
                 "method": one.method,
@@ -207,12 +205,12 @@ def lists(results: Sequence[Result], setup: Setup) -> list[dict[str, Any]]:
                     for entry in one.entries
                 ],
             }
-            for one in each.listings
+            for one in each.lists
         ]
         return {"kind": kind, "query": queries[each.query], "shown": shown}
 
-    made = [group for group in groups(before, after, relevance) if group.kind in KINDS]
-    return [case(group.kind, each) for group in made for each in group.cases[:CASES]]
+    made = [group for group in query_groups(before, after, relevance) if group.kind in KINDS]
+    return [case(group.kind, each) for group in made for each in group.examples[:CASES]]
 
 
 def draw_lists(

@@ -156,7 +156,7 @@ def _data_line(filled: Filled) -> str:
         return f"Ours are on {filled['data']}; the paper prints no numbers here. {counted}"
     return (
         f"**The data differ**: the paper's numbers are on {paper}, ours on {filled['data']}. "
-        f"Compare the"
+        "Compare the"
         f" differences between rows, not the numbers. {counted}"
     )
 

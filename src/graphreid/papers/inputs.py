@@ -81,7 +81,7 @@ class Inputs:
         if name not in self.parts:
             raise ValueError(
                 f"{self.folder}: no {name}.npz, which this table needs: fit.npz to fit methods, "
-                f"validation.npz to choose their"
+                "validation.npz to choose their"
                 " settings, both of other identities than query and gallery"
             )
         return self.parts[name]
@@ -106,7 +106,7 @@ def load_inputs(folder: Path, name: str) -> Inputs:
         if part not in files:
             raise ValueError(
                 f"{folder}: no {part}.npz: give a folder with fit, validation, query and gallery, "
-                f"or a data folder"
+                "or a data folder"
             )
     parts = {part: _part(file, keep_junk=part == "query") for part, file in files.items()}
     _check_apart(folder, parts)

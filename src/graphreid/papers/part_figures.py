@@ -11,7 +11,7 @@ from graphreid.papers import figures
 from graphreid.papers.measures import Trained
 from graphreid.papers.paper import Table
 from graphreid.papers.part_overlaps import icg_of
-from graphreid.report import part_pictures as pictures
+from graphreid.report import part_pictures
 
 SHOWN, IDENTITIES, EACH = 12, 4, 3
 """Images of a figure, one an identity; or so many identities with so many images each."""
@@ -39,33 +39,35 @@ def _last(trained: Mapping[str, Trained]) -> tuple[ICG, Manifest, Trained]:
     return icg_of(made.run), read_manifest(made.data), made
 
 
-def _queries(trained: Mapping[str, Trained]) -> pictures.Views:
+def _queries(trained: Mapping[str, Trained]) -> part_pictures.PartViews:
     """The parts that the last row's network finds in some queries."""
     embedder, manifest, _ = _last(trained)
     rows = manifest.rows("query")
     rows = rows[manifest.role[rows] == "normal"]
-    return pictures.look(
-        embedder, manifest.images(rows[pictures.few(manifest.identity[rows], SHOWN)])
+    return part_pictures.view_parts(
+        embedder, manifest.images(rows[part_pictures.pick_rows(manifest.identity[rows], SHOWN)])
     )
 
 
 def _clusters(
     trained: Mapping[str, Trained], identities: int, each: int
-) -> tuple[pictures.Views, dict[int, Any]]:
+) -> tuple[part_pictures.PartViews, dict[int, Any]]:
     """Some training images of the last row, and their pseudo-labels by epoch."""
     embedder, manifest, made = _last(trained)
-    rows, labels = pictures.some(pictures.development(made.run), manifest, identities, each)
-    return pictures.look(embedder, manifest.images(rows)), labels
+    rows, labels = part_pictures.pick_labels(
+        part_pictures.load_pseudo_labels(made.run), manifest, identities, each
+    )
+    return part_pictures.view_parts(embedder, manifest.images(rows)), labels
 
 
 def _development(trained: Mapping[str, Trained], identities: int, each: int) -> Any:
     views, labels = _clusters(trained, identities, each)
-    return pictures.draw_development(views.pixels, labels)
+    return part_pictures.draw_development(views.pixels, labels)
 
 
 def _beside(trained: Mapping[str, Trained]) -> Any:
     views, labels = _clusters(trained, SHOWN, 1)
-    return pictures.draw_parts(views, labels[max(labels)])
+    return part_pictures.draw_parts(views, labels[max(labels)])
 
 
 def _by_parts(trained: Mapping[str, Trained]) -> Any:
@@ -77,10 +79,13 @@ def _by_parts(trained: Mapping[str, Trained]) -> Any:
         lines.append(
             (
                 name,
-                [pictures.painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)],
+                [
+                    part_pictures.paint_parts(*pair)
+                    for pair in zip(views.pixels, views.labels, strict=True)
+                ],
             )
         )
-    return pictures.grid(lines)
+    return part_pictures.picture_grid(lines)
 
 
 def _maps(trained: Mapping[str, Trained], file: Path) -> str | None:
@@ -98,8 +103,8 @@ def _maps(trained: Mapping[str, Trained], file: Path) -> str | None:
 
 
 _DRAWN: dict[str, Callable[[Mapping[str, Trained]], Any]] = {
-    "icg/fig7": lambda trained: pictures.draw_foregrounds(_queries(trained)),
-    "icg/fig8": lambda trained: pictures.draw_matrices(_queries(trained)),
+    "icg/fig7": lambda trained: part_pictures.draw_foregrounds(_queries(trained)),
+    "icg/fig8": lambda trained: part_pictures.draw_matrices(_queries(trained)),
     "icg/fig11": _by_parts,
     "icg/fig12": lambda trained: _development(trained, SHOWN, 1),
     "icg/fig13": _beside,

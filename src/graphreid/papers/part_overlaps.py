@@ -32,18 +32,18 @@ def overlaps(run: Path, data: Path) -> dict[str, float]:
         ValueError: the data folder has no part masks, or the run no parts.
     """
     embedder = icg_of(run)
-    found = part_pictures.development(run)
+    found = part_pictures.load_pseudo_labels(run)
     manifest = read_manifest(data)
     labels, items = found[max(found)]
     train = part_overlap(labels, read_annotations(data, items).mask)
     rows = manifest.rows("query")
     views = [
-        part_pictures.look(embedder, manifest.images(part)).labels
+        part_pictures.view_parts(embedder, manifest.images(part)).labels
         for part in np.array_split(rows, max(1, len(rows) // 256))
     ]
     test = part_overlap(np.concatenate(views), read_annotations(data, manifest.item[rows]).mask)
     return {
         f"{what}, {name}": float(value)
         for what, values in (("clusters", train), ("parts", test))
-        for name, value in zip(part_pictures.NAMES, values, strict=True)
+        for name, value in zip(part_pictures.OVERLAP_NAMES, values, strict=True)
     }

@@ -24,7 +24,7 @@ from graphreid.papers.measures import MEASURES, Trained
 from graphreid.papers.paper import Row, Table, with_options
 from graphreid.papers.runs import protocol_of, results_of
 from graphreid.papers.store import Plan, Run, Store, updated
-from graphreid.report.ranked_lists import LONGEST
+from graphreid.report.ranked_lists import MAX_ENTRIES
 from graphreid.training.run_folder import PARTS
 
 Say = Callable[[str], None]
@@ -239,7 +239,7 @@ def _perform(task: _Task) -> Run:
         query.labels,
         gallery.labels,
         protocol=setup.protocol,
-        top=LONGEST if task.lists else 0,
+        top=MAX_ENTRIES if task.lists else 0,
         name=row.name,
         resources=setup.resources,
     )
@@ -300,9 +300,9 @@ def _warn(table: Table, setup: Setup, say: Say) -> None:
         seen = setup.inputs.part("fit").seen
         if seen:
             say(
-                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit "
-                f"images,"
-                " which are closer together than new ones' (train with --holdout-identities 0.25)"
+                f"warning: the embedder was trained on the identities of {seen:.0%} of the fit"
+                " images, which are closer together than new ones' (train with"
+                " --holdout-identities 0.25)"
             )
 
 

@@ -179,7 +179,7 @@ def _notes(rows: Sequence[Row], runs: Mapping[str, Sequence[Run]], made: Made) -
     if fits and fits[0]["seen"]:
         notes.append(
             f"The embedder was trained on the identities of {fits[0]['seen']:.0%} of the images "
-            f"that"
+            "that"
             " methods were fitted on."
         )
     return notes

@@ -1,9 +1,9 @@
-"""The HTML report: one page that shows what a method does to a ranking, and under which protocol
-each number was made.
+"""The report: one HTML page that shows what each method does to the rankings, and by which protocol
+it was evaluated.
 
-`examine` evaluates a method and keeps what the page needs beside its numbers; `write_report` makes
-the page. What draws (matplotlib, Jinja2, openTSNE: the extra "report") is imported when a page is
-written, not before.
+`examine` evaluates a method and keeps what the page needs besides; `write_report` writes the page.
+The packages that draw (matplotlib, Jinja2, openTSNE: the extra `report`) are imported when a page
+is written.
 """
 
 from graphreid.metrics.camera_pairs import CameraTable

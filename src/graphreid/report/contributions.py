@@ -9,12 +9,16 @@ from graphreid.explanation_json import ExplanationGraph, explanation_graph
 from graphreid.gallery import Gallery
 from graphreid.metrics.relevance import IGNORED, POSITIVE, Relevance
 from graphreid.protocols import ONLINE, Explains, Reranker
-from graphreid.report.ranked_lists import Group
+from graphreid.report.ranked_lists import QueryGroup
 from graphreid.resources import Resources
 from graphreid.types import Features
 
-GRAPHS, NODES, SOURCES = 8, 6, 3
-"""Graphs on a page, images shown of a graph, and sources shown of each image, at most."""
+GRAPHS = 8
+"""Graphs on a page, at most."""
+NODES = 6
+"""Images that are shown of a graph, at most."""
+SOURCES = 3
+"""Strongest sources that are shown of each image, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class QueryGraph:
 
 
 def query_graphs(
-    sections: Sequence[tuple[str, str | None, tuple[Group, ...]]],
+    sections: Sequence[tuple[str, str | None, tuple[QueryGroup, ...]]],
     methods: Mapping[str, Reranker],
     query: Features,
     gallery: Gallery,
@@ -71,7 +75,7 @@ def query_graphs(
         for name, _, groups in sections
         if isinstance(method := methods.get(name), Explains) and method.setting == ONLINE
         for group in groups[:2]
-        for case in group.cases[:1]
+        for case in group.examples[:1]
     ]
     words = {POSITIVE: "right", IGNORED: "ignored"}
     made: list[QueryGraph] = []

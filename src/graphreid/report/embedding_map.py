@@ -1,4 +1,4 @@
-"""A map of the embeddings: t-SNE of twenty identities, before and after."""
+"""A map of the vectors: t-SNE of twenty identities, before and after a method gave new vectors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +10,21 @@ from graphreid.gallery import Gallery, normalise
 from graphreid.seeding import generator
 from graphreid.types import NORMAL, Features, Labels
 
-IDENTITIES, FEWEST, IMAGES = 20, 3, 25
-"""Identities on a map, the fewest images of one that is drawn, and the most that are shown of
-it.
-"""
+IDENTITIES = 20
+"""Identities on a map."""
+MIN_IMAGES, MAX_IMAGES = 3, 25
+"""Images that an identity must have to be drawn, and images of it that are shown at most."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Images on a map.
+class MapSample:
+    """The images of a map, queries first.
 
     Attributes:
-        query, gallery: int64 [a] and [b], their rows among the queries and in the gallery; queries
-            come first.
-        identity: int64 [a + b], which of the identities each shows, from 0.
-        is_query: bool [a + b], the queries.
+        query: int64 [a], rows of queries.
+        gallery: int64 [b], rows of gallery images.
+        identity: int64 [a + b], the identity of each image, numbered from 0.
+        is_query: bool [a + b].
     """
 
     query: Int64[np.ndarray, " a"]
@@ -33,11 +33,11 @@ class Sample:
     is_query: Bool[np.ndarray, " n"]
 
     def vectors(self, query: Features, gallery: Features) -> Float32[np.ndarray, "n d"]:
-        """Their vectors, of unit length."""
+        """The images' vectors, float32 [a + b, d], of unit length."""
         return normalise(np.concatenate([query.vectors[self.query], gallery.vectors[self.gallery]]))
 
 
-def sample(
+def sample_images(
     query: Features,
     query_labels: Labels,
     gallery: Gallery,
@@ -45,15 +45,23 @@ def sample(
     *,
     identities: int = IDENTITIES,
     seed: int = 0,
-) -> Sample | None:
-    """Identities drawn among those with at least FEWEST images, and up to IMAGES of each; None
-    where there are too few.
+) -> MapSample | None:
+    """Draw identities with at least MIN_IMAGES images, and up to MAX_IMAGES of each.
+
+    Args:
+        query, query_labels: the queries; those that are in the gallery as well are drawn once.
+        gallery, gallery_labels: the gallery.
+        identities: how many to draw.
+        seed: of the draw.
+
+    Returns:
+        The images; None where there are too few identities.
     """
     new = np.flatnonzero((gallery.rows_of(query.items) < 0) & (query_labels.role == NORMAL))
     old = np.flatnonzero(gallery_labels.role == NORMAL)
     identity = np.concatenate([query_labels.identity[new], gallery_labels.identity[old]])
     names, place, count = np.unique(identity, return_inverse=True, return_counts=True)
-    enough = np.flatnonzero(count >= FEWEST)
+    enough = np.flatnonzero(count >= MIN_IMAGES)
     if len(enough) < identities:
         return None
     draw = generator(seed)
@@ -61,19 +69,19 @@ def sample(
     number = np.full(len(names), -1)
     number[chosen] = np.arange(identities)
     shown = draw.permutation(np.flatnonzero(number[place] >= 0))
-    # the first IMAGES of each identity in a random order
+    # the first MAX_IMAGES of each identity in a random order
     nth = np.zeros(len(shown), np.int64)
     for one in range(identities):
         of_it = number[place[shown]] == one
         nth[of_it] = np.arange(of_it.sum())
-    shown = np.sort(shown[nth < IMAGES])
+    shown = np.sort(shown[nth < MAX_IMAGES])
     is_query = shown < len(new)
-    return Sample(
+    return MapSample(
         new[shown[is_query]], old[shown[~is_query] - len(new)], number[place[shown]], is_query
     )
 
 
-def layout(
+def tsne_layout(
     vectors: Float32[np.ndarray, "n d"],
     *,
     seed: int = 0,
@@ -82,8 +90,8 @@ def layout(
     """t-SNE of vectors (van der Maaten and Hinton 2008).
 
     Args:
-        vectors: float32 [n, d].
-        seed: of what is random in it.
+        vectors: float32 [n, d], of unit length.
+        seed: of t-SNE.
         start: float64 [n, 2], another layout of the same images to start from, so that the two can
             be compared; their principal components if None.
     """

@@ -1,4 +1,4 @@
-"""`examine`: evaluation with what a page shows beside the numbers, gathered in the same pass."""
+"""`examine`: evaluation with what the report shows beside the numbers, in the same pass."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ TOP = 50
 """Images of each query to keep, so that ten that count are among them where many are of the query's
 own camera.
 """
-MOST_CAMERAS = 40
-"""A table of more cameras can't be read."""
+MAX_CAMERAS = 40
+"""Cameras of a side, beyond which a table of them can't be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Details:
-    """What a page shows of a method beside its `Report`.
+    """What the report shows of a method beside its `metrics.report.Report`.
 
     Attributes:
-        separation: scores of right and wrong pairs.
-        cameras: None where the labels have no cameras, or more than MOST_CAMERAS on a side.
+        separation: scores of right and of wrong pairs, for histograms and thresholds.
+        cameras: None where the labels have no cameras, or more than MAX_CAMERAS on a side.
     """
 
     separation: Separation
@@ -57,15 +57,15 @@ def examine(
     score: str = "distance",
     resources: Resources | None = None,
 ) -> tuple[Report, Details]:
-    """`evaluate`, which see, with each query's first images and the details that a page shows.
+    """Evaluate a method as `evaluate` does, with what the report shows besides.
 
     Args:
         method: a re-ranker, fitted if it is one that learns.
-        query: the queries, and `query_labels` theirs.
-        gallery: the images to be found, and `gallery_labels` theirs.
+        query: the queries.
+        gallery: the images to be found.
         query_labels: identity, camera and role of each query.
         gallery_labels: likewise of each gallery image.
-        metrics: what to compute; those that a page shows are among them anyway.
+        metrics: what to compute, besides those that the report always shows.
         protocol: which images count.
         top: how many of each query's first images to keep.
         name: what to call the method.
@@ -105,6 +105,6 @@ def examine(
 def _few_cameras(query: Labels, gallery: Labels) -> bool:
     """Whether both sides have cameras, and few enough for a table."""
     return all(
-        labels.camera is not None and len(np.unique(labels.camera)) <= MOST_CAMERAS
+        labels.camera is not None and len(np.unique(labels.camera)) <= MAX_CAMERAS
         for labels in (query, gallery)
     )

@@ -1,5 +1,5 @@
-"""The page's figures, drawn by matplotlib as SVG that takes its colours from the page's style,
-light or dark.
+"""The report's figures, drawn by matplotlib as SVG in the colours of the page's style, light or
+dark.
 """
 
 import re
@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from graphreid.metrics.open_set import Point, Separation
 from graphreid.metrics.report import Report
-from graphreid.report import heatmaps as heat
+from graphreid.report import heatmaps
 
-SERIES = 9
-"""Colours of methods in theme.css, --s0 to --s8; beyond them lines are dashed."""
+METHOD_COLOURS = 9
+"""Colours of methods in theme.css, --s0 to --s8; further methods have dashed lines."""
 RANKS = 20
 """Ranks of a CMC curve."""
 BARS = 60
@@ -33,15 +33,20 @@ IDENTITY_COLOURS = (
 )
 
 # colours that nothing else has: they become the page's own
-_NAMES = ("ink", "muted", "rule", "right", "wrong", *(f"s{number}" for number in range(SERIES)))
+_NAMES = (
+    "ink",
+    "muted",
+    "rule",
+    "right",
+    "wrong",
+    *(f"s{number}" for number in range(METHOD_COLOURS)),
+)
 _STYLE = {name: f"#0102{number + 16:02x}" for number, name in enumerate(_NAMES)}
 
 
-def series(number: int) -> tuple[str, str]:
-    """The colour of the method in that place, a name of the style, and its line, solid or
-    dashed.
-    """
-    return f"s{number % SERIES}", "solid" if number < SERIES else "dashed"
+def line_style(number: int) -> tuple[str, str]:
+    """The colour of the method at a place, by its name in theme.css, and "solid" or "dashed"."""
+    return f"s{number % METHOD_COLOURS}", "solid" if number < METHOD_COLOURS else "dashed"
 
 
 def percent(rate: float) -> str:
@@ -49,13 +54,13 @@ def percent(rate: float) -> str:
     return f"{100 * rate:g} %"
 
 
-def cmc(reports: Sequence[Report]) -> str:
+def cmc_curves(reports: Sequence[Report]) -> str:
     """Cumulative matching characteristics of each method, at ranks 1 to RANKS."""
     figure, axes = _figure(380, 240)
     ranks = np.array(reports[0].cmc_ranks(range(1, RANKS + 1)))
     low = 1.0
     for number, report in enumerate(reports):
-        colour, line = series(number)
+        colour, line = line_style(number)
         shares = [report.cmc(int(k)) for k in ranks]
         low = min(low, shares[0])
         axes.plot(
@@ -74,14 +79,16 @@ def cmc(reports: Sequence[Report]) -> str:
     return _svg(figure, "CMC curves: share of queries with a right image among the first k")
 
 
-def roc(separations: Sequence[tuple[int, Separation]]) -> str:
-    """False non-match rate over false-match rate, for methods (with their place) that can be
-    thresholded.
+def roc_curves(separations: Sequence[tuple[int, Separation]]) -> str:
+    """False non-match rate over false-match rate.
+
+    Args:
+        separations: (place, scores) of the methods whose scores compare between queries.
     """
     figure, axes = _figure(380, 240)
     left = 1e-2
     for number, separation in separations:
-        colour, line = series(number)
+        colour, line = line_style(number)
         _, false, missed = separation.roc()
         lowest = max(1 / max(int(separation.wrong.sum()), 1), 1e-6)
         left = min(left, lowest)
@@ -98,9 +105,15 @@ def roc(separations: Sequence[tuple[int, Separation]]) -> str:
     return _svg(figure, "False non-match rate over false-match rate")
 
 
-def distances(number: int, separation: Separation, points: Sequence[tuple[float, Point]]) -> str:
-    """Histograms of the scores of right and of wrong pairs, with the threshold at each false-match
-    rate.
+def score_histograms(
+    number: int, separation: Separation, points: Sequence[tuple[float, Point]]
+) -> str:
+    """Histograms of the scores of right and of wrong pairs.
+
+    Args:
+        number: tells the page's histograms apart.
+        separation: the scores.
+        points: (false-match rate, threshold), drawn as lines.
     """
     figure, axes = _figure(380, 210)
     edges, right, wrong = separation.histogram(BARS)
@@ -138,7 +151,14 @@ def embedding_map(
     identity: Int64[np.ndarray, " n"],
     query: Bool[np.ndarray, " n"],
 ) -> str:
-    """A t-SNE layout, a colour and shape an identity; queries are ringed."""
+    """A t-SNE map: a colour and shape for each identity, rings for queries.
+
+    Args:
+        number: tells the page's maps apart.
+        place: float64 [n, 2], positions.
+        identity: int64 [n], numbered from 0.
+        query: bool [n], which images are queries.
+    """
     figure, axes = _figure(380, 320)
     for one in range(int(identity.max()) + 1):
         colour = IDENTITY_COLOURS[one % len(IDENTITY_COLOURS)]
@@ -169,7 +189,7 @@ def heat_map(
 ) -> str:
     """A heat map of edge weights; `number` tells the page's heat maps apart."""
     figure, axes = _figure(330, 300)
-    heat.draw(axes, weights, identity)
+    heatmaps.draw_heatmap(axes, weights, identity)
     return _svg(figure, f"heat map of {what}", number)
 
 

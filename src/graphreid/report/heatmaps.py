@@ -7,15 +7,18 @@ from jaxtyping import Float, Int64
 
 from graphreid.types import NORMAL, Labels
 
-IDENTITIES, IMAGES = 11, 6
-"""As many as a figure of HRNet's paper has (Fig. 5)."""
+IDENTITIES = 11
+IMAGES = 6
+"""Identities, and images of each: as many as a figure of HRNet's paper has (Fig. 5)."""
 
 
-def batch(labels: Labels) -> Int64[np.ndarray, " n"] | None:
-    """Rows of the first IDENTITIES with IMAGES images, an identity's together; None where there are
-    fewer than two.
+def pick_rows(labels: Labels) -> Int64[np.ndarray, " n"] | None:
+    """The images of a heat map: IMAGES of each of the first IDENTITIES that have so many.
 
     Where no two identities have so many images, each has as many as the second largest.
+
+    Returns:
+        int64 [n], rows, those of an identity together; None for fewer than two identities.
     """
     rows = np.flatnonzero(labels.role == NORMAL)
     names, count = np.unique(labels.identity[rows], return_counts=True)
@@ -28,7 +31,9 @@ def batch(labels: Labels) -> Int64[np.ndarray, " n"] | None:
     )
 
 
-def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> None:
+def draw_heatmap(
+    axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]
+) -> None:
     """Draw edge weights on axes of matplotlib, with a line wherever the identity changes.
 
     The colour scale ends at the largest weight off the diagonal, so that edges from an image to
@@ -40,12 +45,12 @@ def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarra
         identity: int64 [n], ascending in groups.
     """
     n = len(weights)
-    beside = weights[~np.eye(n, dtype=bool)]
+    off_diagonal = weights[~np.eye(n, dtype=bool)]
     axes.imshow(
         weights,
         cmap="Blues",
         vmin=0,
-        vmax=max(float(beside.max(initial=0)), 1e-12),
+        vmax=max(float(off_diagonal.max(initial=0)), 1e-12),
         interpolation="nearest",
     )
     for edge in np.flatnonzero(np.diff(identity)) + 0.5:
@@ -55,9 +60,9 @@ def draw(axes: Any, weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarra
     axes.set(xticks=[], yticks=[], xlabel="source image", ylabel="target image")
 
 
-def within(weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> float:
-    """The mean weight of two images of one identity, in multiples of that of any two; an image and
-    itself left out.
+def identity_ratio(weights: Float[np.ndarray, "n n"], identity: Int64[np.ndarray, " n"]) -> float:
+    """Mean weight of the edges within an identity, divided by that of all edges, without edges from
+    an image to itself. 1 means that the graph does not prefer an identity's own images.
     """
     other = ~np.eye(len(weights), dtype=bool)
     same = (identity[:, None] == identity) & other

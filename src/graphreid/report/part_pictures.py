@@ -1,5 +1,5 @@
-"""Pictures of what ICG sees: foregrounds, parts over images, graphs among parts, and how parts came
-about over the epochs.
+"""Pictures of ICG's parts: foregrounds, parts over images, adjacencies of parts, and the
+pseudo-labels over the epochs.
 """
 
 import base64
@@ -38,24 +38,25 @@ COLOURS = np.array(
     ],
     np.uint8,
 )
-"""Of the background and parts 1, 2, ..."""
-STRENGTH = 0.6
-"""Of a part's colour over the image."""
-DEVELOPMENT = 8
-"""Epochs that are shown."""
-NAMES = ("foreground", "head", "upper body", "carried object", "lower body", "shoes")
+"""Colours of the background and of parts 1, 2, ..."""
+OVERLAY = 0.6
+"""Opacity of a part's colour over the image."""
+SHOWN_EPOCHS = 8
+"""Epochs that a figure of the development shows."""
+OVERLAP_NAMES = ("foreground", "head", "upper body", "carried object", "lower body", "shoes")
 """What `part_overlap` is of, with six labels."""
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """What a network sees in `n` images.
+class PartViews:
+    """A network's maps of n images.
 
     Attributes:
-        pixels: the images, RGB.
-        before: Eq. 3 of the map before the attention, in [0, 1]. after: after it.
-        confidence: P_0 .. P_{K-1}; None without parts.
-        matrix: M; None without a graph.
+        pixels: uint8 [n, H, W, 3], the images, RGB.
+        before: float32 [n, h, w] in [0, 1], activation (Eq. 3) of the map before the attention.
+        after: float32 [n, h, w] in [0, 1], activation of the map after the attention.
+        confidence: float32 [n, K, h, w], P_0 .. P_{K-1}; None for a network without parts.
+        matrix: float32 [n, p, p], the adjacency M of the parts; None for a network without a graph.
     """
 
     pixels: UInt8[np.ndarray, "n H W 3"]
@@ -77,8 +78,8 @@ class Views:
         return self.confidence.argmax(1).astype(np.uint8)
 
 
-def look(embedder: ICG, images: Images) -> Views:
-    """What the embedder sees in a few images.
+def view_parts(embedder: ICG, images: Images) -> PartViews:
+    """The maps of an embedder for a few images.
 
     Raises:
         ValueError: not fitted, or an image that can't be read.
@@ -91,7 +92,7 @@ def look(embedder: ICG, images: Images) -> Views:
         seen = network.part_features(tensor)
         raw, _ = network.map(network.backbone, (tensor - network.mean) / network.std)
     confidence = None if seen.confidence is None else seen.confidence.softmax(1).numpy()
-    return Views(
+    return PartViews(
         pixels=pixels,
         before=activation(raw).numpy(),
         after=activation(seen.f).numpy(),
@@ -100,9 +101,13 @@ def look(embedder: ICG, images: Images) -> Views:
     )
 
 
-def few(identity: NDArray[Any], count: int, each: int = 1) -> Int64[np.ndarray, " n"]:
-    """Rows of `each` images, evenly among its own, of `count` identities that stand evenly among
-    all.
+def pick_rows(identity: NDArray[Any], count: int, each: int = 1) -> Int64[np.ndarray, " n"]:
+    """Rows of some images, spread evenly.
+
+    Args:
+        identity: [n] of all images.
+        count: identities to pick, evenly among all.
+        each: images to pick of each, evenly among its own.
     """
     names = np.unique(identity)
     chosen = names[np.unique(np.linspace(0, len(names) - 1, count).astype(int))]
@@ -112,57 +117,59 @@ def few(identity: NDArray[Any], count: int, each: int = 1) -> Int64[np.ndarray, 
     )
 
 
-def painted(
+def paint_parts(
     pixels: UInt8[np.ndarray, "H W 3"], labels: UInt8[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """An image with its parts in colours; the background is darkened."""
+    """An image with its parts in colours and a dark background."""
     rows, columns = (
         nearest_pixels(n, side) for n, side in zip(labels.shape, pixels.shape[:2], strict=True)
     )
     colour = COLOURS[labels[rows][:, columns] % len(COLOURS)]
-    return (pixels * (1 - STRENGTH) + colour * STRENGTH).astype(np.uint8)
+    return (pixels * (1 - OVERLAY) + colour * OVERLAY).astype(np.uint8)
 
 
-def draw_foregrounds(views: Views) -> Any:
-    """A column an image: it, Eq. 3 of the map before and after the attention, and P_f (Fig. 7)."""
+def draw_foregrounds(views: PartViews) -> Any:
+    """A figure with a column an image: the image, the map's activation (Eq. 3) before and after the
+    attention, and P_f (Fig. 7).
+    """
     lines = [("image", views.pixels), ("before", views.before), ("after", views.after)]
     lines += [] if views.foreground is None else [("P_f", views.foreground)]
-    return grid([(name, list(line)) for name, line in lines])
+    return picture_grid([(name, list(line)) for name, line in lines])
 
 
-def draw_parts(views: Views, labels: UInt8[np.ndarray, "n h w"] | None = None) -> Any:
-    """A column an image: it, its pseudo-labels where given, its parts, and the confidence of each
-    part (Figs. 11 and 13).
+def draw_parts(views: PartViews, labels: UInt8[np.ndarray, "n h w"] | None = None) -> Any:
+    """A figure with a column an image: the image, its pseudo-labels where given, its parts, and the
+    confidence of each part (Figs. 11 and 13).
     """
     lines: list[tuple[str, list[Any]]] = [("image", list(views.pixels))]
     if labels is not None:
         lines.append(
-            ("clusters", [painted(*pair) for pair in zip(views.pixels, labels, strict=True)])
+            ("clusters", [paint_parts(*pair) for pair in zip(views.pixels, labels, strict=True)])
         )
     lines.append(
-        ("parts", [painted(*pair) for pair in zip(views.pixels, views.labels, strict=True)])
+        ("parts", [paint_parts(*pair) for pair in zip(views.pixels, views.labels, strict=True)])
     )
     if views.confidence is not None:
         lines += [
             (f"P_{k}", list(views.confidence[:, k])) for k in range(1, views.confidence.shape[1])
         ]
-    return grid(lines)
+    return picture_grid(lines)
 
 
-def draw_matrices(views: Views) -> Any:
-    """A column an image: it, and M between its parts, rows and columns of parts that are not seen
-    left white (Fig. 8).
+def draw_matrices(views: PartViews) -> Any:
+    """A figure with a column an image: the image, and the adjacency M of its parts, white in rows
+    and columns of parts that are not visible (Fig. 8).
 
     Raises:
         ValueError: a network without a graph.
     """
     if views.matrix is None:
         raise ValueError("the network has no graph among parts: train with structure=true")
-    return grid([("image", list(views.pixels)), ("M", list(views.matrix))], colours="Blues")
+    return picture_grid([("image", list(views.pixels)), ("M", list(views.matrix))], colours="Blues")
 
 
-def development(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]]:
-    """The pseudo-labels of a run and the items they are of, by the epochs gone by.
+def load_pseudo_labels(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]]:
+    """The pseudo-labels of a training run, by epoch: (labels, items).
 
     Raises:
         ValueError: the run has none.
@@ -180,19 +187,27 @@ def development(run: Path) -> dict[int, tuple[UInt8[np.ndarray, "n h w"], NDArra
     return found
 
 
-def some(
+def pick_labels(
     found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]],
     manifest: Manifest,
     count: int,
     each: int = 1,
 ) -> tuple[Int64[np.ndarray, " m"], dict[int, UInt8[np.ndarray, "m h w"]]]:
-    """Of what `development` found: `few` images, as rows of the manifest, and their pseudo-labels
-    by epoch.
+    """Some images (`pick_rows`) that have pseudo-labels.
+
+    Args:
+        found: of `load_pseudo_labels`.
+        manifest: of the data folder.
+        count: identities.
+        each: images of each.
+
+    Returns:
+        int64 [m], rows of the manifest, and the images' pseudo-labels by epoch.
     """
     items = found[max(found)][1]
     rows = manifest.rows("train")
     rows = rows[np.isin(manifest.item[rows], items)]
-    rows = rows[few(manifest.identity[rows], count, each)]
+    rows = rows[pick_rows(manifest.identity[rows], count, each)]
     place = positions(items, manifest.item[rows])
     return rows, {epoch: labels[place] for epoch, (labels, _) in found.items()}
 
@@ -200,26 +215,28 @@ def some(
 def draw_development(
     pixels: UInt8[np.ndarray, "n H W 3"], labels: Mapping[int, UInt8[np.ndarray, "n h w"]]
 ) -> Any:
-    """A column an image: it, and its pseudo-labels after so many epochs (Figs. 12 and 14)."""
+    """A figure with a column an image: the image, and its pseudo-labels at some epochs (Figs. 12
+    and 14).
+    """
     epochs = sorted(labels)
     shown = [
         epochs[place]
-        for place in np.unique(np.linspace(0, len(epochs) - 1, DEVELOPMENT).astype(int))
+        for place in np.unique(np.linspace(0, len(epochs) - 1, SHOWN_EPOCHS).astype(int))
     ]
     lines: list[tuple[str, list[Any]]] = [("image", list(pixels))]
     lines += [
-        (f"{epoch}", [painted(*pair) for pair in zip(pixels, labels[epoch], strict=True)])
+        (f"{epoch}", [paint_parts(*pair) for pair in zip(pixels, labels[epoch], strict=True)])
         for epoch in shown
     ]
-    return grid(lines)
+    return picture_grid(lines)
 
 
 def draw_overlap(
     found: Mapping[int, tuple[UInt8[np.ndarray, "n h w"], NDArray[Any]]],
     mask: UInt8[np.ndarray, "n H W"],
 ) -> Any:
-    """Curves over the epochs: how far the pseudo-labels' foreground and parts meet the truth
-    (`part_overlap`).
+    """A figure with curves over the epochs: overlap of the pseudo-labels' foreground and parts with
+    the ground truth (`part_overlap`).
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  # heavy, and an extra
 
@@ -227,7 +244,7 @@ def draw_overlap(
     values = np.array([part_overlap(found[epoch][0], mask) for epoch in epochs])
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes: Any = figure.add_subplot()
-    for k, name in enumerate(NAMES):
+    for k, name in enumerate(OVERLAP_NAMES):
         axes.plot(
             epochs,
             values[:, k],
@@ -241,8 +258,7 @@ def draw_overlap(
 
 
 def write_page(path: Path, title: str, drawn: Sequence[tuple[str, str, Any]]) -> None:
-    """One HTML file with figures in it, (heading, what it shows, figure) each; no script, no
-    network.
+    """Write figures, each (heading, caption, figure), as one HTML file that loads nothing else.
 
     Raises:
         ValueError: the file can't be written.
@@ -268,9 +284,12 @@ _STYLE = (
 )
 
 
-def grid(lines: Sequence[tuple[str, list[Any]]], colours: str = "magma") -> Any:
-    """A line a kind of picture, named at its left, a column an image; pictures are RGB, or numbers
-    in [0, 1].
+def picture_grid(lines: Sequence[tuple[str, list[Any]]], colours: str = "magma") -> Any:
+    """A figure of pictures: a line for each kind, named at its left, and a column for each image.
+
+    Args:
+        lines: (name, pictures); a picture is RGB, or numbers in [0, 1].
+        colours: matplotlib's colour map of numbers.
     """
     import matplotlib as mpl  # noqa: PLC0415  # heavy, and an extra
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -302,7 +321,7 @@ def grid(lines: Sequence[tuple[str, list[Any]]], colours: str = "magma") -> Any:
 def _framed(
     tile: UInt8[np.ndarray, "h w 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A tile as large as it fits, in the middle of a white box with a margin."""
+    """A tile scaled to fit a white box with a margin, in its middle."""
     scale = min(height / tile.shape[0], width / tile.shape[1])
     tall, wide = max(int(tile.shape[0] * scale), 1), max(int(tile.shape[1] * scale), 1)
     rows, columns = nearest_pixels(tile.shape[0], tall), nearest_pixels(tile.shape[1], wide)

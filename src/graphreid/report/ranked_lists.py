@@ -1,5 +1,5 @@
-"""Ranked lists before and after: which queries to show, and what stands at the head of each of
-their lists.
+"""Ranked lists of example queries: which queries the report shows, and the first images that each
+method found for them.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from graphreid.types import JUNK
 
 Mark = Literal["right", "wrong", "same camera", "junk"]
 
-SHOWN = 10
+LISTED = 10
 """Images that count, in each list."""
-LONGEST = 14
-"""Images in a list with those that do not count."""
-CASES = 48
+MAX_ENTRIES = 14
+"""Images of a list, with those that do not count."""
+MAX_QUERIES = 48
 """Queries on a page."""
-MOST = 6
-"""Queries of a kind."""
+GROUP_SIZE = 6
+"""Queries of a group, at most."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An image in a list.
+class ListEntry:
+    """An image in a ranked list.
 
     Attributes:
         row: its gallery row.
-        mark: "right", "wrong", or why it does not count ("same camera": of the query's own camera
-            and identity).
-        rank: its 1-based rank among the images that count, None where it does not.
+        mark: "right", "wrong", or why it does not count: "same camera" (of the query's own identity
+            and camera) or "junk".
+        rank: its rank among the images that count, from 1; None where it does not count.
     """
 
     row: int
@@ -43,77 +43,92 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The head of one method's list: its average precision, the rank of its first right image, and
-    its images.
+class RankedList:
+    """The first images that one method found for a query.
+
+    Attributes:
+        method: its name.
+        ap: the query's average precision.
+        first_rank: rank of the first right image among those that count, from 1; 0 where there is
+            none.
+        entries: the images, nearest first.
     """
 
     method: str
     ap: float
     first_rank: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ListEntry, ...]
 
 
 @dataclass(frozen=True)
-class Case:
-    """A query (its row), how many right images it has, and its list by each method."""
+class ExampleQuery:
+    """A query with its ranked list by each method.
+
+    Attributes:
+        query: its row.
+        positives: how many right images it has.
+        lists: one a method.
+    """
 
     query: int
     positives: int
-    listings: tuple[Listing, ...]
+    lists: tuple[RankedList, ...]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Queries of a kind: its name, how they were chosen, and the cases (none where no query is of
-    the kind).
+class QueryGroup:
+    """Example queries of one kind.
+
+    Attributes:
+        kind: such as "Most improved".
+        chosen: how the queries were chosen.
+        examples: none where no query is of that kind.
     """
 
     kind: str
     chosen: str
-    cases: tuple[Case, ...]
+    examples: tuple[ExampleQuery, ...]
 
 
-def groups(
+def query_groups(
     before: Report, after: Report | None, relevance: Relevance, *, others: int = 1, seed: int = 0
-) -> tuple[Group, ...]:
-    """Queries to show of one method, or of a method against the first.
+) -> tuple[QueryGroup, ...]:
+    """Example queries of one method, or of a method compared with the first.
 
     Args:
         before: the first method's report, with `order`.
         after: the other method's, with `order`; None to show the first alone.
         relevance: the positives of each query, and what does not count.
-        others: how many methods are shown against the first on the page, which share CASES among
-            them.
+        others: how many methods are compared with the first on the page; they share MAX_QUERIES.
         seed: of the random queries.
 
     Returns:
-        The groups, each query in one of them at most: most improved, most harmed, hardest, random.
+        Most improved, most harmed, hardest, random; each query is in one group at most.
     """
-    count = max(1, min(MOST, CASES // (4 * others)))
+    count = max(1, min(GROUP_SIZE, MAX_QUERIES // (4 * others)))
     last = before if after is None else after
     compared = [before] if after is None else [before, after]
-    made: list[Group] = []
+    made: list[QueryGroup] = []
     taken: set[int] = set()
     for kind, chosen, ranked in _kinds(before, after, last, seed):
         rows = [row for row in ranked.tolist() if row not in taken][:count]
         taken.update(rows)
-        cases = tuple(
-            Case(
+        examples = tuple(
+            ExampleQuery(
                 row,
                 int(last.positives[row]),
-                tuple(_listing(each, row, relevance) for each in compared),
+                tuple(_ranked_list(each, row, relevance) for each in compared),
             )
             for row in rows
         )
-        made.append(Group(kind, chosen, cases))
+        made.append(QueryGroup(kind, chosen, examples))
     return tuple(made)
 
 
 def _kinds(
     before: Report, after: Report | None, last: Report, seed: int
 ) -> Sequence[tuple[str, str, Int64[np.ndarray, " rows"]]]:
-    """Kind, how it is chosen, and the queries of that kind, first choice first."""
+    """(Kind, how it is chosen, the queries of that kind, first choice first)."""
     valid = np.flatnonzero(last.evaluated)
     hardest = valid[np.argsort(last.ap[valid], kind="stable")]
     drawn = generator(seed).permutation(valid)
@@ -134,20 +149,20 @@ def _kinds(
     ]
 
 
-def _listing(report: Report, query: int, relevance: Relevance) -> Listing:
+def _ranked_list(report: Report, query: int, relevance: Relevance) -> RankedList:
     marks = relevance.marks(query, query + 1)[0]
-    entries: list[Entry] = []
+    entries: list[ListEntry] = []
     rank = 0
     order = [] if report.order is None else report.order[query].tolist()
     for row in order:
-        if row < 0 or rank >= SHOWN or len(entries) >= LONGEST:
+        if row < 0 or rank >= LISTED or len(entries) >= MAX_ENTRIES:
             break
         if marks[row] == IGNORED:
             mark: Mark = "junk" if relevance.gallery.role[row] == JUNK else "same camera"
-            entries.append(Entry(row, mark, None))
+            entries.append(ListEntry(row, mark, None))
             continue
         rank += 1
-        entries.append(Entry(row, "right" if marks[row] == POSITIVE else "wrong", rank))
-    return Listing(
+        entries.append(ListEntry(row, "right" if marks[row] == POSITIVE else "wrong", rank))
+    return RankedList(
         report.method, float(report.ap[query]), int(report.first_rank[query]), tuple(entries)
     )

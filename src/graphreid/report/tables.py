@@ -1,4 +1,4 @@
-"""The page's tables, as text in cells: results, thresholds, cameras, and the protocol card."""
+"""The report's tables as text in cells: results, thresholds, cameras, and the protocol card."""
 
 import math
 import platform
@@ -23,33 +23,44 @@ from graphreid.report.figures import percent
 from graphreid.resources import Resources
 from graphreid.types import DISTRACTOR, JUNK, Features, Labels
 
-RATES = (1e-2, 1e-3, 1e-4)
+MATCH_RATES = (1e-2, 1e-3, 1e-4)
 """False-match rates at which thresholds are chosen."""
-FEWEST_PAIRS = 10
+MIN_PAIRS = 10
 """Wrong pairs (or unknown queries) that must pass at a rate before a threshold for it is shown."""
-SEARCH_RATES = (0.1, 0.01)
+IDENTIFICATION_RATES = (0.1, 0.01)
 """False positive identification rates at which identification is shown."""
-HASHED = 1 << 40
+TEXT_CODES = 1 << 40
 """Camera codes from here on stand for text (`types.codes`)."""
 PACKAGES = ("graphreid", "numpy", "torch", "scipy", "numba")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A method's line in the table of results, and what must be said of it."""
+class ResultRow:
+    """A method's row in the table of results.
+
+    Attributes:
+        number: its place among the methods.
+        cells: the metrics, as text.
+        difference: to the first method: mAP, its interval, rank-1, queries won and lost.
+        notes: sentences that qualify the numbers.
+    """
 
     number: int
     method: str
     setting: str
     cells: tuple[str, ...]
-    against: tuple[str, ...]
+    difference: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Operating:
-    """A method's thresholds: lines of (rate, threshold, achieved rate, right pairs found), then
-    sentences.
+class OperatingPoints:
+    """Thresholds of a method.
+
+    Attributes:
+        points: (false-match rate that was asked for, threshold).
+        lines: (rate, threshold, achieved rate, share of right pairs found), as text.
+        notes: sentences.
     """
 
     points: tuple[tuple[float, Point], ...]
@@ -59,18 +70,19 @@ class Operating:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in a table of cameras: its text, its tint in [-1, 1], and what it stands for."""
+    """A cell in a table of cameras: its text, its tint in [-1, 1], and its tooltip."""
 
     text: str
     tint: float
     title: str
 
 
-def results(reports: Sequence[Report]) -> list[Row]:
-    """A row a method; all but the first are compared with it, query by query. Its cells are mAP
-    with its interval, rank-1, 5 and 10, mINP, the `more_metrics`, seconds and megabytes.
+def result_rows(reports: Sequence[Report]) -> list[ResultRow]:
+    """The table of results, a row a method; all but the first are compared with it, query by query.
+
+    Cells are mAP, its interval, rank-1, 5 and 10, mINP, the `more_metrics`, seconds, megabytes.
     """
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     base = reports[0]
     for number, report in enumerate(reports):
         low, high = report.interval()
@@ -84,10 +96,11 @@ def results(reports: Sequence[Report]) -> list[Row]:
             "" if math.isnan(report.seconds) else f"{report.seconds:.2f}",
             "" if memory is None else f"{memory:.0f}",
         )
-        against, notes = ("", "", "", ""), ()
+        difference = ("", "", "", "")
+        notes: tuple[str, ...] = ()
         if number:
-            against, notes = _against(base, report)
-        rows.append(Row(number, report.method, report.setting, cells, against, notes))
+            difference, notes = _compare(base, report)
+        rows.append(ResultRow(number, report.method, report.setting, cells, difference, notes))
     return rows
 
 
@@ -97,20 +110,19 @@ def more_metrics(report: Report) -> tuple[Metric, ...]:
     return tuple(metric for metric in report.metrics if metric not in every)
 
 
-def operating(separation: Separation, method: str) -> Operating:
-    """Thresholds at chosen false-match rates, identification with unknowns, and calibration, or why
-    there is none.
+def operating_points(separation: Separation, method: str) -> OperatingPoints:
+    """Thresholds at chosen false-match rates, identification with unknown queries, and calibration
+    of the link probability; where scores do not compare between queries, a sentence that says so.
     """
     if not separation.comparable:
-        why = (
+        reason = (
             f"No threshold: {method} neither gives a link probability nor declares its distances "
-            f"comparable between queries, "
-            "so one threshold for all queries has no meaning."
+            f"comparable between queries, so one threshold for all queries has no meaning."
         )
-        return Operating((), (), (why,))
+        return OperatingPoints((), (), (reason,))
     wrong, right = int(separation.wrong.sum()), int(separation.right.sum())
     points = tuple(
-        (rate, separation.at_fmr(rate)) for rate in RATES if wrong * rate >= FEWEST_PAIRS
+        (rate, separation.at_fmr(rate)) for rate in MATCH_RATES if wrong * rate >= MIN_PAIRS
     )
     lines = tuple(
         (
@@ -125,10 +137,10 @@ def operating(separation: Separation, method: str) -> Operating:
         f"{right:,} right and {wrong:,} wrong pairs; equal error rate "
         f"{100 * separation.equal_error():.2f} %."
     ]
-    if len(points) < len(RATES):
-        rates = ", ".join(percent(rate) for rate in RATES[len(points) :])
+    if len(points) < len(MATCH_RATES):
+        rates = ", ".join(percent(rate) for rate in MATCH_RATES[len(points) :])
         notes.append(
-            f"Fewer than {FEWEST_PAIRS} wrong pairs would pass at {rates}: too few to choose a "
+            f"Fewer than {MIN_PAIRS} wrong pairs would pass at {rates}: too few to choose a "
             f"threshold by."
         )
     notes.append(_identification(separation))
@@ -139,14 +151,22 @@ def operating(separation: Separation, method: str) -> Operating:
             f"expected calibration error "
             f"{known.error:.3f}, Brier score {known.brier:.3f}."
         )
-    return Operating(points, lines, tuple(notes))
+    return OperatingPoints(points, lines, tuple(notes))
 
 
-def cameras(
+def camera_rows(
     table: CameraTable, before: CameraTable | None, names: Mapping[int, str], measure: str = "mAP"
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """The gallery's cameras, and rows of (query camera, a cell each): mAP (`measure`), or its
-    difference to the first's.
+    """A table of camera pairs: mAP, or its difference to the first method's.
+
+    Args:
+        table: the method's numbers.
+        before: the first method's; None where the method is the first.
+        names: of the cameras, by their code.
+        measure: what the mAP is called.
+
+    Returns:
+        The names of the gallery's cameras, and rows of (name of a query camera, a cell each).
     """
     queries, images = _by_name(table.query, names), _by_name(table.gallery, names)
     rows = [
@@ -164,16 +184,16 @@ def _cell(table: CameraTable, before: CameraTable | None, a: int, b: int, measur
     )
     if before is None:
         return Cell(f"{value:.3f}", value, title)
-    apart = value - float(before.mean_ap[a, b])
-    return Cell(_signed(apart), float(np.clip(apart * 5, -1, 1)), title)
+    difference = value - float(before.mean_ap[a, b])
+    return Cell(_signed(difference), float(np.clip(difference * 5, -1, 1)), title)
 
 
 def _by_name(codes: Int64[np.ndarray, " n"], names: Mapping[int, str]) -> list[tuple[int, str]]:
-    """Place and name of each camera, numbers in their order: the name given, or where only a code
-    of text is known a number.
+    """(Place, name) of each camera, with the numbers in names in numerical order. A camera that is
+    text and has no name given is called by its place.
     """
     shown = [
-        (place, names.get(code, str(code) if code < HASHED else f"camera {place + 1}"))
+        (place, names.get(code, str(code) if code < TEXT_CODES else f"camera {place + 1}"))
         for place, code in enumerate(codes.tolist())
     ]
     return sorted(
@@ -185,22 +205,25 @@ def _by_name(codes: Int64[np.ndarray, " n"], names: Mapping[int, str]) -> list[t
 
 
 def _parts(name: str) -> list[str]:
-    """Its digits and its other characters apart: "c10" is "c", "10"."""
+    """A name split into digits and other characters: "c10" is "c", "10"."""
     return [part for part in re.split(r"(\d+)", name) if part]
 
 
-def protocol(
+def protocol_card(
     reports: Sequence[Report],
     query: Features,
     query_labels: Labels,
     gallery: Gallery,
     gallery_labels: Labels,
     *,
-    facts: Mapping[str, str],
+    more: Mapping[str, str],
     resources: Resources,
     seed: int,
 ) -> list[tuple[str, str]]:
-    """The protocol card: what was measured, on what, by which rule, with which program."""
+    """The protocol card, (term, text): what was evaluated, by which protocol and versions.
+
+    `more` is added at its end.
+    """
     base = reports[0]
     return [
         ("Rule", str(base.protocol)),
@@ -231,34 +254,37 @@ def protocol(
         ),
         ("Threads", f"{resources.threads or torch.get_num_threads()}, device {resources.device}"),
         ("Versions", _versions()),
-        *facts.items(),
+        *more.items(),
     ]
 
 
-def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    apart, (low, high) = report.difference(base)
-    at_first, was_first = report.first_rank == 1, base.first_rank == 1
-    won, lost = int((at_first & ~was_first).sum()), int((was_first & ~at_first).sum())
-    rank1, measure = report.cmc(1) - base.cmc(1), base.protocol.named("mAP")
+def _compare(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The cells of a method's difference to the first, and notes about it."""
+    difference, (low, high) = report.difference(base)
+    is_first = report.first_rank == 1
+    was_first = base.first_rank == 1
+    won = int((is_first & ~was_first).sum())
+    lost = int((was_first & ~is_first).sum())
+    rank1 = report.cmc(1) - base.cmc(1)
+    measure = base.protocol.named("mAP")
     notes: list[str] = []
     if low <= 0 <= high:
         notes.append(
             f"{report.method}: the interval of its {measure} difference includes 0; these queries "
-            f"do not tell it from "
-            f"{base.method}."
+            f"do not tell it from {base.method}."
         )
-    if rank1 < 0 < apart:
+    if rank1 < 0 < difference:
         notes.append(
-            f"{report.method} wins {apart:.3f} {measure} and loses {-rank1:.3f} rank-1: the first "
-            f"image became right for {won} "
-            f"queries and wrong for {lost}."
+            f"{report.method} wins {difference:.3f} {measure} and loses {-rank1:.3f} rank-1: the "
+            f"first image became right for {won} queries and wrong for {lost}."
         )
-    if apart < 0:
+    if difference < 0:
         notes.append(
-            f"{report.method} is worse than {base.method}: its {measure} is {-apart:.3f} lower."
+            f"{report.method} is worse than {base.method}: its {measure} is {-difference:.3f} "
+            f"lower."
         )
     cells = (
-        _signed(apart),
+        _signed(difference),
         f"{_signed(low)} to {_signed(high)}",
         _signed(rank1),
         f"{won} won, {lost} lost",
@@ -268,7 +294,7 @@ def _against(base: Report, report: Report) -> tuple[tuple[str, ...], tuple[str, 
 
 def _identification(separation: Separation) -> str:
     given, mated = int(separation.unknown.sum()), int(separation.mated.sum())
-    unknowns = "given" if given * max(SEARCH_RATES) >= 1 else "removed"
+    unknowns = "given" if given * max(IDENTIFICATION_RATES) >= 1 else "removed"
     count = given if unknowns == "given" else mated
     whom = (
         f"{given:,} queries whose identity is not in the gallery"
@@ -277,7 +303,7 @@ def _identification(separation: Separation) -> str:
         f"images hidden from the ranking"
     )
     parts: list[str] = []
-    for rate in SEARCH_RATES:
+    for rate in IDENTIFICATION_RATES:
         if count * rate >= 1:
             point = separation.at_fpir(rate, unknowns=unknowns)
             parts.append(

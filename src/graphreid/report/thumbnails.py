@@ -1,6 +1,4 @@
-"""Small pictures inside the page: each stored once, as a CSS class, and all of them within a
-budget.
-"""
+"""Thumbnails inside the page: each is there once, as a CSS class, and all fit a budget."""
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +9,7 @@ from typing import Any
 
 from graphreid.datasets.images import decode
 
-Find = Callable[[str], Path | None]
+FindImage = Callable[[str], Path | None]
 """The image file of an item, or None where there is none."""
 
 HEIGHTS = (128, 96, 72, 56, 40, 28)
@@ -23,7 +21,7 @@ QUALITY = 65
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Pictures by item.
+    """Thumbnails by item.
 
     Attributes:
         classes: the CSS class of each item that has a picture.
@@ -42,12 +40,13 @@ class Thumbnails:
     unreadable: tuple[str, ...] = ()
 
 
-def thumbnails(items: Iterable[str], find: Find | None, *, budget: int = BUDGET) -> Thumbnails:
-    """The pictures of items, as large as the budget allows; none at all where there is nothing to
-    find them with.
+def make_thumbnails(
+    items: Iterable[str], find: FindImage | None, *, budget: int = BUDGET
+) -> Thumbnails:
+    """Thumbnails of items, as large as the budget allows; none without `find`.
 
-    A file that is missing or can't be decoded leaves its item without a picture, and is listed: the
-    numbers are what a page is for, and they do not hang on a picture.
+    An item whose file is missing or can't be decoded has no thumbnail, and is listed: a page is
+    about numbers, which do not need its pictures.
 
     Args:
         items: in the order in which classes are numbered; repeated ones count once.
@@ -62,7 +61,7 @@ def thumbnails(items: Iterable[str], find: Find | None, *, budget: int = BUDGET)
     coded: dict[str, str] = {}
     height = HEIGHTS[0]
     for height in HEIGHTS:
-        coded = {item: _coded(image, height) for item, image in pictures.items()}
+        coded = {item: _encode(image, height) for item, image in pictures.items()}
         if sum(map(len, set(coded.values()))) <= budget:
             break
     names: dict[str, str] = {}
@@ -83,7 +82,7 @@ def thumbnails(items: Iterable[str], find: Find | None, *, budget: int = BUDGET)
     )
 
 
-def _decoded(items: Iterable[str], find: Find) -> tuple[dict[str, Any], list[str], list[str]]:
+def _decoded(items: Iterable[str], find: FindImage) -> tuple[dict[str, Any], list[str], list[str]]:
     from PIL import Image  # noqa: PLC0415  # not before there is a picture
 
     pictures: dict[str, Any] = {}
@@ -103,16 +102,28 @@ def _decoded(items: Iterable[str], find: Find) -> tuple[dict[str, Any], list[str
     return pictures, missing, unreadable
 
 
-def _files(items: Iterable[str], find: Find) -> Iterator[tuple[str, Path | None]]:
+def _files(items: Iterable[str], find: FindImage) -> Iterator[tuple[str, Path | None]]:
     for item in items:
         yield item, find(item)
 
 
-def _coded(image: Any, height: int) -> str:
-    from PIL import Image  # noqa: PLC0415
+def webp(image: Any, height: int, *, quality: int, effort: int) -> bytes:
+    """An image as a small WebP file.
+
+    Args:
+        image: of Pillow.
+        height: pixels, at most; the width is at most twice that.
+        quality: from 0 to 100.
+        effort: of the compression, from 0 to 6.
+    """
+    from PIL import Image  # noqa: PLC0415  # not before there is a picture
 
     small = image.copy()
     small.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
     stream = BytesIO()
-    small.save(stream, "WEBP", quality=QUALITY, method=4)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    small.save(stream, "WEBP", quality=quality, method=effort)
+    return stream.getvalue()
+
+
+def _encode(image: Any, height: int) -> str:
+    return base64.b64encode(webp(image, height, quality=QUALITY, effort=4)).decode("ascii")

@@ -1,31 +1,37 @@
-"""What stands before every request: how many there are, its size, who asks and for what, and how it
-went (counted).
-"""
+"""The middleware in front of the service: limits, host names, the token, and request metrics."""
 
 import hmac
 import json
 import re
 import resource
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+# the names of ASGI
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-COOKIE = "graphreid-token"
-OPEN = ("/health", "/login", "/static/")
-"""Where no token is asked for."""
-EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: edges of the counts in /metrics."""
-HEADERS = (
+TOKEN_COOKIE = "graphreid-token"  # noqa: S105  # the cookie's name
+PUBLIC_PATHS = ("/health", "/login", "/static/")
+"""Beginnings of paths that need no token."""
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: the upper bounds of the latency histogram in /metrics."""
+SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
@@ -39,12 +45,12 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for.
+    """The largest requests that are served.
 
     Attributes:
         body: bytes of a request.
-        top: images in an answer.
-        items: images added by one request.
+        top: images in a search result.
+        items: images that one request adds.
         requests: in progress at once.
     """
 
@@ -58,62 +64,61 @@ class TooLargeError(Exception):
     """A request's body is beyond the limit."""
 
 
-class Counts:
-    """How many requests there were, how they ended and how long they took."""
+class RequestMetrics:
+    """Counts and latencies of requests, for Prometheus."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._ended: Counter[tuple[str, str, int]] = Counter()
-        self._within: Counter[tuple[str, float]] = Counter()
-        self._seconds: dict[str, float] = {}
-        self._many: Counter[str] = Counter()
+        disable_created_metrics()
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "graphreid_requests",
+            "Requests by their outcome.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "graphreid_request_seconds",
+            "Latency of requests.",
+            ("route",),
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._images = Gauge("graphreid_images", "Images in it.", registry=self._registry)
+        self._version = Gauge("graphreid_version", "Of the gallery.", registry=self._registry)
+        self._memory = Gauge(
+            "graphreid_peak_memory_bytes", "Of the process.", registry=self._registry
+        )
 
     def add(self, verb: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        with self._turn:
-            self._ended[verb, route, status] += 1
-            self._many[route] += 1
-            self._seconds[route] = self._seconds.get(route, 0.0) + seconds
-            for edge in EDGES:
-                if seconds <= edge:
-                    self._within[route, edge] += 1
+        self._requests.labels(verb, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
-    def text(self, **gauges: int) -> str:
-        """In the text format of Prometheus."""
-        with self._turn:
-            lines = ["# TYPE graphreid_requests_total counter"]
-            for (verb, route, status), count in sorted(self._ended.items()):
-                labels = f'method="{verb}",route="{route}",status="{status}"'
-                lines.append(f"graphreid_requests_total{{{labels}}} {count}")
-            lines.append("# TYPE graphreid_request_seconds histogram")
-            for route in sorted(self._many):
-                head = f'graphreid_request_seconds_bucket{{route="{route}",le='
-                lines += [f'{head}"{edge}"}} {self._within[route, edge]}' for edge in EDGES]
-                lines.append(f'{head}"+Inf"}} {self._many[route]}')
-                lines.append(
-                    f'graphreid_request_seconds_sum{{route="{route}"}} {self._seconds[route]:.6f}'
-                )
-                lines.append(
-                    f'graphreid_request_seconds_count{{route="{route}"}} {self._many[route]}'
-                )
+    def text(self, *, images: int, version: int) -> str:
+        """All metrics in the text format of Prometheus.
+
+        Args:
+            images: in the gallery.
+            version: of the gallery.
+        """
+        self._images.set(images)
+        self._version.set(version)
         unit = 1 if sys.platform == "darwin" else 1024
-        gauges["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        for name, value in gauges.items():
-            lines += [f"# TYPE graphreid_{name} gauge", f"graphreid_{name} {value}"]
-        return "\n".join(lines) + "\n"
+        self._memory.set(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        return generate_latest(self._registry).decode()
 
 
-class Guard:
-    """Refuses requests that are too many (503), too large (413), to another name (400) or without
-    the token (401); counts all.
+class AccessMiddleware:
+    """Refuses requests that are too many (503), too large (413), to another host name (400) or
+    without the token (401); measures all.
 
     Args:
-        app: what answers the others.
+        app: answers the requests that are let through.
         limits: the largest body, and how many requests.
-        token: what must be sent, as `Authorization: Bearer TOKEN` or in the cookie of the viewer's
-            log-in; None for nothing.
-        counts: where requests are counted.
-        names: what the service may be called in a request; None for anything.
+        token: what a request must send, as `Authorization: Bearer TOKEN` or in the cookie that the
+            viewer's log-in sets; None for none.
+        metrics: where requests are counted.
+        hosts: host names that the service answers to; None for any.
     """
 
     def __init__(
@@ -121,130 +126,125 @@ class Guard:
         app: App,
         limits: Limits,
         token: str | None,
-        counts: Counts,
-        names: Collection[str] | None = None,
+        metrics: RequestMetrics,
+        hosts: Collection[str] | None = None,
     ) -> None:
-        self._app, self._limits, self._token, self._counts, self._names = (
-            app,
-            limits,
-            token,
-            counts,
-            names,
-        )
-        self._going = 0
+        self._app = app
+        self._limits = limits
+        self._token = token
+        self._metrics = metrics
+        self._hosts = hosts
+        self._in_progress = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Answer a request (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, status = time.perf_counter(), 500
+        start = time.perf_counter()
+        status = 500
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
             await send(message)
 
         headers = dict(scope["headers"])
-        self._going += 1
+        self._in_progress += 1
         try:
-            if self._going > self._limits.requests:
-                await _refuse(
-                    answer,
-                    headers,
-                    503,
-                    f"{self._limits.requests} requests are in progress: come again",
-                )
-                return
-            length = headers.get(b"content-length", b"0")
-            if not length.isdigit() or int(length) > self._limits.body:
-                raise TooLargeError
-            if self._names is not None and _host(headers) not in self._names:
-                await _refuse(
-                    answer,
-                    headers,
-                    400,
-                    f"this service is not called that: ask for {' or '.join(self._names)}",
-                )
-            elif (
-                self._token is not None
-                and not scope["path"].startswith(OPEN)
-                and not self._known(headers, self._token)
-            ):
-                await _refuse(
-                    answer,
-                    headers,
-                    401,
-                    "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'",
-                )
+            refusal = self._refusal(scope["path"], headers)
+            if refusal is None:
+                body = await self._read_body(receive)
+                await self._app(scope, body, send_with_headers)
             else:
-                await self._app(scope, await self._whole(receive), answer)
+                await _refuse(send_with_headers, headers, *refusal)
         except TooLargeError:
-            await _refuse(
-                answer,
-                headers,
-                413,
-                f"the request is too large: send at most {self._limits.body:,} bytes",
-            )
+            await _refuse(send_with_headers, headers, *self._too_large())
         finally:
-            self._going -= 1
+            self._in_progress -= 1
             route = getattr(scope.get("route"), "path", "other")
-            self._counts.add(scope["method"], route, status, time.perf_counter() - begin)
+            self._metrics.add(scope["method"], route, status, time.perf_counter() - start)
 
-    async def _whole(self, receive: Receive) -> Receive:
-        """The body, read before anything is done with it, as the first message of what is given
-        back.
+    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+        """Status and reason, where a request is refused by its headers."""
+        if self._in_progress > self._limits.requests:
+            return 503, f"{self._limits.requests} requests are in progress: come again"
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._limits.body:
+            return self._too_large()
+        if self._hosts is not None and _host(headers) not in self._hosts:
+            hosts = " or ".join(self._hosts)
+            return 400, f"this service is not called that: ask for {hosts}"
+        needs_token = self._token is not None and not path.startswith(PUBLIC_PATHS)
+        if needs_token and not self._has_token(headers):
+            return 401, "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'"
+        return None
+
+    def _too_large(self) -> tuple[int, str]:
+        return 413, f"the request is too large: send at most {self._limits.body:,} bytes"
+
+    async def _read_body(self, receive: Receive) -> Receive:
+        """Read the whole body, before anything is done with it.
+
+        Returns:
+            A `receive` that gives the body in one message.
+
+        Raises:
+            TooLargeError: it is beyond the limit.
         """
         parts: list[bytes] = []
+        size = 0
         message: Message = {"more_body": True}
         while message.get("more_body", False):
             message = await receive()
             parts.append(message.get("body", b""))
-            if sum(map(len, parts)) > self._limits.body:
+            size += len(parts[-1])
+            if size > self._limits.body:
                 raise TooLargeError
-        first = [
-            message
-            if message["type"] == "http.disconnect"
-            else {"type": "http.request", "body": b"".join(parts)}
-        ]
+        if message["type"] != "http.disconnect":
+            message = {"type": "http.request", "body": b"".join(parts)}
+        messages = [message]
 
-        async def again() -> Message:
-            return first.pop() if first else await receive()
+        async def receive_body() -> Message:
+            return messages.pop() if messages else await receive()
 
-        return again
+        return receive_body
 
-    def _known(self, headers: dict[bytes, bytes], token: str) -> bool:
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+    def _has_token(self, headers: dict[bytes, bytes]) -> bool:
+        token = self._token or ""
+        if is_token(headers.get(b"authorization", b"").removeprefix(b"Bearer "), token):
+            return True
         try:
-            cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
+            cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(TOKEN_COOKIE)
         except CookieError:
-            cookie = None
-        return same(given, token) or (
-            cookie is not None and same(cookie.value.encode("latin-1"), token)
-        )
+            return False
+        return cookie is not None and is_token(cookie.value.encode("latin-1"), token)
 
 
-def same(given: bytes, token: str) -> bool:
-    """Whether a token is the right one, in a time that does not say how much of it is."""
+def is_token(given: bytes, token: str) -> bool:
+    """Whether a token is the right one, in a time that does not tell how much of it is."""
     return hmac.compare_digest(given, token.encode())
 
 
 def _host(headers: dict[bytes, bytes]) -> str:
-    """The name that a request calls the service by, without the port."""
+    """The host name that a request asks for, without the port."""
     return re.sub(r":\d*$", "", headers.get(b"host", b"").decode("latin-1")).lower()
 
 
-async def _refuse(send: Send, headers: dict[bytes, bytes], status: int, why: str) -> None:
+async def _refuse(send: Send, headers: dict[bytes, bytes], status: int, reason: str) -> None:
     if status == 401 and b"text/html" in headers.get(b"accept", b""):
         await send(
             {"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]}
         )
         await send({"type": "http.response.body", "body": b""})
         return
-    body = json.dumps({"detail": why}).encode()
-    kind = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    more = [(b"www-authenticate", b"Bearer")] if status == 401 else [(b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": [*kind, *more]})
+    body = json.dumps({"detail": reason}).encode()
+    answer = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"www-authenticate", b"Bearer") if status == 401 else (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": answer})
     await send({"type": "http.response.body", "body": body})

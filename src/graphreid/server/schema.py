@@ -1,4 +1,7 @@
-"""What requests and answers look like: the source of the OpenAPI description."""
+"""Requests and answers of the HTTP interface, from which its OpenAPI description is made.
+
+The answer of /explain is `explanation_json.ExplanationGraph`.
+"""
 
 from typing import Annotated, Any
 
@@ -7,7 +10,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 2
 """Raised when a field of a request or an answer changes its name or meaning."""
 WIDEST = 65_536
-"""Entries of a vector beyond which no gallery goes."""
+"""Entries of the widest vector that is read."""
 NAME = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 """Text of one line that is not empty."""
 
@@ -16,23 +19,24 @@ Vector = Annotated[
     list[Annotated[float, Field(allow_inf_nan=False)]],
     Field(min_length=1, max_length=WIDEST, description="the embedding"),
 ]
-Picture = Annotated[
+ImageFile = Annotated[
     Base64Bytes, Field(description="an image file, in base64; only where the service has a model")
 ]
+Version = Annotated[int, Field(description="of the gallery; each change raises it")]
 
 
-class _Strict(BaseModel):
+class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Query(_Strict):
+class Query(_Request):
     """A query: a vector, an image, or an item of the gallery, which does not find itself."""
 
     vector: Vector | None = None
-    image: Picture | None = None
+    image: ImageFile | None = None
     item: Name | None = None
     camera: Annotated[
-        Name | None, Field(description="of a vector or an image, for methods that want one")
+        Name | None, Field(description="of a vector or an image, for methods that use it")
     ] = None
     method: Annotated[
         str,
@@ -42,31 +46,31 @@ class Query(_Strict):
     ] = ""
 
 
-class Search(Query):
-    """A query, and how many images to give."""
+class SearchRequest(Query):
+    """A query, and how many images to find."""
 
-    top: Annotated[int, Field(ge=1, description="images to give")] = 10
+    top: Annotated[int, Field(ge=1, description="images to find")] = 10
 
 
-class Found(BaseModel):
-    """An image of an answer."""
+class Match(BaseModel):
+    """An image of a search result."""
 
     item: str
-    distance: Annotated[float, Field(description="the method's; smaller is closer")]
+    distance: Annotated[float, Field(description="the method's distance; smaller is closer")]
     probability: Annotated[
         float | None,
         Field(
             description="that it shows the query's identity, in [0, 1]; null where the method "
-            "gives none"
+            "predicts no links"
         ),
     ]
     score: Annotated[
         float,
         Field(description="what the threshold is compared with: 1 - probability, or the distance"),
     ]
-    passes: Annotated[
+    within_threshold: Annotated[
         bool | None,
-        Field(description="whether it is within the threshold; null where there is none"),
+        Field(description="whether the score is at most the threshold; null where there is none"),
     ]
     identity: str | None
     camera: str | None
@@ -74,11 +78,11 @@ class Found(BaseModel):
     extra: dict[str, Any]
 
 
-class Reply(BaseModel):
-    """An answer to a query."""
+class SearchResult(BaseModel):
+    """The result of one query."""
 
     method: str
-    version: Annotated[int, Field(description="of the gallery that was searched")]
+    version: Version
     images: Annotated[int, Field(description="how many were searched")]
     threshold: Annotated[
         float | None, Field(description="null where none was chosen for the method")
@@ -86,19 +90,19 @@ class Reply(BaseModel):
     unknown: Annotated[
         bool | None,
         Field(
-            description="whether the query is taken not to be in the gallery; null without a "
-            "threshold"
+            description="whether the query is taken to show an identity that is not in the "
+            "gallery; null without a threshold"
         ),
     ]
-    matches: list[Found]
+    matches: Annotated[list[Match], Field(description="nearest first")]
 
 
-class Entry(_Strict):
+class NewItem(_Request):
     """An image to add: with a vector, or as an image file."""
 
     item: Name
     vector: Vector | None = None
-    image: Picture | None = None
+    image: ImageFile | None = None
     identity: Name | None = None
     camera: Name | None = None
     path: Name | None = None
@@ -107,17 +111,17 @@ class Entry(_Strict):
     ] = None
 
 
-class Entries(_Strict):
+class NewItems(_Request):
     """Images to add, all or none."""
 
-    items: Annotated[list[Entry], Field(min_length=1)]
+    items: Annotated[list[NewItem], Field(min_length=1)]
 
 
-class Changed(BaseModel):
-    """What a change has made."""
+class Change(BaseModel):
+    """What a request has changed."""
 
-    images: Annotated[int, Field(description="added or removed")]
-    version: Annotated[int, Field(description="of the gallery, with the change")]
+    images: Annotated[int, Field(description="how many were added or removed")]
+    version: Version
 
 
 class Item(BaseModel):
@@ -137,13 +141,13 @@ class Health(BaseModel):
     status: str
     schema_version: Annotated[int, Field(description="of this interface")]
     images: int
-    version: Annotated[int, Field(description="of the gallery; each change raises it")]
-    width: int
+    version: Version
+    width: Annotated[int, Field(description="entries of a vector")]
     methods: list[str]
-    takes_images: bool
+    takes_images: Annotated[bool, Field(description="whether image files can be sent")]
 
 
-class Problem(BaseModel):
+class Error(BaseModel):
     """Why a request was refused."""
 
     detail: str

@@ -1,4 +1,4 @@
-"""What a service can do with a gallery, whatever asks for it: the HTTP interface or the viewer."""
+"""What the service does with a gallery, for the HTTP interface and for the viewer alike."""
 
 import re
 import tempfile
@@ -21,39 +21,39 @@ from graphreid.models import load_embedder, name_of
 from graphreid.protocols import Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
-from graphreid.server.thumbnails import Pictures, path_of, shrunk
+from graphreid.server.thumbnails import GalleryThumbnails, copy_path, small_copy
 from graphreid.store import (
-    Answer,
     PersistentGallery,
+    SearchResult,
     Snapshot,
     Threshold,
     explain,
-    online,
-    respond,
-    threshold_of,
-    told,
+    find_threshold,
+    online_method,
+    search,
+    search_results,
 )
 from graphreid.training.run_folder import MODEL, is_complete, read_config
 from graphreid.types import Explanation, Features
 
-MOST_PIXELS = 40_000_000
-"""Pixels of an image that is sent; more is refused before it is decoded."""
+MAX_PIXELS = 40_000_000
+"""Pixels of an image that is sent; a larger one is refused before it is decoded."""
 
 
 class MissingError(ValueError):
-    """What is asked for is not in the gallery."""
+    """An item that is asked for is not in the gallery."""
 
 
 class ConflictError(ValueError):
-    """What is given is in the gallery already."""
+    """An item that is added is in the gallery already."""
 
 
 @dataclass(frozen=True, eq=False)
 class QuerySource:
-    """What is searched for, by one of these: a vector, an image file's bytes, or an item of the
-    gallery.
+    """A query, by one of three: a vector, the bytes of an image file, or an item of the gallery.
 
-    A vector or an image may come with its camera, for methods that want one.
+    Attributes:
+        camera: of a vector or an image, for methods that use it.
     """
 
     vector: Sequence[float] | None = None
@@ -63,175 +63,190 @@ class QuerySource:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What one method says of a query.
+class NewImage:
+    """An image to add, with a vector or the bytes of an image file; `extra` is a JSON object."""
+
+    item: str
+    vector: Sequence[float] | None = None
+    image: bytes | None = None
+    identity: str | None = None
+    camera: str | None = None
+    path: str | None = None
+    extra: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MethodRanking:
+    """One method's ranking of the whole gallery for a query.
 
     Attributes:
-        method: as it is named.
-        answer: the first images.
-        distance: float32 [g], to every image; +inf where that is the query.
-        score: float32 [g], what a threshold is set on; +inf likewise.
+        method: its name in the service.
+        result: the first images.
+        distance: float32 [g], of every image; +inf where that is the query.
+        score: float32 [g], what a threshold is compared with; +inf likewise.
     """
 
     method: str
-    answer: Answer
+    result: SearchResult
     distance: Float32[np.ndarray, " g"]
     score: Float32[np.ndarray, " g"]
 
 
-class Engine:
-    """A gallery with the methods that it is searched by. Work on it takes turns: it uses all
-    processors by itself.
+class GalleryService:
+    """A gallery with the methods that it is searched by.
+
+    Searches take turns, because each uses all processors.
 
     Args:
-        living: the gallery.
-        methods: METHOD texts; nothing else can be asked for. A file is asked for by its name
-            without its folder.
-        model: the run that made the gallery's vectors, for images.
+        gallery: the gallery on disk.
+        methods: METHOD texts; requests can name no others. A file is named without its folder.
+        model: the training run that made the gallery's vectors, to embed images; None for none.
         resources: where and with how much.
 
     Raises:
-        ValueError: a method that is not known or not online, or a run that did not make the
-            gallery's vectors.
+        ValueError: a method that is unknown or not online, or a run that did not make the gallery's
+            vectors.
     """
 
     def __init__(
         self,
-        living: PersistentGallery,
+        gallery: PersistentGallery,
         methods: Sequence[str] = ("cosine",),
         *,
         model: Path | None = None,
         resources: Resources | None = None,
     ) -> None:
-        self.living = living
+        self.gallery = gallery
         self.resources = resources or Resources()
         self.methods: dict[str, Reranker] = {
-            _short(text): online(parse(text), text) for text in methods
+            _without_folder(text): online_method(parse(text), text) for text in methods
         }
         if not methods or len(self.methods) < len(methods):
             raise ValueError(
                 f"methods {', '.join(methods) or '(none)'}: name at least one, and each by another "
                 f"name"
             )
-        self.pictures = Pictures(living.folder, living.config.images)
-        self._embedder = None if model is None else _embedder(living, model)
-        self._turn = threading.Lock()
+        self.thumbnails = GalleryThumbnails(gallery.folder, gallery.config.images)
+        self._embedder = None if model is None else _load_model(gallery, model)
+        self._lock = threading.Lock()
 
     @property
     def takes_images(self) -> bool:
-        """Whether images can be searched for and added."""
+        """Whether image files can be searched for and added."""
         return self._embedder is not None
 
-    def warm(self) -> None:
-        """Make what each method keeps of the gallery, so that the first to ask does not wait for
-        it.
+    def warm_up(self) -> None:
+        """Compute what each method derives from the gallery, so that the first search does not wait
+        for it.
         """
-        snapshot = self.living.snapshot()
+        snapshot = self.gallery.snapshot()
         if snapshot.gallery is not None:
-            for text in self.methods:
-                self.search(QuerySource(item=str(snapshot.gallery.features.items[0])), text, 1)
+            item = str(snapshot.gallery.features.items[0])
+            for name in self.methods:
+                self.search(QuerySource(item=item), name, 1)
 
-    def method(self, text: str) -> Reranker:
-        """A method that is served.
+    def method(self, name: str) -> Reranker:
+        """A method of the service.
 
         Raises:
-            ValueError: it is not.
+            ValueError: the service has no method of that name.
         """
-        if text not in self.methods:
+        if name not in self.methods:
             raise ValueError(
-                f"method {text!r} is not served: choose one of {', '.join(self.methods)}"
+                f"method {name!r} is not served: choose one of {', '.join(self.methods)}"
             )
-        return self.methods[text]
+        return self.methods[name]
 
-    def search(self, one_query: QuerySource, method: str, top: int) -> Answer:
-        """What the gallery as it is now says of a query."""
-        chosen = self.method(method)
-        snapshot = self.living.snapshot()
-        query = self.features(one_query, snapshot)
-        with self._turn:
-            return respond(
-                snapshot,
-                chosen,
-                query,
-                top=top,
-                threshold=threshold_of(self.living, chosen),
-                resources=self.resources,
-            )[0]
+    def search(self, source: QuerySource, name: str, top: int) -> SearchResult:
+        """Search the gallery as it is now for one query.
 
-    def look(self, snapshot: Snapshot, query: Features, method: str, top: int) -> "Look":
-        """All that one method says of a query in a snapshot, for people to look at."""
-        chosen = self.method(method)
-        with self._turn:
-            block = next(
-                iter(chosen.distances(query, snapshot.searchable(), resources=self.resources))
+        Raises:
+            MissingError: an item that is not in the gallery.
+            ValueError: an unknown method, or a query that can't be used.
+        """
+        method = self.method(name)
+        snapshot = self.gallery.snapshot()
+        query = self.query_features(source, snapshot)
+        threshold = find_threshold(self.gallery, method)
+        with self._lock:
+            results = search(
+                snapshot, method, query, top=top, threshold=threshold, resources=self.resources
             )
-        answer = told(snapshot, query, rank([block], top), threshold_of(self.living, chosen))[0]
-        score = block.distance[0] if block.probability is None else 1 - block.probability[0]
-        return Look(
-            method,
-            answer,
-            block.distance[0],
-            np.where(np.isinf(block.distance[0]), np.float32(np.inf), score),
-        )
+        return results[0]
 
-    def graph(self, snapshot: Snapshot, query: Features, method: str) -> Explanation | None:
-        """The graph that a method made of a query; None where it makes none."""
-        chosen = self.method(method)
-        if not isinstance(chosen, Explains):
+    def rank(self, snapshot: Snapshot, query: Features, name: str, top: int) -> MethodRanking:
+        """One method's ranking of a snapshot for a query.
+
+        Raises:
+            ValueError: an unknown method, or an empty gallery.
+        """
+        method = self.method(name)
+        gallery = snapshot.searchable()
+        with self._lock:
+            block = next(iter(method.distances(query, gallery, resources=self.resources)))
+        threshold = find_threshold(self.gallery, method)
+        result = search_results(snapshot, query, rank([block], top), threshold)[0]
+        distance = block.distance[0]
+        score = distance if block.probability is None else 1 - block.probability[0]
+        score = np.where(np.isinf(distance), np.float32(np.inf), score)
+        return MethodRanking(name, result, distance, score)
+
+    def explanation(self, snapshot: Snapshot, query: Features, name: str) -> Explanation | None:
+        """A method's graph of a query in a snapshot; None where the method makes none."""
+        method = self.method(name)
+        if not isinstance(method, Explains):
             return None
-        with self._turn:
-            return chosen.explain(query, snapshot.searchable(), resources=self.resources)
+        with self._lock:
+            return method.explain(query, snapshot.searchable(), resources=self.resources)
 
-    def threshold(self, method: str) -> Threshold | None:
-        """A served method's threshold, None where none was chosen."""
-        return threshold_of(self.living, self.method(method))
+    def threshold(self, name: str) -> Threshold | None:
+        """A method's threshold; None where none was chosen."""
+        return find_threshold(self.gallery, self.method(name))
 
-    def explain(self, one_query: QuerySource, method: str) -> ExplanationGraph:
-        """The graph of a query.
+    def explain(self, source: QuerySource, name: str) -> ExplanationGraph:
+        """A method's graph of one query in the gallery as it is now.
 
         Raises:
-            ValueError: the method makes no graph.
+            MissingError: an item that is not in the gallery.
+            ValueError: the method makes no graph, or a query that can't be used.
         """
-        chosen = self.method(method)
-        if not isinstance(chosen, Explains):
-            can = [text for text, each in self.methods.items() if isinstance(each, Explains)]
-            raise ValueError(
-                f"{method} makes no graph of a query: "
-                f"{f'ask {can[0]}' if can else 'no method here does'}"
-            )
-        snapshot = self.living.snapshot()
-        query = self.features(one_query, snapshot)
-        with self._turn:
-            return explain(snapshot, chosen, method, query, resources=self.resources)
+        method = self.method(name)
+        if not isinstance(method, Explains):
+            able = [text for text, each in self.methods.items() if isinstance(each, Explains)]
+            advice = f"ask {able[0]}" if able else "no method here does"
+            raise ValueError(f"{name} makes no graph of a query: {advice}")
+        snapshot = self.gallery.snapshot()
+        query = self.query_features(source, snapshot)
+        with self._lock:
+            return explain(snapshot, method, name, query, resources=self.resources)
 
-    def features(self, query: QuerySource, snapshot: Snapshot) -> Features:
+    def query_features(self, source: QuerySource, snapshot: Snapshot) -> Features:
         """The query's vector.
 
         Raises:
             MissingError: an item that is not in the gallery.
             ValueError: not one of the three, or a value that can't be used.
         """
-        match (query.vector, query.image, query.item):
+        match (source.vector, source.image, source.item):
             case (None, None, str(item)):
-                if query.camera is not None:
+                if source.camera is not None:
                     raise ValueError("an item of the gallery has its own camera: leave camera out")
                 return snapshot.searchable().features.take(np.array([row_of(snapshot, item)]))
-            case (given, None, None) if given is not None:
-                vector = _vector(given, self.living.config.width)
+            case (values, None, None) if values is not None:
+                vector = _vector(values, self.gallery.config.width)
             case (None, bytes(image), None):
                 vector = self.embed([image], ["query"]).vectors
             case _:
                 raise ValueError("give a vector, an image or an item: one of the three")
+        camera = None if source.camera is None else [source.camera]
         # without an item it gets one that no image of the gallery has
-        return Features(
-            vector, None, None if query.camera is None else [query.camera], self.living.config.zero
-        )
+        return Features(vector, None, camera, self.gallery.config.zero)
 
     def embed(self, images: Sequence[bytes], items: Sequence[str]) -> Features:
-        """Vectors of images.
+        """Vectors of image files.
 
         Raises:
-            ValueError: the service has no model, or a file that is no image or a too large one.
+            ValueError: the service has no model, or a file that is no image or too large.
         """
         if self._embedder is None:
             raise ValueError("this service has no model and takes no images: send vectors")
@@ -241,73 +256,75 @@ class Engine:
                 check_image(data)
                 paths.append(Path(folder, f"image {number}"))
                 paths[-1].write_bytes(data)
-            with self._turn:
+            given = Images(paths, np.array(items))
+            with self._lock:
                 try:
-                    return self._embedder.embed(
-                        Images(paths, np.array(items)), resources=self.resources
-                    )
+                    return self._embedder.embed(given, resources=self.resources)
                 except ValueError as error:
                     raise ValueError(str(error).replace(f"{folder}/", "")) from None
 
-    def add(self, entries: Sequence[dict[str, Any]]) -> int:
-        """Add images; returns the table's version.
-
-        Args:
-            entries: of each image its `item`, its `vector` or `image`, and any of identity, camera,
-                path and extra (as text).
+    def add(self, images: Sequence[NewImage]) -> int:
+        """Add images, all or none; returns the gallery's new version.
 
         Raises:
-            ConflictError: an item that is there already.
+            ConflictError: an item that is in the gallery already.
             ValueError: a value that can't be used.
         """
-        width, items = self.living.config.width, [str(entry["item"]) for entry in entries]
-        pictured = [row for row, entry in enumerate(entries) if entry.get("image") is not None]
-        if any((entry.get("image") is None) == (entry.get("vector") is None) for entry in entries):
-            raise ValueError("give each image a vector or an image: one of the two")
-        vectors = np.zeros((len(entries), width), np.float32)
-        if pictured:
-            made = self.embed(
-                [entries[row]["image"] for row in pictured], [items[row] for row in pictured]
-            )
-            vectors[pictured] = made.vectors
-        for row, entry in enumerate(entries):
-            if entry.get("image") is None:
-                vectors[row] = _vector(entry["vector"], width)[0]
-        features = Features(vectors, np.array(items), zero=self.living.config.zero)
-        there = self.living.snapshot().gallery
-        if there is not None and (there.rows_of(features.items) >= 0).any():
-            item = items[int((there.rows_of(features.items) >= 0).argmax())]
-            raise ConflictError(f"item {item!r} is in the gallery already: remove it first")
+        features = self._features(images)
+        self._check_new_items(features)
         texts = {
-            name: [entry.get(name) for entry in entries]
-            for name in ("identity", "camera", "path", "extra")
+            "identity": [image.identity for image in images],
+            "camera": [image.camera for image in images],
+            "path": [image.path for image in images],
+            "extra": [image.extra for image in images],
         }
-        small = {row: shrunk(entries[row]["image"]) for row in pictured if not texts["path"][row]}
-        for row, picture in small.items():
-            texts["path"][row] = path_of(picture)
+        copies: list[bytes] = []
+        for row, image in enumerate(images):
+            if image.image is not None and not image.path:
+                copies.append(small_copy(image.image))
+                texts["path"][row] = copy_path(copies[-1])
         try:
-            version = self.living.add(features, texts)
-        except ValueError as error:
-            there = self.living.snapshot().gallery
-            if (
-                there is not None and (there.rows_of(features.items) >= 0).any()
-            ):  # another was quicker
-                raise ConflictError(str(error)) from None
+            version = self.gallery.add(features, texts)
+        except ValueError:
+            self._check_new_items(features)  # another request may have added it meanwhile
             raise
-        for picture in small.values():
-            self.pictures.keep(picture)
+        for copy in copies:
+            self.thumbnails.save_copy(copy)
         return version
 
+    def _features(self, images: Sequence[NewImage]) -> Features:
+        """The vectors of new images, given or embedded."""
+        config = self.gallery.config
+        if any((image.image is None) == (image.vector is None) for image in images):
+            raise ValueError("give each image a vector or an image: one of the two")
+        items = [image.item for image in images]
+        vectors = np.zeros((len(images), config.width), np.float32)
+        files = {row: image.image for row, image in enumerate(images) if image.image is not None}
+        if files:
+            embedded = self.embed([*files.values()], [items[row] for row in files])
+            vectors[list(files)] = embedded.vectors
+        for row, image in enumerate(images):
+            if image.vector is not None:
+                vectors[row] = _vector(image.vector, config.width)[0]
+        return Features(vectors, np.array(items), zero=config.zero)
+
+    def _check_new_items(self, features: Features) -> None:
+        gallery = self.gallery.snapshot().gallery
+        known = np.zeros(0) if gallery is None else gallery.rows_of(features.items) >= 0
+        if known.any():
+            item = str(features.items[known.argmax()])
+            raise ConflictError(f"item {item!r} is in the gallery already: remove it first")
+
     def remove(self, item: str) -> int:
-        """Remove an image; returns the table's version.
+        """Remove an image; returns the gallery's new version.
 
         Raises:
-            MissingError: it is not there.
+            MissingError: it is not in the gallery.
         """
-        row_of(self.living.snapshot(), item)
+        row_of(self.gallery.snapshot(), item)
         try:
-            return self.living.remove(np.array([item]))
-        except ValueError as error:  # another was quicker
+            return self.gallery.remove(np.array([item]))
+        except ValueError as error:  # another request has removed it meanwhile
             raise MissingError(str(error)) from None
 
 
@@ -324,7 +341,7 @@ def row_of(snapshot: Snapshot, item: str) -> int:
 
 
 def check_image(data: bytes) -> None:
-    """Refuse what is no image, or would take much memory.
+    """Refuse an image file that can't be read, or would take much memory.
 
     Raises:
         ValueError: either.
@@ -334,14 +351,14 @@ def check_image(data: bytes) -> None:
             width, height = opened.size
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         raise ValueError("the image is in no format that is known") from None
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise ValueError(
-            f"the image has {width} x {height} pixels: send at most {MOST_PIXELS // 10**6} million"
+            f"the image has {width} x {height} pixels: send at most {MAX_PIXELS // 10**6} million"
         )
 
 
-def _short(text: str) -> str:
-    """A METHOD text without the folders of its files, which are nobody's business."""
+def _without_folder(text: str) -> str:
+    """A METHOD text without the folders of its files, which requests need not know."""
     return re.sub(r"[^+]*[/\\\\]", "", text)
 
 
@@ -358,12 +375,12 @@ def _vector(values: Sequence[float], width: int) -> NDArray[np.float32]:
     return vector
 
 
-def _embedder(living: PersistentGallery, model: Path) -> Any:
-    read_config(model)
-    if not is_complete(model):
+def _load_model(gallery: PersistentGallery, run: Path) -> Any:
+    read_config(run)
+    if not is_complete(run):
         raise ValueError(
-            f"{model}: its training has not ended: go on with the same 'graphreid train' command"
+            f"{run}: its training has not ended: go on with the same 'graphreid train' command"
         )
-    network = load_embedder(model / MODEL)
-    living.check_embedder(name_of(model / MODEL, flip=network.flip_average), str(model))
-    return network
+    embedder = load_embedder(run / MODEL)
+    gallery.check_embedder(name_of(run / MODEL, flip=embedder.flip_average), str(run))
+    return embedder

@@ -1,6 +1,4 @@
-"""Thumbnails of a gallery's images: found by their paths, below one folder alone, made once and
-kept in memory.
-"""
+"""Thumbnails of a gallery's images: made once, kept in memory, and only of files in its folders."""
 
 import hashlib
 from collections import OrderedDict
@@ -11,15 +9,21 @@ from PIL import Image, ImageOps
 
 from graphreid.atomic_files import whole_file
 from graphreid.datasets.images import decode
-from graphreid.store import MARK, PICTURES
+from graphreid.report.thumbnails import webp
+from graphreid.store import THUMBNAIL_PREFIX, THUMBNAILS
 
-KEPT_SIDE, HEIGHT, QUALITY = 512, 192, 80
-KEPT = 2000
-"""Thumbnails that are held in memory."""
+COPY_HEIGHT = 512
+"""Pixels of height of a copy of an image that was sent, at most."""
+HEIGHT = 192
+"""Pixels of height of a thumbnail, at most."""
+QUALITY = 80
+"""Of both, as WebP has it."""
+CACHED = 2000
+"""Thumbnails that are kept in memory."""
 
 
-class Pictures:
-    """Thumbnails by path.
+class GalleryThumbnails:
+    """Thumbnails by the images' paths.
 
     Args:
         gallery: the gallery's folder.
@@ -27,19 +31,19 @@ class Pictures:
     """
 
     def __init__(self, gallery: Path, images: str | None) -> None:
-        self._own = gallery / PICTURES
-        self._root = None if images is None else Path(images)
-        self._made: OrderedDict[str, bytes] = OrderedDict()
+        self._copies = gallery / THUMBNAILS
+        self._images = None if images is None else Path(images)
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
 
     def find(self, path: str | None) -> Path | None:
-        """The file of an image, None where it has none; a path that leads out of its folder leads
-        nowhere.
+        """The file of an image; None where there is none, or where the path leads out of its
+        folder.
         """
         if path is None or "\0" in path:
             return None
-        root, name = (
-            (self._own, path.removeprefix(MARK)) if path.startswith(MARK) else (self._root, path)
-        )
+        is_copy = path.startswith(THUMBNAIL_PREFIX)
+        root = self._copies if is_copy else self._images
+        name = path.removeprefix(THUMBNAIL_PREFIX)
         if root is None:
             return None
         try:
@@ -50,10 +54,8 @@ class Pictures:
         return file if inside else None
 
     def thumbnail(self, path: str) -> bytes | None:
-        """A WebP file of at most HEIGHT pixels of height; None where there is no image that can be
-        read.
-        """
-        known = self._made.get(path)
+        """A WebP file of at most HEIGHT pixels of height; None where there is no readable image."""
+        known = self._cache.get(path)
         if known is not None:
             return known
         file = self.find(path)
@@ -63,31 +65,26 @@ class Pictures:
             image = Image.fromarray(decode(file))
         except ValueError:
             return None  # the page shows the item without a picture, as for one that has no file
-        made = self._made[path] = _coded(image, HEIGHT)
-        if len(self._made) > KEPT:
-            self._made.popitem(last=False)
-        return made
+        thumbnail = webp(image, HEIGHT, quality=QUALITY, effort=2)
+        self._cache[path] = thumbnail
+        if len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
+        return thumbnail
 
-    def keep(self, small: bytes) -> None:
-        """Keep what `shrunk` made, where `path_of` says."""
-        self._own.mkdir(exist_ok=True)
-        with whole_file(self._own / path_of(small).removeprefix(MARK)) as temporary:
-            temporary.write_bytes(small)
+    def save_copy(self, copy: bytes) -> None:
+        """Save what `small_copy` made, at the path that `copy_path` gives."""
+        self._copies.mkdir(exist_ok=True)
+        with whole_file(self._copies / copy_path(copy).removeprefix(THUMBNAIL_PREFIX)) as temporary:
+            temporary.write_bytes(copy)
 
 
-def shrunk(data: bytes) -> bytes:
-    """An image that was sent, small: a WebP file."""
+def small_copy(data: bytes) -> bytes:
+    """A small copy (WebP) of an image file that was sent."""
     with Image.open(BytesIO(data)) as opened:
-        return _coded(ImageOps.exif_transpose(opened).convert("RGB"), KEPT_SIDE)
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+        return webp(upright, COPY_HEIGHT, quality=QUALITY, effort=2)
 
 
-def path_of(small: bytes) -> str:
-    """The path of an image that is kept: by its content."""
-    return f"{MARK}{hashlib.blake2b(small, digest_size=16).hexdigest()}.webp"
-
-
-def _coded(image: Image.Image, height: int) -> bytes:
-    image.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
-    stream = BytesIO()
-    image.save(stream, "WEBP", quality=QUALITY, method=2)
-    return stream.getvalue()
+def copy_path(copy: bytes) -> str:
+    """The path that a copy has in a gallery, by its content."""
+    return f"{THUMBNAIL_PREFIX}{hashlib.blake2b(copy, digest_size=16).hexdigest()}.webp"

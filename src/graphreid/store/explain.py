@@ -20,7 +20,7 @@ def explain(
 
     Args:
         snapshot: the gallery as it is now.
-        method: in its online setting (`online`); `text` names it.
+        method: in its online setting (`online_method`); `text` names it.
         query: one image; one that is in the gallery by its item does not find itself.
         resources: where and with how much.
 

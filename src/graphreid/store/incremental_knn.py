@@ -1,10 +1,9 @@
-"""Neighbour lists that are kept while a gallery changes, instead of being searched anew.
+"""An exact kNN index of a gallery that is updated when images are added or removed.
 
-A list is the beginning of what a search would give: all of its images, in its order, and then
-nothing more. Where an image of
-the list leaves the gallery, the list is one shorter and still such a beginning. Where an image
-comes, it takes its place in every list that reaches so far. A list that has become too short is
-searched anew.
+Every image has a list of its nearest others, which is always the beginning of what a full search
+gives. When an image is removed, it leaves the lists that hold it. When one is added, it is inserted
+into the lists that reach as far as its distance. Only a list that has become too short is searched
+anew. The result equals that of a full search, to the last bit.
 """
 
 from collections.abc import Iterator
@@ -20,18 +19,18 @@ from graphreid.types import Neighbors
 
 BLOCK = 1 << 22
 """Distances in a block, where it has few columns."""
-MUCH = 0.5
-"""Share of new images from which on a new search is no more work."""
+REBUILD_SHARE = 0.5
+"""Share of new images from which on a full search is no more work than an update."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lists:
-    """The nearest others of each image, nearest first, equal distances by index.
+class KNNIndex:
+    """The nearest others of each image, nearest first; equal distances go by row.
 
     Attributes:
-        serial: int64 [n], which image each row is, ascending.
-        index: int32 [n, w], rows of the nearest; -1 beyond the end of a list.
-        distance: float32 [n, w], +inf beyond the end.
+        serial: int64 [n], serial numbers of the images, ascending.
+        index: int32 [n, w], rows of the nearest others; -1 beyond the end of a list.
+        distance: float32 [n, w], +inf beyond the end of a list.
         farthest: float32 [n], each image's largest distance to another.
     """
 
@@ -45,124 +44,132 @@ class Lists:
 
     @property
     def width(self) -> int:
-        """The most neighbours that a list can hold, w."""
+        """Neighbours that a list can hold, w."""
         return int(self.index.shape[1])
 
     @property
-    def depth(self) -> int:
-        """Neighbours that every list has."""
+    def shortest(self) -> int:
+        """Neighbours in the shortest list."""
         return int((self.index >= 0).sum(axis=1).min(initial=self.width))
 
     def first(self, k: int) -> Neighbors:
-        """The k nearest of each; every list must have them."""
+        """The k nearest of each image; no list may be shorter."""
         return Neighbors(self.index[:, :k], self.distance[:, :k], self.farthest)
 
 
-def built(
+def build_index(
     serial: Int64[np.ndarray, " n"],
     vectors: Float32[np.ndarray, "n d"],
     width: int,
     metric: Metric,
     resources: Resources,
-) -> Lists:
-    """Lists by a search among all."""
-    near = search(vectors, width, metric=metric, resources=resources)
-    return _wide(serial, near, width)
+) -> KNNIndex:
+    """An index by a full search.
+
+    Args:
+        serial: serial numbers, ascending.
+        vectors: of the images; of unit length for "cosine".
+        width: neighbours of each image; fewer where there are fewer others.
+        metric: of the distances.
+        resources: where and with how much.
+    """
+    found = search(vectors, width, metric=metric, resources=resources)
+    index, distance = _empty_lists(len(serial), width)
+    index[:, : found.k] = found.index
+    distance[:, : found.k] = found.distance
+    return KNNIndex(serial, index, distance, found.farthest)
 
 
-def updated(
-    lists: Lists,
+def update_index(
+    before: KNNIndex,
     serial: Int64[np.ndarray, " n"],
     vectors: Float32[np.ndarray, "n d"],
     removed: Float32[np.ndarray, "r d"],
     *,
-    least: int,
+    min_length: int,
     metric: Metric,
     resources: Resources,
-) -> Lists:
-    """What `built` would give of the images that are there now, but for where long lists end.
+) -> KNNIndex:
+    """The index of the images that there are now: that of `build_index`, with lists that may be
+    shorter.
 
     Args:
-        lists: of an earlier set of images.
-        serial: which images there are now, ascending; those that are not in `lists` are larger than
-            all that are.
-        vectors: theirs.
-        removed: vectors of the images that are in `lists` and are not there any more.
-        least: a list with fewer neighbours, where there are more images, is searched anew.
+        before: of an earlier set of images.
+        serial: serial numbers of the images now, ascending; new ones are larger than all old ones.
+        vectors: of the images now.
+        removed: vectors of the images that are in `before` and not there any more.
+        min_length: a shorter list is searched anew, if there are more images than it has.
         metric: of the distances.
         resources: where and with how much.
     """
-    old = int(np.isin(serial, lists.serial, assume_unique=True).sum())
-    n, fresh = len(serial), len(serial) - old
-    if fresh > MUCH * n or not old:
-        return built(serial, vectors, lists.width, metric, resources)
+    n = len(serial)
+    old = int(np.isin(serial, before.serial, assume_unique=True).sum())
+    if n - old > REBUILD_SHARE * n or not old:
+        return build_index(serial, vectors, before.width, metric, resources)
     tolerance = _tolerance(vectors, metric)
-    kept, again = _without(
-        lists, serial[:old], vectors[:old], removed, metric, tolerance, resources
+    kept, search_anew = _remove(
+        before, serial[:old], vectors[:old], removed, metric, tolerance, resources
     )
-    again |= (kept.index >= 0).sum(axis=1) < min(least, old - 1)
-    index, distance = (
-        np.full((n, lists.width), -1, np.int32),
-        np.full((n, lists.width), np.inf, np.float32),
-    )
-    index[:old], distance[:old] = kept.index, kept.distance
-    farthest = np.concatenate([kept.farthest, np.zeros(fresh, np.float32)])
-    if fresh:
+    search_anew |= (kept.index >= 0).sum(axis=1) < min(min_length, old - 1)
+    index, distance = _empty_lists(n, before.width)
+    index[:old] = kept.index
+    distance[:old] = kept.distance
+    farthest = np.concatenate([kept.farthest, np.zeros(n - old, np.float32)])
+    if n > old:
         _insert(index, distance, farthest, vectors, old, metric, tolerance, resources)
-    rows = np.concatenate([np.flatnonzero(again), np.arange(old, n)])
+    rows = np.concatenate([np.flatnonzero(search_anew), np.arange(old, n)])
     if len(rows):
-        near = search(
+        found = search(
             vectors,
-            lists.width,
+            before.width,
             queries=vectors[rows],
             own=rows,
             metric=metric,
             resources=resources,
         )
-        index[rows], distance[rows], farthest[rows] = -1, np.inf, near.farthest
-        index[rows, : near.k], distance[rows, : near.k] = near.index, near.distance
-    return Lists(serial, index, distance, farthest)
+        index[rows] = -1
+        index[rows, : found.k] = found.index
+        distance[rows] = np.inf
+        distance[rows, : found.k] = found.distance
+        farthest[rows] = found.farthest
+    return KNNIndex(serial, index, distance, farthest)
 
 
-def _wide(serial: NDArray[np.int64], near: Neighbors, width: int) -> Lists:
-    """Lists of `width`, where there may be fewer images than that."""
-    short = width - near.k
-    index = np.pad(near.index, ((0, 0), (0, short)), constant_values=-1)
-    return Lists(
-        serial,
-        index,
-        np.pad(near.distance, ((0, 0), (0, short)), constant_values=np.inf),
-        near.farthest,
-    )
+def _empty_lists(n: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    return np.full((n, width), -1, np.int32), np.full((n, width), np.inf, np.float32)
 
 
-def _without(
-    lists: Lists,
+def _remove(
+    before: KNNIndex,
     serial: NDArray[np.int64],
     vectors: NDArray[np.float32],
     removed: NDArray[np.float32],
     metric: Metric,
     tolerance: float,
     resources: Resources,
-) -> tuple[Lists, Bool[np.ndarray, " n"]]:
-    """The lists of the images that stay, and which of them have lost their farthest image."""
+) -> tuple[KNNIndex, Bool[np.ndarray, " n"]]:
+    """The index of the images that stay, and which of them may have lost their farthest image."""
     if not len(removed):
-        return lists, np.zeros(len(lists), bool)
-    stays = np.isin(lists.serial, serial, assume_unique=True)
-    place = np.where(stays, np.cumsum(stays) - 1, -1).astype(np.int32)
-    index, distance = lists.index[stays], lists.distance[stays]
-    index = np.where(index >= 0, place[index], np.int32(-1))
-    distance = np.where(index >= 0, distance, np.float32(np.inf))
-    holes = np.flatnonzero(((index[:, :-1] < 0) & (index[:, 1:] >= 0)).any(axis=1))
-    order = np.argsort(index[holes] < 0, axis=1, kind="stable")
-    index[holes] = np.take_along_axis(index[holes], order, 1)
-    distance[holes] = np.take_along_axis(distance[holes], order, 1)
-    farthest = lists.farthest[stays]
+        return before, np.zeros(len(before), bool)
+    stays = np.isin(before.serial, serial, assume_unique=True)
+    new_row = np.where(stays, np.cumsum(stays) - 1, -1).astype(np.int32)
+    index = before.index[stays]
+    index = np.where(index >= 0, new_row[index], np.int32(-1))
+    distance = np.where(index >= 0, before.distance[stays], np.float32(np.inf))
+    # close the gaps that removed images leave in the middle of a list
+    gaps = np.flatnonzero(((index[:, :-1] < 0) & (index[:, 1:] >= 0)).any(axis=1))
+    order = np.argsort(index[gaps] < 0, axis=1, kind="stable")
+    index[gaps] = np.take_along_axis(index[gaps], order, 1)
+    distance[gaps] = np.take_along_axis(distance[gaps], order, 1)
+    farthest = before.farthest[stays]
     lost = np.zeros(len(index), bool)
-    for part in _parts(len(index), len(removed), resources):
-        apart = _comparable(block_distances(vectors[part], removed, metric, resources), metric)
-        lost[part] = (apart >= _comparable(farthest[part], metric)[:, None] - tolerance).any(axis=1)
-    return Lists(serial, index, distance, farthest), lost
+    for block in _row_blocks(len(index), len(removed), resources):
+        to_removed = _comparable(
+            block_distances(vectors[block], removed, metric, resources), metric
+        )
+        limit = _comparable(farthest[block], metric)[:, None] - tolerance
+        lost[block] = (to_removed >= limit).any(axis=1)
+    return KNNIndex(serial, index, distance, farthest), lost
 
 
 def _insert(
@@ -175,26 +182,25 @@ def _insert(
     tolerance: float,
     resources: Resources,
 ) -> None:
-    """Put the images from row `old` on where they belong in the lists of the rows before; in
-    place.
-    """
-    count = (index[:old] >= 0).sum(axis=1)
-    last = distance[np.arange(old), np.maximum(count - 1, 0)]
-    # a list of all others takes any image, and another none beyond its end: some that it does not
-    # hold may be nearer
-    whole = (count == old - 1) & (count < index.shape[1])
-    limit = np.where(whole, np.float32(np.inf), np.where(count > 0, last, np.float32(-1)))
-    for part in _parts(old, len(vectors) - old, resources):
-        apart = _comparable(
-            block_distances(vectors[part], vectors[old:], metric, resources), metric
+    """Insert the images from row `old` on into the lists of the rows before; in place."""
+    length = (index[:old] >= 0).sum(axis=1)
+    last = distance[np.arange(old), np.maximum(length - 1, 0)]
+    # A list of all others takes any image. Another takes none beyond its end: images that it does
+    # not hold may be nearer.
+    holds_all = (length == old - 1) & (length < index.shape[1])
+    limit = np.where(holds_all, np.float32(np.inf), np.where(length > 0, last, np.float32(-1)))
+    for block in _row_blocks(old, len(vectors) - old, resources):
+        to_new = _comparable(
+            block_distances(vectors[block], vectors[old:], metric, resources), metric
         )
-        near = apart <= _comparable(limit[part], metric)[:, None] + tolerance
-        near |= apart >= _comparable(farthest[part], metric)[:, None] - tolerance
-        row, column = (each.astype(np.int32) for each in np.nonzero(near))
-        row, column = row + part.start, column + old
+        candidate = to_new <= _comparable(limit[block], metric)[:, None] + tolerance
+        candidate |= to_new >= _comparable(farthest[block], metric)[:, None] - tolerance
+        row, column = (each.astype(np.int32) for each in np.nonzero(candidate))
+        row += block.start
+        column += old
         exact = pair_distances(vectors, row, vectors, column, metric, resources)
         np.maximum.at(farthest, row, exact)
-        # an equal distance goes behind the list's last: its index is larger
+        # an equal distance goes behind the list's last image: its row is larger
         inside = exact < limit[row]
         _merge(index, distance, row[inside], column[inside], exact[inside])
 
@@ -206,33 +212,28 @@ def _merge(
     column: NDArray[np.int32],
     value: NDArray[np.float32],
 ) -> None:
-    """Put `column` at distance `value` into the list of `row` (ascending); what then is too much
-    falls off its end.
+    """Put image `column` at distance `value` into the list of `row` (ascending); what is too much
+    falls off the list's end. In place.
     """
-    rows, start, many = np.unique(row, return_index=True, return_counts=True)
+    rows, start, count = np.unique(row, return_index=True, return_counts=True)
     if not len(rows):
         return
-    nth = np.arange(len(row)) - np.repeat(start, many)
-    place = np.repeat(np.arange(len(rows)), many)
-    more = np.full((len(rows), int(many.max())), -1, np.int32)
-    beyond = np.full(more.shape, np.inf, np.float32)
-    more[place, nth], beyond[place, nth] = column, value
-    every, apart = (
-        np.concatenate([index[rows], more], axis=1),
-        np.concatenate([distance[rows], beyond], axis=1),
-    )
-    # the empty places, at +inf, go last
-    order = np.lexsort((np.where(every < 0, np.iinfo(np.int32).max, every), apart), axis=1)[
-        :, : index.shape[1]
-    ]
-    index[rows], distance[rows] = (
-        np.take_along_axis(every, order, 1),
-        np.take_along_axis(apart, order, 1),
-    )
+    list_of = np.repeat(np.arange(len(rows)), count)
+    nth = np.arange(len(row)) - np.repeat(start, count)
+    new_index, new_distance = _empty_lists(len(rows), int(count.max()))
+    new_index[list_of, nth] = column
+    new_distance[list_of, nth] = value
+    all_index = np.concatenate([index[rows], new_index], axis=1)
+    all_distance = np.concatenate([distance[rows], new_distance], axis=1)
+    # empty places, at +inf, go last
+    by_row = np.where(all_index < 0, np.iinfo(np.int32).max, all_index)
+    order = np.lexsort((by_row, all_distance), axis=1)[:, : index.shape[1]]
+    index[rows] = np.take_along_axis(all_index, order, 1)
+    distance[rows] = np.take_along_axis(all_distance, order, 1)
 
 
-def _parts(rows: int, columns: int, resources: Resources) -> Iterator[slice]:
-    # few columns make large blocks: what is done for a block has a price of its own
+def _row_blocks(rows: int, columns: int, resources: Resources) -> Iterator[slice]:
+    # few columns make large blocks: each block has a fixed cost
     step = resources.rows(
         columns * 16, most=max(2048, BLOCK // columns), what="distances to new or removed images"
     )
@@ -241,15 +242,13 @@ def _parts(rows: int, columns: int, resources: Resources) -> Iterator[slice]:
 
 
 def _comparable(distance: NDArray[np.float32], metric: Metric) -> NDArray[np.float32]:
-    """Distances as a product gives them with an error that does not depend on their size."""
+    """Distances on the scale on which a matrix product's error does not depend on their size."""
     return distance * distance if metric == "euclidean" else distance
 
 
 def _tolerance(vectors: NDArray[np.float32], metric: Metric) -> float:
-    """How far a product may be from the true value (as in `neighbors`), with room."""
-    longest = (
-        float(np.einsum("nd,nd->n", vectors, vectors).max(initial=0))
-        if metric == "euclidean"
-        else 1.0
-    )
+    """How far a matrix product may be from the true value (as in `knn.exact`), with a margin."""
+    longest = 1.0
+    if metric == "euclidean":
+        longest = float(np.einsum("nd,nd->n", vectors, vectors).max(initial=0))
     return 4 * (vectors.shape[1] * 2.0**-24 * longest * 1.01 + 1e-7 * max(longest, 1.0))

@@ -1,5 +1,6 @@
-"""The file that neighbour lists are kept in between runs: a cache, which may be lost, old or
-damaged without harm.
+"""The file that keeps the kNN index of a gallery between runs.
+
+It is a cache: an old, damaged or missing file costs time, and nothing else.
 """
 
 import os
@@ -10,28 +11,32 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from graphreid.atomic_files import whole_file
-from graphreid.store.incremental_knn import Lists
+from graphreid.store.incremental_knn import KNNIndex
 
 FILE = "lists.safetensors"
 FORMAT = "1"
-_NAMES = ("serial", "index", "distance", "farthest")
+_ARRAYS = ("serial", "index", "distance", "farthest")
 
 
-def write(folder: Path, key: str, version: int, lists: Lists) -> None:
-    """Keep the lists of a table's version; the file is on disk when it takes its place."""
+def write_index(folder: Path, key: str, version: int, index: KNNIndex) -> None:
+    """Write the index of a table's version, whole or not at all.
+
+    Args:
+        folder: the gallery's.
+        key: the gallery's random name, so that no file of another gallery is taken for it.
+        version: of the table.
+        index: of the images in that version.
+    """
     header = {"format": FORMAT, "key": key, "version": str(version)}
+    arrays = {name: np.ascontiguousarray(getattr(index, name)) for name in _ARRAYS}
     with whole_file(folder / FILE) as temporary:
-        save_file(
-            {name: np.ascontiguousarray(getattr(lists, name)) for name in _NAMES}, temporary, header
-        )
+        save_file(arrays, temporary, header)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
 
 
-def stamp(folder: Path, key: str) -> int | None:
-    """The version of the table that the lists are of; None where there are none that can be
-    used.
-    """
+def index_version(folder: Path, key: str) -> int | None:
+    """The table's version that the file is of; None where there is no usable file."""
     try:
         with safe_open(folder / FILE, "np") as opened:
             header = opened.metadata() or {}
@@ -41,26 +46,28 @@ def stamp(folder: Path, key: str) -> int | None:
     return int(header["version"]) if usable else None
 
 
-def read(folder: Path, key: str) -> tuple[int, Lists] | None:
-    """The version and the lists; None where there are none that can be used, and so must be made
-    anew.
+def read_index(folder: Path, key: str) -> tuple[int, KNNIndex] | None:
+    """The version and the index; None where there is no usable file, so that the index must be
+    built anew.
     """
-    version = stamp(folder, key)
+    version = index_version(folder, key)
     if version is None:
         return None
     try:
         with safe_open(folder / FILE, "np") as opened:
-            lists = Lists(*(opened.get_tensor(name) for name in _NAMES))
+            index = KNNIndex(*(opened.get_tensor(name) for name in _ARRAYS))
     except (SafetensorError, OSError):
         return None
-    return (version, lists) if _whole(lists) else None
+    return (version, index) if _is_valid(index) else None
 
 
-def _whole(lists: Lists) -> bool:
-    """Whether the numbers can be what was written."""
-    n = len(lists)
-    ascending = bool((np.diff(lists.serial) > 0).all())
-    inside = bool(((lists.index >= -1) & (lists.index < n)).all())
-    filled = bool(np.array_equal(lists.index < 0, np.isposinf(lists.distance)))
-    sorted_ = bool((lists.distance[:, :-1] <= lists.distance[:, 1:]).all())
-    return ascending and inside and filled and sorted_ and bool(np.isfinite(lists.farthest).all())
+def _is_valid(index: KNNIndex) -> bool:
+    """Whether the numbers can be those of an index."""
+    checks = (
+        (np.diff(index.serial) > 0).all(),
+        ((index.index >= -1) & (index.index < len(index))).all(),
+        np.array_equal(index.index < 0, np.isposinf(index.distance)),
+        (index.distance[:, :-1] <= index.distance[:, 1:]).all(),
+        np.isfinite(index.farthest).all(),
+    )
+    return all(map(bool, checks))

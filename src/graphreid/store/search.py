@@ -1,6 +1,4 @@
-"""Answers to queries, one at a time: the first images, how sure, and whether the query is in the
-gallery at all.
-"""
+"""Search of a gallery on disk: the first images of each query, and whether the query is known."""
 
 import json
 from dataclasses import dataclass
@@ -20,15 +18,15 @@ from graphreid.types import Features, Ranking
 
 @dataclass(frozen=True)
 class Match:
-    """A gallery image in an answer.
+    """A gallery image in a query's result.
 
     Attributes:
         item: its id.
-        distance: the method's, smaller is closer.
-        probability: that it shows the query's identity, in [0, 1]; None where the method gives
-            none.
-        score: what thresholds are set on: 1 - probability, or the distance.
-        passes: whether its score is within the threshold; None where there is none.
+        distance: the method's distance; smaller is closer.
+        probability: that it shows the query's identity, in [0, 1]; None where the method predicts
+            no links.
+        score: what a threshold is compared with, 1 - probability or the distance.
+        within_threshold: whether the score is at most the threshold; None without a threshold.
         identity, camera, path: as they were given, None where they were not.
         extra: whatever else was given.
     """
@@ -37,7 +35,7 @@ class Match:
     distance: float
     probability: float | None
     score: float
-    passes: bool | None
+    within_threshold: bool | None
     identity: str | None
     camera: str | None
     path: str | None
@@ -45,16 +43,16 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a gallery says of a query.
+class SearchResult:
+    """The result of one query.
 
     Attributes:
         query: its item.
-        version: of the table that was searched.
-        images: how many were searched.
+        version: of the gallery that was searched.
+        images: how many images were searched.
         matches: nearest first.
-        unknown: whether the first image's score is beyond the threshold, so that the query is taken
-            to be in the gallery with no image; None where there is no threshold.
+        unknown: whether the first image is beyond the threshold, so that the query is taken to show
+            an identity that is not in the gallery; None without a threshold.
     """
 
     query: str
@@ -64,14 +62,15 @@ class Answer:
     unknown: bool | None
 
 
-def online(method: Reranker, text: str) -> Reranker:
-    """The method in its online setting: a gallery that lives answers each query by itself.
+def online_method(method: Reranker, text: str) -> Reranker:
+    """The method in its online setting: a gallery on disk answers each query by itself.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the method, which `text` names, has none.
     """
     if isinstance(method, Chain):
-        return cast("Reranker", Chain(online(method.first, text), online(method.second, text)))
+        first, second = online_method(method.first, text), online_method(method.second, text)
+        return cast("Reranker", Chain(first, second))
     if method.setting == ONLINE:
         return method
     if ONLINE not in method.settings:
@@ -82,7 +81,7 @@ def online(method: Reranker, text: str) -> Reranker:
     return with_options(method, setting=ONLINE)
 
 
-def respond(
+def search(
     snapshot: Snapshot,
     method: Reranker,
     query: Features,
@@ -90,14 +89,14 @@ def respond(
     top: int = 10,
     threshold: Threshold | None = None,
     resources: Resources | None = None,
-) -> list[Answer]:
-    """What the gallery says of each query.
+) -> list[SearchResult]:
+    """Search a gallery, a result for each query.
 
     Args:
         snapshot: the gallery as it is now.
-        method: in its online setting (`online`).
+        method: in its online setting (`online_method`).
         query: the queries; one that is in the gallery by its item does not find itself.
-        top: images of each to give, at most.
+        top: images of each result, at most.
         threshold: of this method.
         resources: where and with how much.
 
@@ -107,58 +106,50 @@ def respond(
     ranking = rank(
         method.distances(query, snapshot.searchable(), resources=resources or Resources()), top
     )
-    return told(snapshot, query, ranking, threshold)
+    return search_results(snapshot, query, ranking, threshold)
 
 
-def told(
+def search_results(
     snapshot: Snapshot, query: Features, ranking: Ranking, threshold: Threshold | None
-) -> list[Answer]:
-    """A ranking of the gallery's images, with what is known of them and whether they pass."""
-    answers: list[Answer] = []
-    for one_query, item in enumerate(query.items.tolist()):
-        matches: list[Match] = []
-        for place in np.flatnonzero(ranking.order[one_query] >= 0).tolist():
-            distance = float(ranking.distance[one_query, place])
-            probability = (
-                None
-                if ranking.probability is None
-                else float(ranking.probability[one_query, place])
-            )
-            # as openset has it, in float32: a threshold is the edge between two of its numbers
-            score = (
-                distance if probability is None else float(np.float32(1) - np.float32(probability))
-            )
-            passes = None if threshold is None else score <= threshold.threshold
-            matches.append(
-                _match(
-                    snapshot,
-                    int(ranking.order[one_query, place]),
-                    distance,
-                    probability,
-                    score,
-                    passes,
-                )
-            )
-        unknown = None if threshold is None else not (matches and matches[0].passes)
-        answers.append(Answer(item, snapshot.version, len(snapshot), tuple(matches), unknown))
-    return answers
+) -> list[SearchResult]:
+    """The results of a ranking of a gallery's images.
+
+    Args:
+        snapshot: the gallery.
+        query: the queries.
+        ranking: of the gallery's images for each query.
+        threshold: of the method.
+    """
+    results: list[SearchResult] = []
+    for row, item in enumerate(query.items.tolist()):
+        found = np.flatnonzero(ranking.order[row] >= 0).tolist()
+        matches = tuple(_match(snapshot, ranking, row, place, threshold) for place in found)
+        unknown = None
+        if threshold is not None:
+            unknown = not (matches and matches[0].within_threshold)
+        results.append(SearchResult(item, snapshot.version, len(snapshot), matches, unknown))
+    return results
 
 
 def _match(
-    snapshot: Snapshot,
-    row: int,
-    distance: float,
-    probability: float | None,
-    score: float,
-    passes: bool | None,
+    snapshot: Snapshot, ranking: Ranking, query: int, place: int, threshold: Threshold | None
 ) -> Match:
+    """The image at a place of a query's ranking."""
+    row = int(ranking.order[query, place])
+    distance = float(ranking.distance[query, place])
+    probability = None
+    score = distance
+    if ranking.probability is not None:
+        # in float32, as in metrics.open_set: a threshold is the edge between two such numbers
+        score = float(np.float32(1) - ranking.probability[query, place])
+        probability = float(ranking.probability[query, place])
     texts = {name: column[row] for name, column in snapshot.texts.items()}
     return Match(
         item=str(snapshot.searchable().features.items[row]),
         distance=distance,
         probability=probability,
         score=score,
-        passes=passes,
+        within_threshold=None if threshold is None else score <= threshold.threshold,
         identity=texts["identity"],
         camera=texts["camera"],
         path=texts["path"],

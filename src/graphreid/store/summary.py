@@ -1,30 +1,42 @@
-"""What a gallery on disk is and holds, for people and for a service."""
+"""A summary of a gallery on disk: what it holds, and how current its files are."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from graphreid.store.persistent_gallery import PersistentGallery, describe
-from graphreid.store.thresholds import thresholds
+from graphreid.store.persistent_gallery import PersistentGallery
+from graphreid.store.thresholds import load_thresholds
 
 
-def facts(living: PersistentGallery) -> dict[str, Any]:
-    """Name and value of each fact; `lists` says how old the neighbour lists on disk are."""
-    snapshot, config = living.snapshot(), living.config
-    kept = living.lists_version()
+def summarize(gallery: PersistentGallery) -> dict[str, Any]:
+    """What a gallery holds, by name, as JSON takes it; `knn_index` says how current the index on
+    disk is.
+    """
+    snapshot = gallery.snapshot()
+    config = gallery.config
+    indexed = gallery.index_version()
+    if indexed is None:
+        knn_index = "none yet"
+    elif indexed == snapshot.version:
+        knn_index = "up to date"
+    else:
+        knn_index = f"of version {indexed}"
     return {
         "images": len(snapshot),
         "width": config.width,
         "metric": config.metric,
         "embedder": config.embedder,
-        "identities": describe(snapshot.texts["identity"]),
-        "cameras": describe(snapshot.texts["camera"]),
-        "pictures": config.images,
+        "identities": _counts(snapshot.texts["identity"]),
+        "cameras": _counts(snapshot.texts["camera"]),
+        "image_folder": config.images,
         "version": snapshot.version,
-        "files": living.store.pieces,
-        "lists": "none yet"
-        if kept is None
-        else "up to date"
-        if kept == snapshot.version
-        else f"of version {kept}",
-        "thresholds": [dataclasses.asdict(each) for each in thresholds(living).values()],
+        "files": gallery.table.fragments,
+        "knn_index": knn_index,
+        "thresholds": [dataclasses.asdict(each) for each in load_thresholds(gallery).values()],
     }
+
+
+def _counts(values: Sequence[str | None]) -> str:
+    """How many different values a column has, and in how many images."""
+    known = [value for value in values if value is not None]
+    return f"{len(set(known)):,} in {len(known):,} images" if known else "none"

@@ -1,117 +1,144 @@
-"""The table of a gallery on disk: the truth about which images are in it.
+"""The LanceDB table of a gallery on disk: which images are in it, at which version.
 
-A row has a serial number, which ascends with the order of adding and is never given twice; two rows
-of one serial number are the same row, in every version of the table. Writers take turns by a lock
-of the operating system, which a killed process gives back.
+Every row has a serial number. Serial numbers ascend in the order in which images were added and are
+never used twice, so that rows of one serial number are the same row in every version of the table.
+Writers take turns by a lock of the operating system, which is released when a process is killed.
 """
 
 import errno
 import fcntl
 import json
 import secrets
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from graphreid.atomic_files import whole_file, whole_folder
+from graphreid.atomic_files import whole_folder
 from graphreid.extras import require
 from graphreid.knn.exact import Metric
+from graphreid.options import Count, Natural, check_options
 from graphreid.types import Text, Zero
 
+T = TypeVar("T")
 FORMAT = 1
+"""Of the files of a gallery; a larger number in a file means a newer package."""
 CONFIG, LOCK, TABLE = "gallery.json", "lock", "images"
-PICTURES, MARK = "pictures", "pictures:"
-"""Images that are sent to the service are kept here, in the gallery's folder; their paths begin
-with the mark.
+THUMBNAILS, THUMBNAIL_PREFIX = "pictures", "pictures:"
+"""Folder of the gallery for copies of images that were added over HTTP, and how their paths
+begin.
 """
-SERIALS = 24
-"""Bits of a serial number that count the rows of one `append`; above them is the table's
-version.
+SERIAL_BITS = 24
+"""Low bits of a serial number, which count the rows of one `append`; the bits above them are the
+table's version.
 """
-PIECES = 100
-"""Files of the table, beyond one for a thousand rows, from which on they are joined."""
-KEPT = timedelta(minutes=10)
-"""Superseded versions stay this long on disk, for those who read them."""
-TEXTS = ("camera", "identity", "path", "extra")
-"""Columns of text beside the item, where an image may have none."""
+FRAGMENTS = 100
+"""Files of the table, beyond one for a thousand rows, from which on they are merged."""
+KEEP_VERSIONS = timedelta(minutes=10)
+"""How long superseded versions stay on disk, for processes that read them."""
+TEXT_COLUMNS = ("camera", "identity", "path", "extra")
+"""Columns of text beside the item; an image may have none of them."""
+
+Texts = dict[str, list[str | None]]
+"""The columns of TEXT_COLUMNS, a value an image; `extra` is a JSON object as text."""
 
 
 @dataclass(frozen=True)
-class Config:
-    """What a gallery is, decided when it is created.
+class GalleryConfig:
+    """What a gallery on disk holds, decided when it is created.
 
     Attributes:
         width: entries of a vector, d.
         metric: "cosine" or "euclidean".
-        embedder: what made the vectors, None where nobody said.
+        embedder: what made the vectors, None where it is not known.
         zero: what to do with a vector of zeros, "refuse" or "keep" it.
-        images: the folder that images' paths start from, None where there is none.
-        k: neighbours of an image that are kept at least.
-        margin: kept beyond these, so that a removal seldom leaves too few.
-        key: random, names this gallery in the files beside the table.
+        images: the folder that the images' paths start from, None where there is none.
+        k: neighbours that the kNN index has of each image, at least.
+        margin: neighbours beyond k, so that a removal seldom leaves fewer than k.
+        key: a random name, which the files beside the table repeat.
         format: of the files.
+
+    Raises:
+        ValueError: a value out of its range.
     """
 
-    width: int
+    width: Count
     metric: Metric = "cosine"
     embedder: str | None = None
     zero: Zero = "refuse"
     images: str | None = None
-    k: int = 70
-    margin: int = 26
+    k: Count = 70
+    margin: Natural = 26
     key: str = ""
-    format: int = FORMAT
+    format: Count = FORMAT
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def from_json(
+    kind: type[T], content: Any, file: Path, *, mend: str, renamed: Mapping[str, str] | None = None
+) -> T:
+    """A dataclass from the content of a JSON file.
+
+    Args:
+        kind: the dataclass.
+        content: its fields by name.
+        file: named in the message.
+        mend: what the user can do, for the message.
+        renamed: the fields' names in old files, and what they are called now.
+
+    Raises:
+        ValueError: fields are missing, unknown, of another type or out of range.
+    """
+    names = renamed or {}
+    try:
+        return kind(**{names.get(name, str(name)): value for name, value in content.items()})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{file}: not readable ({error}): {mend}") from None
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Images as the table holds them.
+class ImageRows:
+    """Rows of the table.
 
     Attributes:
-        serial: int64 [n], ascending.
+        serial: int64 [n], serial numbers, ascending.
         items: text [n], unique.
         vectors: float32 [n, d], as they were given.
-        texts: the columns of TEXTS, n values each, None where an image has none; `extra` is a JSON
-            object.
+        texts: columns of n values.
     """
 
     serial: Int64[np.ndarray, " n"]
     items: Text
     vectors: Float32[np.ndarray, "n d"]
-    texts: dict[str, list[str | None]]
+    texts: Texts
 
     def __len__(self) -> int:
         return len(self.serial)
 
 
-def create(folder: Path, config: Config) -> None:
-    """Make an empty table in `folder`.
+def create_table(folder: Path, config: GalleryConfig) -> None:
+    """Make a gallery's folder with an empty table.
 
     Raises:
-        ValueError: the folder holds something already, or can't be written, or a value is out of
-            its range.
+        ValueError: the folder holds something already, or can't be written.
     """
     require("gallery", "a gallery on disk")
-    if config.width < 1 or config.k < 1 or config.margin < 0:
-        raise ValueError(
-            f"width {config.width}, k {config.k}, margin {config.margin}: positive, positive and "
-            f"not negative"
-        )
     config = replace(config, key=secrets.token_hex(8))
-    with whole_folder(folder) as made:
-        (made / LOCK).touch()
-        (made / CONFIG).write_text(json.dumps(asdict(config), indent=1) + "\n")
-        _connected(made).create_table(TABLE, schema=_schema(config.width))
+    with whole_folder(folder) as temporary:
+        (temporary / LOCK).touch()
+        (temporary / CONFIG).write_text(json.dumps(asdict(config), indent=1) + "\n")
+        _connect(temporary).create_table(TABLE, schema=_schema(config.width))
 
 
-def read_config(folder: Path) -> Config:
-    """What a gallery is.
+def read_config(folder: Path) -> GalleryConfig:
+    """What a gallery on disk holds.
 
     Raises:
         ValueError: not a gallery, damaged, or of a newer format.
@@ -119,29 +146,30 @@ def read_config(folder: Path) -> Config:
     file = folder / CONFIG
     if not file.is_file():
         raise ValueError(f"{folder}: not a gallery: make one with 'graphreid gallery create'")
+    mend = "restore it, or make the gallery again"
+    content = read_json(file, mend=mend)
+    written = content.get("format") if isinstance(content, dict) else None
+    if isinstance(written, int) and written > FORMAT:
+        raise ValueError(
+            f"{file}: format {written} is newer than this package reads: update graphreid"
+        )
+    return from_json(GalleryConfig, content, file, mend=mend)
+
+
+def read_json(file: Path, *, mend: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ValueError: no JSON; `mend` says what the user can do.
+    """
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        content["width"] = int(content["width"])
-        newer = int(content["format"]) > FORMAT
-        config = None if newer else Config(**content)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{file}: not readable ({error}): restore it, or make the gallery again"
-        ) from None
-    if config is None:
-        raise ValueError(
-            f"{file}: format {content['format']} is newer than this package reads: update graphreid"
-        )
-    if config.metric not in get_args(Metric) or config.zero not in get_args(Zero):
-        raise ValueError(
-            f"{file}: metric is {config.metric!r}, zero {config.zero!r}: restore it, or make the "
-            f"gallery again"
-        )
-    return config
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: not readable ({error}): {mend}") from None
 
 
-class Store:
-    """The table of one gallery, at one version until `latest` is asked for.
+class ImageTable:
+    """The table of one gallery. Reads are of one version until `checkout_latest`.
 
     Args:
         folder: the gallery's.
@@ -152,9 +180,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         require("gallery", "a gallery on disk")
-        self.folder, self.config = folder, read_config(folder)
+        self.folder = folder
+        self.config = read_config(folder)
         try:
-            self._table = _connected(folder).open_table(TABLE)
+            self._table = _connect(folder).open_table(TABLE)
         except (ValueError, RuntimeError, OSError) as error:
             raise ValueError(
                 f"{folder}: its table can't be opened ({error}): restore the folder from a copy"
@@ -162,159 +191,136 @@ class Store:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Within it no other process writes; it waits for its turn."""
+        """Within this block no other process writes; waits for its turn."""
         with (self.folder / LOCK).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextmanager
-    def _damaged(self) -> Generator[None]:
-        """What the table's files do to its package, as an error of the system that names the
-        gallery.
-        """
+    def _table_errors(self) -> Generator[None]:
+        """Turns LanceDB's errors into an OSError that names the gallery."""
         try:
             yield
         except (RuntimeError, OSError) as error:
-            why = (
-                f"its table can't be read or written ({error}): make room, or restore the "
-                f"folder "
+            reason = (
+                f"its table can't be read or written ({error}): make room, or restore the folder "
                 f"from a copy"
             )
-            raise OSError(errno.EIO, why, str(self.folder)) from None
+            raise OSError(errno.EIO, reason, str(self.folder)) from None
 
     @property
     def version(self) -> int:
-        """The version that reads are from."""
+        """The version that reads are of."""
         return int(self._table.version)
 
     @property
-    def pieces(self) -> int:
-        """Files that the rows are in."""
+    def fragments(self) -> int:
+        """How many files the rows are in."""
         return int(self._table.stats()["fragment_stats"]["num_fragments"])
 
-    def latest(self) -> int:
-        """Go to the newest version, and say which it is."""
-        with self._damaged():
+    def checkout_latest(self) -> int:
+        """Read from the newest version from now on; returns that version."""
+        with self._table_errors():
             self._table.checkout_latest()
         return self.version
 
     def count(self) -> int:
         """How many rows there are."""
-        with self._damaged():
+        with self._table_errors():
             return int(self._table.count_rows())
 
     def serials(self) -> Int64[np.ndarray, " n"]:
         """Serial numbers of all rows, ascending."""
-        with self._damaged():
+        with self._table_errors():
             return np.sort(self._table.search().select(["serial"]).to_arrow()["serial"].to_numpy())
 
-    def rows(self, *, after: int = -1) -> Rows:
-        """The rows of larger serial numbers than `after`, ascending."""
-        with self._damaged():
-            asked = self._table.search()
-            return _rows(
-                (asked.where(f"serial > {after}") if after >= 0 else asked).to_arrow(),
-                self.config.width,
-            )
+    def rows(self, *, after: int = -1) -> ImageRows:
+        """The rows whose serial numbers are larger than `after`, ascending."""
+        with self._table_errors():
+            query = self._table.search()
+            if after >= 0:
+                query = query.where(f"serial > {after}")
+            return _rows(query.to_arrow(), self.config.width)
 
-    def rows_at(self, version: int, serials: Iterable[int]) -> Rows | None:
+    def rows_at(self, version: int, serials: Iterable[int]) -> ImageRows | None:
         """These rows as of an earlier version; None where that version is gone."""
         try:
-            table = _connected(self.folder).open_table(TABLE)
+            table = _connect(self.folder).open_table(TABLE)
             table.checkout(version)
-            return _rows(table.search().where(_among(serials)).to_arrow(), self.config.width)
+            return _rows(table.search().where(_where(serials)).to_arrow(), self.config.width)
         except (ValueError, RuntimeError, OSError):
             return None
 
-    def append(
-        self, items: Text, vectors: Float32[np.ndarray, "n d"], texts: dict[str, list[str | None]]
-    ) -> None:
+    def append(self, items: Text, vectors: Float32[np.ndarray, "n d"], texts: Texts) -> None:
         """Add rows, all or none; within `locked`, at the newest version. They are on disk when this
         returns.
-        """
-        import pyarrow as pa  # noqa: PLC0415  # an extra
 
-        if len(items) >= 1 << SERIALS:
-            raise ValueError(f"{len(items):,} images at once: add at most {(1 << SERIALS) - 1:,}")
-        serial = (self.version << SERIALS) + np.arange(len(items), dtype=np.int64)
+        Raises:
+            ValueError: too many at once.
+        """
+        import pyarrow as pa  # noqa: PLC0415  # slow to import
+
+        if len(items) >= 1 << SERIAL_BITS:
+            limit = (1 << SERIAL_BITS) - 1
+            raise ValueError(f"{len(items):,} images at once: add at most {limit:,}")
+        serial = (self.version << SERIAL_BITS) + np.arange(len(items), dtype=np.int64)
         flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
         columns = {
             "serial": pa.array(serial),
             "item": pa.array(items.tolist(), pa.string()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.config.width),
-            **{name: pa.array(texts[name], pa.string()) for name in TEXTS},
+            **{name: pa.array(texts[name], pa.string()) for name in TEXT_COLUMNS},
         }
-        with self._damaged():
+        with self._table_errors():
             self._table.add(pa.table(columns, schema=_schema(self.config.width)))
 
     def delete(self, serials: Iterable[int]) -> None:
         """Remove rows, all or none; within `locked`, at the newest version."""
-        with self._damaged():
-            self._table.delete(_among(serials))
+        with self._table_errors():
+            self._table.delete(_where(serials))
 
-    def tidy(self) -> bool:
-        """Join the table's files if there are many, and drop versions nobody reads any more; within
-        `locked`.
+    def compact(self) -> bool:
+        """Merge the table's files if there are many, and drop superseded versions; within
+        `locked`. Returns whether it did.
         """
-        if self.pieces <= PIECES + self.count() // 1000:
+        if self.fragments <= FRAGMENTS + self.count() // 1000:
             return False
-        with self._damaged():
-            self._table.optimize(cleanup_older_than=KEPT)
+        with self._table_errors():
+            self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         return True
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON object beside the table, empty where it is not there.
 
-        Raises:
-            ValueError: it is damaged.
-        """
-        file = self.folder / name
-        if not file.is_file():
-            return {}
-        try:
-            return dict(cast("dict[str, Any]", json.loads(file.read_text())))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{file}: not readable ({error}): remove it, and make it again"
-            ) from None
-
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON object beside the table."""
-        with whole_file(self.folder / name) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def _connected(folder: Path) -> Any:
-    import lancedb  # noqa: PLC0415  # heavy, and an extra
+def _connect(folder: Path) -> Any:
+    import lancedb  # noqa: PLC0415  # slow to import, and an extra
 
     return cast("Any", lancedb).connect(folder)
 
 
 def _schema(width: int) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415  # slow to import
 
-    texts = [pa.field(name, pa.string()) for name in TEXTS]
-    head = [
-        pa.field("serial", pa.int64(), nullable=False),
-        pa.field("item", pa.string(), nullable=False),
-    ]
     return pa.schema(
-        [*head, pa.field("vector", pa.list_(pa.float32(), width), nullable=False), *texts]
+        [
+            pa.field("serial", pa.int64(), nullable=False),
+            pa.field("item", pa.string(), nullable=False),
+            pa.field("vector", pa.list_(pa.float32(), width), nullable=False),
+            *(pa.field(name, pa.string()) for name in TEXT_COLUMNS),
+        ]
     )
 
 
-def _rows(table: Any, width: int) -> Rows:
+def _rows(table: Any, width: int) -> ImageRows:
     table = table.sort_by("serial").combine_chunks()
     column: Any = table["vector"].combine_chunks()
-    # a copy, for torch wants arrays that may be written to
+    # a copy: torch wants arrays that may be written to
     flat = np.array(column.flatten()) if len(table) else np.empty(0, np.float32)
-    return Rows(
+    return ImageRows(
         serial=table["serial"].to_numpy(),
         items=np.array(table["item"].to_pylist(), str),
         vectors=flat.reshape(len(table), width),
-        texts={name: table[name].to_pylist() for name in TEXTS},
+        texts={name: table[name].to_pylist() for name in TEXT_COLUMNS},
     )
 
 
-def _among(serials: Iterable[int]) -> str:
+def _where(serials: Iterable[int]) -> str:
     return f"serial IN ({', '.join(map(str, serials))})"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphreid.server.viewer import svg as draw
+from graphreid.server.viewer import svg
 from graphreid.types import Explanation, Neighbors
 
 
@@ -20,34 +20,34 @@ def test_a_methods_graph_shows_its_first_images_and_heaviest_edges() -> None:
         after,
         after,
     )
-    drawn = draw.strongest(made)
-    assert sorted(made.rank_after[drawn.nodes - 100].tolist()) == list(range(1, draw.NODES + 1))
-    assert len(drawn.edges) <= draw.EDGES
+    drawn = svg.strongest(made)
+    assert sorted(made.rank_after[drawn.nodes - 100].tolist()) == list(range(1, svg.NODES + 1))
+    assert len(drawn.edges) <= svg.EDGES
     assert (drawn.edges[:, 0] != drawn.edges[:, 1]).all()
     assert drawn.probability is not None
     np.testing.assert_array_equal(
         drawn.probability, np.linspace(0, 1, n, dtype=np.float32)[drawn.nodes - 100]
     )
-    text = draw.graph(drawn, [f"<{row}>" for row in drawn.nodes], None)
-    assert text.count('class="node"') == draw.NODES + 1
+    text = svg.graph(drawn, [f"<{row}>" for row in drawn.nodes], None)
+    assert text.count('class="node"') == svg.NODES + 1
     assert "<101>" not in text
     assert "stroke-width:" not in text.split('class="edge"')[0]
     weighted = replace(made, query_weights=np.linspace(1, 0, n, dtype=np.float32))
-    text = draw.graph(draw.strongest(weighted), [str(row) for row in drawn.nodes], None)
-    assert text.count(";stroke-width:") == draw.NODES
-    assert text.count("edge to the query: ") >= draw.NODES
-    at = draw.layout(len(drawn.nodes), drawn.edges, drawn.weights)
-    assert (np.linalg.norm(at - draw.SCREEN / 2, axis=1) > 60).all()
+    text = svg.graph(svg.strongest(weighted), [str(row) for row in drawn.nodes], None)
+    assert text.count(";stroke-width:") == svg.NODES
+    assert text.count("edge to the query: ") >= svg.NODES
+    at = svg.layout(len(drawn.nodes), drawn.edges, drawn.weights)
+    assert (np.linalg.norm(at - svg.SCREEN / 2, axis=1) > 60).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 24])
 def test_no_thumbnail_hides_another(n: int) -> None:
     every = np.argwhere(~np.eye(n, dtype=bool))
-    at = draw.layout(n, every, np.ones(len(every), np.float32))
+    at = svg.layout(n, every, np.ones(len(every), np.float32))
     apart = np.linalg.norm(at[:, None] - at[None], axis=2) + 1e6 * np.eye(n)
-    assert apart.min() > 0.9 * draw.SIDE
+    assert apart.min() > 0.9 * svg.SIDE
     # and they stand around the query, not to one side of it
-    assert n < 10 or np.abs(at.mean(axis=0) - draw.SCREEN / 2).max() < 60
+    assert n < 10 or np.abs(at.mean(axis=0) - svg.SCREEN / 2).max() < 60
 
 
 def test_lists_make_a_graph_where_a_method_makes_none() -> None:
@@ -56,7 +56,7 @@ def test_lists_make_a_graph_where_a_method_makes_none() -> None:
         np.full((4, 2), 0.5, np.float32),
         np.ones(4, np.float32),
     )
-    drawn = draw.from_neighbors(np.array([1, 0, 2]), np.array([2, 1, 4, 3]), near)
+    drawn = svg.from_neighbors(np.array([1, 0, 2]), np.array([2, 1, 4, 3]), near)
     # image 1 has the neighbours 0 and 3, image 0 has 1 and 2, image 2 has 3 and 0
     assert set(map(tuple, drawn.edges.tolist())) == {(1, 0), (0, 1), (2, 1), (1, 2)}
     np.testing.assert_allclose(drawn.weights, 1 / 1.5)
@@ -66,8 +66,8 @@ def test_lists_make_a_graph_where_a_method_makes_none() -> None:
 
 def test_a_histogram_counts_every_finite_score() -> None:
     score = np.array([0.1, 0.2, 0.2, 0.9, np.inf], np.float32)
-    text = draw.histogram(score, 1.5, 0.1, "distance")
+    text = svg.histogram(score, 1.5, 0.1, "distance")
     assert sum(int(part.split(" images")[0]) for part in text.split("<title>")[1:]) == 4
     assert "threshold 1.5000" in text
-    assert draw.histogram(score[4:], None, None, "distance") == ""
-    assert "first" in draw.histogram(np.zeros(3, np.float32), None, 0.0, "distance")
+    assert svg.histogram(score[4:], None, None, "distance") == ""
+    assert "first" in svg.histogram(np.zeros(3, np.float32), None, 0.0, "distance")

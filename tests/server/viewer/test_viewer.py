@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 
 from graphreid.methods import Cosine
-from graphreid.server import Engine, build
+from graphreid.server import GalleryService, build_app
 from graphreid.server.viewer.pages import mount
-from graphreid.store import Config, PersistentGallery, choose
+from graphreid.store import GalleryConfig, PersistentGallery, choose_threshold
 from graphreid.types import Features, Labels
 from tests.conftest import skip_unless_ci
 from tests.server.viewer.conftest import CHROMIUM, WHY
@@ -39,7 +39,7 @@ class Means:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def service(tmp_path_factory: pytest.TempPathFactory) -> GalleryService:
     """Seventy pictures of seven colours."""
     folder = tmp_path_factory.mktemp("viewer")
     rng = np.random.default_rng(0)
@@ -50,12 +50,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     for row, colour in enumerate(pixels.tolist()):
         Image.new("RGB", (24, 40), tuple(colour)).save(folder / f"{row}.png")
     features = Features(pixels.astype(np.float32) + 1, items)
-    living = PersistentGallery.create(
-        folder / "gallery", Config(3, images=str(folder), k=20, margin=5)
+    gallery = PersistentGallery.create(
+        folder / "gallery", GalleryConfig(3, images=str(folder), k=20, margin=5)
     )
     camera = [f"c{row % 3}" for row in range(70)]
     path: list[str | None] = [f"{row}.png" for row in range(69)]
-    living.add(
+    gallery.add(
         features,
         {
             "identity": [f"i{one}" for one in identity],
@@ -64,18 +64,25 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
         },
     )
     labels = Labels(np.array([f"i{one}" for one in identity]))
-    choose(
-        living, "cosine", Cosine(), features, labels, rate=0.1, unknowns="removed", rule="no-camera"
+    choose_threshold(
+        gallery,
+        "cosine",
+        Cosine(),
+        features,
+        labels,
+        rate=0.1,
+        unknowns="removed",
+        protocol="no-camera",
     )
-    made = Engine(living, ("cosine", "k-reciprocal:k1=6,k2=3"))
+    made = GalleryService(gallery, ("cosine", "k-reciprocal:k1=6,k2=3"))
     made._embedder = Means()  # pyright: ignore[reportPrivateUsage]
     return made
 
 
 @pytest.fixture(scope="module")
-def address(engine: Engine) -> Iterator[str]:
+def address(service: GalleryService) -> Iterator[str]:
     server = uvicorn.Server(
-        uvicorn.Config(mount(build(engine), engine), port=0, log_level="warning")
+        uvicorn.Config(mount(build_app(service), service), port=0, log_level="warning")
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -148,7 +155,7 @@ def test_from_the_gallery_to_a_query_and_on(browser: Browser, address: str) -> N
 
 
 def test_an_uploaded_image_is_searched_for(
-    browser: Browser, address: str, tmp_path: Path, engine: Engine
+    browser: Browser, address: str, tmp_path: Path, service: GalleryService
 ) -> None:
     page, wrong = opened(browser, address, width=390)
     Image.new("RGB", (30, 30), (200, 30, 90)).save(tmp_path / "red.png")
@@ -157,7 +164,7 @@ def test_an_uploaded_image_is_searched_for(
     page.get_by_role("button", name="Search", exact=True).click()
     page.wait_for_url("**/view?upload=**")
     assert page.evaluate("document.querySelector('.query img').naturalWidth") == 30
-    assert not (engine.living.folder / "pictures").exists()
+    assert not (service.gallery.folder / "pictures").exists()
     assert page.locator("article.list").count() == 2
     # a phone's screen is wide enough for every page
     for path in ("/", page.url.removeprefix(address), "/map"):
@@ -169,12 +176,12 @@ def test_an_uploaded_image_is_searched_for(
     page.set_input_files("input[type=file]", tmp_path / "x.png")
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_text("in no format that is known").wait_for()
-    assert len(engine.living.snapshot()) == 70
+    assert len(service.gallery.snapshot()) == 70
     page.close()
 
 
-def test_pages_are_safe(engine: Engine) -> None:
-    client = TestClient(mount(build(engine), engine), base_url="http://localhost")
+def test_pages_are_safe(service: GalleryService) -> None:
+    client = TestClient(mount(build_app(service), service), base_url="http://localhost")
     page = client.get("/")
     assert "<1>" not in page.text
     assert "set &amp; &lt;1&gt;/1" in page.text
@@ -196,8 +203,8 @@ def test_pages_are_safe(engine: Engine) -> None:
     )
 
 
-def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
-    client = TestClient(mount(build(engine, token=TOKEN, local=False), engine, TOKEN))
+def test_a_browser_logs_in_with_the_token(service: GalleryService) -> None:
+    client = TestClient(mount(build_app(service, token=TOKEN, local=False), service, TOKEN))
     assert client.get("/", headers={"accept": "text/html"}).url.path == "/login"
     assert client.post("/login", data={"token": "another"}).status_code == 401
     assert client.get("/").status_code == 401
@@ -208,8 +215,8 @@ def test_a_browser_logs_in_with_the_token(engine: Engine) -> None:
 
 
 def test_an_empty_gallery_says_so_on_every_page(tmp_path: Path) -> None:
-    engine = Engine(PersistentGallery.create(tmp_path / "g", Config(3)))
-    client = TestClient(mount(build(engine), engine), base_url="http://localhost")
+    service = GalleryService(PersistentGallery.create(tmp_path / "g", GalleryConfig(3)))
+    client = TestClient(mount(build_app(service), service), base_url="http://localhost")
     assert client.get("/").status_code == 200
     for path in ("/map", "/view?item=a"):
         page = client.get(path)

@@ -1,4 +1,4 @@
-"""Sets that can be imported, one file each: `read(source, **options) -> Plan`."""
+"""Importers of data sets, one file each with a function `read(source, **options) -> ImportPlan`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +18,18 @@ from graphreid.datasets.published import (
     stanford_online_products,
     veri_776,
 )
+from graphreid.plugins import Registry
 
 
 @dataclass(frozen=True)
 class Importer:
-    """How a set is read: its function, and in one line what it is, its source and its licence."""
+    """An importer: its function, and a line on content, source and licence of the set."""
 
     read: Callable[..., ImportPlan]
     about: str
 
 
-SETS = {
+_OWN = {
     "folder": Importer(folder.read, "your images, one folder for each identity"),
     "csv": Importer(
         csv_table.read, "your images, listed in a table with columns path, identity and more"
@@ -69,19 +70,21 @@ SETS = {
         "vehicles, 20 cameras (github.com/JDAI-CV/VeRidataset, on request, research only)",
     ),
 }
+SETS: Registry[Importer] = Registry("datasets", _OWN)
+"""Every set by name, those of plugins too."""
 
 
 def read_set(name: str, source: str | Path, **options: object) -> ImportPlan:
-    """What the importer `name` finds in `source`.
+    """List the images of a data set, for `importing.import_images`.
 
     Args:
         name: a key of SETS.
-        source: a folder or file.
-        options: the importer's own options; those that are None count as not given.
+        source: the folder or file of the set.
+        options: options of the importer; None means not given.
 
     Raises:
-        ValueError: no such set, an option that the set does not have, no image at all, or what its
-            importer refuses.
+        ValueError: an unknown set, an option that the importer lacks, no image found, or an error
+            of the importer.
     """
     if name not in SETS:
         raise ValueError(f"no set {name!r} can be imported: choose one of {', '.join(SETS)}")
@@ -93,6 +96,6 @@ def read_set(name: str, source: str | Path, **options: object) -> ImportPlan:
     plan = read(Path(source), **given)
     if not plan.entries and not plan.problems:
         raise ValueError(
-            f"{source}: no image in it that {name} reads: what it must hold says docs/data-sets.md"
+            f"{source}: no image in it that {name} reads: docs/data-sets.md says what it must have"
         )
     return plan

@@ -1,7 +1,7 @@
-"""Reading MATLAB files of version 5 to 7: numbers, text and cells of them.
+"""Reads MATLAB files of version 5 to 7: numbers, text and cells of them.
 
-SciPy's reader is not used: some damaged files end its process. The format is in MathWorks'
-"MAT-File Format".
+SciPy's reader is not used because some damaged files crash the process. The format is described in
+MathWorks' "MAT-File Format".
 """
 
 import mmap
@@ -31,7 +31,7 @@ _STORED = {
     12: "i8",
     13: "u8",
 }
-"""How numbers lie in the file, by the type of the element."""
+"""Storage type of numbers, by the type of the element."""
 _CLASSES = {
     6: "f8",
     7: "f4",
@@ -44,9 +44,7 @@ _CLASSES = {
     14: "i8",
     15: "u8",
 }
-"""What they are, by the class of the array: whole numbers of class double may be stored as
-bytes.
-"""
+"""Type of an array, by its class; whole numbers of class double may be stored as bytes."""
 _CELL = 1
 _CHAR = 4
 _COMPLEX = 0x0800
@@ -60,14 +58,14 @@ def is_mat(head: bytes) -> bool:
 
 
 def read_mat(path: str | Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Those arrays of a .mat file that are in `names`, always of two or more dimensions; cells are
-    arrays of objects.
+    """Read the arrays of a .mat file that are in `names`, by name.
 
-    A text is an array of one text. Other variables are not looked at.
+    Arrays have at least two dimensions; cells are arrays of objects; a text is an array of one
+    text. Other variables are ignored.
 
     Raises:
-        ValueError: no such file, a file of version 4 or 7.3, damaged, or one of the arrays is
-            complex, sparse or a structure; the message names the file.
+        ValueError: no such file, version 4 or 7.3, damaged, or a wanted array is complex, sparse or
+            a structure; the message names the file.
     """
     file = Path(path)
     try:

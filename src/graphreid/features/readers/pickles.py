@@ -1,9 +1,8 @@
-"""Reading pickles of arrays and tensors, and of nothing else.
+"""Reads pickles of arrays and tensors without running code in them.
 
-A pickle is a program: it may name any function to be called with any arguments. Here each name
-stands for a class of this
-file, or is refused, so that neither the names' own code nor NumPy's, which trusts its state, sees
-what a file says. Files of torch.save go through torch's own restricted loader.
+A pickle may call any function with any arguments. Here each name in it is replaced by a class of
+this file, or refused, so that neither the named code nor NumPy's own unpickling runs. Files of
+torch.save are read by torch's restricted loader.
 """
 
 import pickle
@@ -24,10 +23,10 @@ _KINDS = re.compile(r"[<>=|]?([biufSU]\d+|[?bBhHiIlLqQefd])")
 
 
 def read_pickle(path: str | Path) -> Any:
-    """The object of a pickle, or of a file of torch.save: numbers, text, lists, tuples,
-    dictionaries and NumPy arrays.
+    """Read a pickle, or a file of torch.save, of numbers, text, lists, tuples, dictionaries, arrays
+    and tensors.
 
-    Tensors become arrays. Nothing in the file is run.
+    Tensors become arrays. No code in the file is run.
 
     Raises:
         ValueError: no such file, damaged, or with other objects; the message names the file and the

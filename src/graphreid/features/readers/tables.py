@@ -1,4 +1,4 @@
-"""Tables that users bring: .csv, .tsv and .parquet, as columns of text."""
+"""Reads tables of users (.csv, .tsv, .parquet) as columns of text."""
 
 import csv
 from pathlib import Path
@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 
 
 def read_table(path: str | Path) -> dict[str, list[str]]:
-    """The columns of a table by name, as text, in the order of the file; a missing value is "".
+    """Read the columns of a table by name, as text; a missing value is "".
 
-    A .parquet or .pq file is read as such, any other as text in UTF-8 with a header line, the
-    values separated by comma, semicolon or tab, whichever the header has.
+    Files other than .parquet and .pq are read as UTF-8 text with a header line, separated by comma,
+    semicolon or tab, whichever is most frequent in the header.
 
     Raises:
-        ValueError: no such file, not such a table, no rows, a row of another length, or two columns
-            of one name.
+        ValueError: no such file, not a table, no rows, rows of different lengths, or two columns of
+            the same name.
     """
     file = Path(path)
     try:

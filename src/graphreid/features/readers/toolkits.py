@@ -1,6 +1,6 @@
-"""Feature files of other toolkits, told apart by what is in them.
+"""Reads feature files of other toolkits; the kind is recognised by content.
 
-| file | from | holds |
+| file | from | content |
 | --- | --- | --- |
 | .mat | layumi's Person_reID_baseline | gallery_f, gallery_label, gallery_cam; the same of query |
 | pickle | GNN re-ranking (market_88_test.pkl) | a dictionary with the same names |
@@ -9,7 +9,7 @@
 | .npy and a list | many scripts | vectors [n, d], and a text file with n names, one a line |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from graphreid.datasets.importing import is_hidden
 from graphreid.features.array_files import read_npy
 from graphreid.features.readers.matlab import is_mat, read_mat
 from graphreid.features.readers.pickles import read_pickle
+from graphreid.plugins import Registry
 
 Part = Literal["query", "gallery"]
 _PARTS: tuple[Part, ...] = ("query", "gallery")
@@ -31,12 +32,12 @@ _PICKLES = (".pkl", ".pickle", ".p", ".pt", ".pth")
 
 @dataclass(frozen=True, eq=False)
 class ToolkitFeatures:
-    """Vectors as a toolkit saved them.
+    """The content of a toolkit's feature file.
 
     Attributes:
         vectors: [n, d].
-        columns: what the file has beside them, by the names of a features file.
-        kind: what it is, for a message.
+        columns: further columns, by their names in a features file.
+        kind: description of the file's kind, for messages.
     """
 
     vectors: NDArray[Any]
@@ -44,76 +45,111 @@ class ToolkitFeatures:
     kind: str
 
 
+@dataclass(frozen=True)
+class Reader:
+    """One kind of file.
+
+    Attributes:
+        matches: whether a path, with its first 128 bytes (none of a folder), is of this kind.
+        read: its vectors, from the path, "query" or "gallery" for files that hold both (else
+            None), and the list of names that belongs to it (or None).
+    """
+
+    matches: Callable[[Path, bytes], bool]
+    read: Callable[[Path, Part | None, Path | None], ToolkitFeatures]
+
+
 def read_toolkit_features(
     source: str | Path, *, part: Part | None = None, names: str | Path | None = None
 ) -> ToolkitFeatures:
-    """The vectors of a file or folder described above.
+    """Read a file or folder of one of the kinds above, or of a kind that a plugin reads.
 
     Args:
         source: the file or folder.
-        part: "query" or "gallery", for the files that hold both.
-        names: the list that belongs to an .npy file.
+        part: "query" or "gallery", for files with both.
+        names: the list of image names of an .npy file.
 
     Raises:
-        ValueError: none of these kinds, damaged, a pickle with other objects than arrays, a part or
-            list that is missing or does not belong to this kind, or vectors of different lengths.
+        ValueError: an unknown kind, a damaged file, a pickle with other objects than arrays, a
+            missing or superfluous `part` or `names`, or vectors of different lengths.
     """
     file = Path(source)
-    paths = True
-    if file.is_dir():
-        # the names have lost their endings
-        found = _folder(file)
-        kind = "a folder of .npy files"
-        paths = False
-    else:
+    head = b""
+    if not file.is_dir():
         with _opened(file) as stream:
             head = stream.read(128)
-        if is_mat(head):
-            return _two_parts(
-                file, read_mat(file, _FIELDS), part, names, "a .mat file with query and gallery"
-            )
-        if head.startswith(b"\x93NUMPY"):
-            if names is None:
-                raise ValueError(
-                    f"{file}: an .npy file has no names: add --list, or give it with --vectors and "
-                    f"a --table"
-                )
-            _whole(file, part)
-            listed = _lines(Path(names))
-            return ToolkitFeatures(
-                _matrix(file, read_npy(file), len(listed)),
-                _named(listed),
-                "an .npy file and a list",
-            )
-        if not head.startswith((b"\x80", b"PK")) and file.suffix not in _PICKLES:
-            raise ValueError(
-                f"{file}: none of the feature files that are known (.mat, pickle, folder of .npy, "
-                f".npy and --list)"
-            )
-        value = read_pickle(file)
-        if isinstance(value, dict) and set(_FIELDS) & set(value):
-            return _two_parts(file, value, part, names, "a pickle with query and gallery")
-        found = _pairs(file, value)
-        kind = "a pickle of names and vectors"
-    _whole(file, part)
-    if names is not None:
-        raise ValueError(f"{file}: has its names in it: leave out --list")
-    columns = _named(list(found))
-    return ToolkitFeatures(
-        _stacked(file, found), columns if paths else {"item": columns["item"]}, kind
+    # the package's own come first: plugins are imported for what these don't know
+    for reader in READERS.values():
+        if reader.matches(file, head):
+            return reader.read(file, part, None if names is None else Path(names))
+    raise ValueError(
+        f"{file}: none of the feature files that are known (.mat, pickle, folder of .npy, .npy and "
+        f"--list)"
     )
 
 
+def _read_folder(file: Path, part: Part | None, names: Path | None) -> ToolkitFeatures:
+    found = _folder(file)
+    _alone(file, part, names)
+    # the names have lost their endings
+    items = {"item": np.array(list(found))}
+    return ToolkitFeatures(_stacked(file, found), items, "a folder of .npy files")
+
+
+def _read_matlab(file: Path, part: Part | None, names: Path | None) -> ToolkitFeatures:
+    kind = "a .mat file with query and gallery"
+    return _two_parts(file, read_mat(file, _FIELDS), part, names, kind)
+
+
+def _read_array(file: Path, part: Part | None, names: Path | None) -> ToolkitFeatures:
+    if names is None:
+        raise ValueError(
+            f"{file}: an .npy file has no names: add --list, or give it with --vectors and a "
+            f"--table"
+        )
+    _whole(file, part)
+    listed = _lines(names)
+    vectors = _matrix(file, read_npy(file), len(listed))
+    return ToolkitFeatures(vectors, _named(listed), "an .npy file and a list")
+
+
+def _is_pickle(file: Path, head: bytes) -> bool:
+    return head.startswith((b"\x80", b"PK")) or (file.suffix in _PICKLES and not file.is_dir())
+
+
+def _read_pickle(file: Path, part: Part | None, names: Path | None) -> ToolkitFeatures:
+    value = read_pickle(file)
+    if isinstance(value, dict) and set(_FIELDS) & set(value):
+        return _two_parts(file, value, part, names, "a pickle with query and gallery")
+    found = _pairs(file, value)
+    _alone(file, part, names)
+    kind = "a pickle of names and vectors"
+    return ToolkitFeatures(_stacked(file, found), _named(list(found)), kind)
+
+
+READERS: Registry[Reader] = Registry(
+    "readers",
+    {
+        "folder": Reader(lambda file, _: file.is_dir(), _read_folder),
+        "matlab": Reader(lambda _, head: is_mat(head), _read_matlab),
+        "npy": Reader(lambda _, head: head.startswith(b"\x93NUMPY"), _read_array),
+        "pickle": Reader(_is_pickle, _read_pickle),
+    },
+)
+"""Readers of feature files, those of plugins too; the first that matches a file reads it."""
+
+
 def market_columns(source: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Identity, camera and role, as names of the kind 0002_c1s1_000451_03.jpg say them: -1 is junk,
-    0 a distractor.
+    """Identity, camera and role from file names like Market-1501's, 0002_c1s1_000451_03.jpg.
+
+    Identity -1 is junk, 0 a distractor.
 
     Args:
-        source: where the names come from, for the message.
-        names: names or paths of images; only the name after the last slash counts.
+        source: file of the names, for the message.
+        names: names or paths of images; folders are ignored.
 
     Raises:
-        ValueError: a name of another kind.
+        ValueError: a name of another form.
     """
     rows: list[tuple[str, str]] = []
     for row, path in enumerate(names):
@@ -153,7 +189,7 @@ def _two_parts(
 
 
 def _labels(file: Path, field: str, values: Any, n: int) -> NDArray[Any]:
-    """One value an image; MATLAB has made a row of them, 1 x n."""
+    """Labels as [n]; MATLAB stores them as 1 x n."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -251,6 +287,12 @@ def _lines(file: Path) -> list[str]:
             f"{file}: line {lines.index('') + 1 if lines else 1} is empty: give one name a line"
         )
     return lines
+
+
+def _alone(file: Path, part: Part | None, names: Path | None) -> None:
+    _whole(file, part)
+    if names is not None:
+        raise ValueError(f"{file}: has its names in it: leave out --list")
 
 
 def _whole(file: Path, part: Part | None) -> None:

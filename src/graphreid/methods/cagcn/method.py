@@ -21,12 +21,11 @@ from graphreid.graphs.query_graphs import Candidates
 from graphreid.methods.cagcn.graph import first_hop, query_graphs
 from graphreid.methods.cagcn.model import CAGCNNetwork
 from graphreid.methods.cagcn.options import Graph, Network, Training
+from graphreid.methods.fitting import FittedNetwork, fitted_network
 from graphreid.methods.link_prediction.scoring import (
-    FittedNetwork,
     ScoredGraphs,
     distance_blocks,
     explain_links,
-    fitted_network,
 )
 from graphreid.methods.link_prediction.training import (
     Batch,

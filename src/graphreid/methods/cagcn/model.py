@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphreid.graphs.query_graphs import edge_softmax
+from graphreid.graphs.query_graphs import NodeBatchNorm, edge_softmax
 from graphreid.methods.cagcn.options import Network
-from graphreid.methods.link_prediction.layers import NodeBatchNorm
 from graphreid.resources import slices
 
 

@@ -29,12 +29,11 @@ from graphreid.methods.ec_gcn.graph import (
 )
 from graphreid.methods.ec_gcn.model import ECGCNNetwork
 from graphreid.methods.ec_gcn.options import Graph, Network, Training
+from graphreid.methods.fitting import FittedNetwork, fitted_network
 from graphreid.methods.link_prediction.scoring import (
-    FittedNetwork,
     ScoredGraphs,
     distance_blocks,
     explain_links,
-    fitted_network,
 )
 from graphreid.methods.link_prediction.training import (
     Batch,

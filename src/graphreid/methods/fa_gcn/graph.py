@@ -124,7 +124,9 @@ class TrainingGraph:
     ) -> None:
         train, self.labels = drop_junk(train, labels)
         self.target, self.classes = self.labels.classes()
-        self.batch, self.epochs, self.seed = batch, epochs, seed
+        self.batch = batch
+        self.epochs = epochs
+        self.seed = seed
         self.retrieval_set = RetrievalSet(train, Gallery(train), resources=resources)
         self.graph = AffinityGraph.of(self.retrieval_set.neighbors(k, side="gallery"))
         features = node_features(self.retrieval_set.gallery.vectors)

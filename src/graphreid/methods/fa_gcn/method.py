@@ -21,17 +21,15 @@ from graphreid.graphs.explanation import explain_receptive_field, single_query
 from graphreid.methods.fa_gcn.graph import AffinityGraph, TrainingGraph
 from graphreid.methods.fa_gcn.mahalanobis import root_of_precision
 from graphreid.methods.fa_gcn.model import FeatureAggregation, losses
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.fitting import fit_network
-from graphreid.methods.validation import Validation
-from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Setting, check_options
-from graphreid.protocols import ONLINE, TRANSDUCTIVE, fingerprint, need_cosine
+from graphreid.methods.fitting import FittedNetwork, Validation, fit_network, fitted_network
+from graphreid.options import AtLeastTwo, Count, NonNegative, Positive, Seed, Setting, check_options
 from graphreid.resources import Resources
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
 Distance = Literal["mahalanobis", "euclidean", "cosine"]
 DISTANCES: tuple[Distance, ...] = ("mahalanobis", "euclidean", "cosine")
-WITHIN, LENGTH = "within", "length"
+WITHIN = "within"
+LENGTH = "length"
 """Tensors that the distances need, kept beside the layers' weights: the root of the Mahalanobis
 distance's matrix, and the root mean square length of the training images' new vectors.
 """
@@ -97,8 +95,8 @@ class Training:
     schedule: Literal["steps", "cosine"] = "cosine"
     batch: AtLeastTwo | None = 64
     epochs: Count = 20
-    patience: int | None = None
-    seed: int = 0
+    patience: Count | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -130,15 +128,15 @@ class FAGCN:
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
     distance: Distance = "mahalanobis"
-    setting: Setting = ONLINE
+    setting: Setting = "online"
 
     state_: State = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: tuple[FeatureAggregation, Hashable] | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[FeatureAggregation] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "fa-gcn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE, TRANSDUCTIVE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online", "transductive"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
@@ -187,7 +185,8 @@ class FAGCN:
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
         """
-        resources, training = resources or Resources(), self.training
+        resources = resources or Resources()
+        training = self.training
         images = TrainingGraph(
             train,
             labels,
@@ -198,7 +197,8 @@ class FAGCN:
             resources=resources,
         )
         classes = images.classes if training.identity_weight else 0
-        rounds, by_cosine = images.rounds, training.schedule == "cosine"
+        rounds = images.rounds
+        by_cosine = training.schedule == "cosine"
         fit = fit_network(
             self,
             build=lambda: FeatureAggregation(train.width, self.network.layers, classes),
@@ -215,7 +215,8 @@ class FAGCN:
             resources=resources,
             folder=folder,
         )
-        self.state_, self._kept = self._learned_state(fit.module, images), None
+        self.state_ = self._learned_state(fit.module, images)
+        self._fitted = None
         self.record_ = fit.record
         self.record_["epochs"] = min(training.epochs, len(fit.history) * images.epochs_a_round)
         if fit.validation is not None:
@@ -245,15 +246,16 @@ class FAGCN:
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        retrieval_set, old = RetrievalSet(query, gallery, resources=resources), gallery.features
+        retrieval_set = RetrievalSet(query, gallery, resources=resources)
+        old = gallery.features
         queries, images = self._new_vectors(retrieval_set)
 
         def new_gallery() -> Gallery:
             features = Features(images, old.items, old.camera, "keep")
             return Gallery(features, metric=self.metric)
 
-        key = (self._fitted_network(retrieval_set)[1], self.distance, "gallery")
-        made = gallery.derived(key, new_gallery) if self.setting == ONLINE else new_gallery()
+        key = (self._network_of(retrieval_set)[1], self.distance, "gallery")
+        made = gallery.derived(key, new_gallery) if self.setting == "online" else new_gallery()
         return Features(queries, query.items, query.camera, "keep"), made
 
     def distances(
@@ -278,14 +280,16 @@ class FAGCN:
         """
         retrieval_set = single_query(RetrievalSet(query, gallery, resources=resources))
         block = next(self.distances(query, gallery, resources=resources))
-        if self.setting == TRANSDUCTIVE:
+        if self.setting == "transductive":
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="union"))
             row = int(retrieval_set.nodes[0])
-            own_sources, own_weights = graph.sources[row], graph.weights[row]
+            own_sources = graph.sources[row]
+            own_weights = graph.weights[row]
         else:
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
             of_query = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="query"))
-            own_sources, own_weights = of_query.sources[0], of_query.weights[0]
+            own_sources = of_query.sources[0]
+            own_weights = of_query.weights[0]
         return explain_receptive_field(
             retrieval_set,
             block,
@@ -300,10 +304,11 @@ class FAGCN:
         self, retrieval_set: RetrievalSet
     ) -> tuple[Float32[np.ndarray, "q d"], Float32[np.ndarray, "g d"]]:
         """The new vectors of queries and gallery, in the space of the distance."""
-        network, key = self._fitted_network(retrieval_set)
-        device, k = retrieval_set.resources.device, self.graph.k
+        network, key = self._network_of(retrieval_set)
+        device = retrieval_set.resources.device
+        k = self.graph.k
         with retrieval_set.resources.limits():
-            if self.setting == TRANSDUCTIVE:
+            if self.setting == "transductive":
                 graph = AffinityGraph.of(retrieval_set.neighbors(k, side="union"))
                 z = network.aggregate(retrieval_set.union_vectors, graph, device)[-1]
                 union = _in_space(z, self.state_, self.distance)
@@ -329,7 +334,8 @@ class FAGCN:
         self, network: FeatureAggregation, images: TrainingGraph, rows: NDArray[np.intp]
     ) -> dict[str, Tensor]:
         """The parts of L_fa (Eqs. 4-7) for some training images."""
-        resources, training = images.retrieval_set.resources, self.training
+        resources = images.retrieval_set.resources
+        training = self.training
         device = resources.device
         z = network(images.inputs, images.graph.receptive_field(rows, self.network.layers, device))
         return losses(
@@ -375,8 +381,10 @@ class FAGCN:
     ) -> dict[str, float]:
         """The mAP of the weights as they are on validation identities, by each distance."""
         network.eval()
-        state, retrieval_set = self._learned_state(network, images), held.retrieval_set
-        resources, old = retrieval_set.resources, retrieval_set.gallery
+        state = self._learned_state(network, images)
+        retrieval_set = held.retrieval_set
+        resources = retrieval_set.resources
+        old = retrieval_set.gallery
         with resources.limits():
             graph = AffinityGraph.of(retrieval_set.neighbors(self.graph.k, side="gallery"))
             z = network.aggregate(old.vectors, graph, resources.device)[-1]
@@ -389,23 +397,22 @@ class FAGCN:
             scores[distance] = round(held.score(blocks), 5)
         return scores
 
-    def _fitted_network(self, retrieval_set: RetrievalSet) -> tuple[FeatureAggregation, Hashable]:
-        """The network, and what the gallery's states are kept under."""
-        need_cosine(retrieval_set, self.name)
-        need_fitted(self)
-        width = self.state_["0.weight"].shape[0]
-        if self._kept is None:
-            weights = {
-                f"layers.{name}": value
-                for name, value in self.state_.items()
-                if name not in (WITHIN, LENGTH)
-            }
-            layers = self.network.layers
-            network = restored(lambda: FeatureAggregation(width, layers), weights, self.name)
-            self._kept = network, fingerprint(self)[1]
-        network, learned = self._kept
-        need_width(retrieval_set, width, self.name)
-        return network.to(retrieval_set.resources.device), (self.name, self.graph.k, learned)
+    def _network_of(self, retrieval_set: RetrievalSet) -> tuple[FeatureAggregation, Hashable]:
+        """The fitted network, and what the gallery's states are kept under."""
+        if self._fitted is None:
+            self._fitted = fitted_network(self, self._build, WITHIN, weights=_layer_weights)
+        network = self._fitted.for_set(retrieval_set, cosine_only=True)
+        return network, (self._fitted.key, self.graph.k)
+
+    def _build(self, width: int) -> FeatureAggregation:
+        return FeatureAggregation(width, self.network.layers)
+
+
+def _layer_weights(state: State) -> State:
+    """The network's weights among what is learned."""
+    return {
+        f"layers.{name}": value for name, value in state.items() if name not in (WITHIN, LENGTH)
+    }
 
 
 def _compared(retrieval_set: RetrievalSet) -> Iterator[DistanceBlock]:

@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphreid.graphs.ego_graphs import EgoGraphs
+from graphreid.graphs.ego_graphs import ROUNDING, EgoGraphs, top_k
 from graphreid.graphs.query_graphs import Candidates, edges_to, neighbors_within
-from graphreid.graphs.top_k import ROUNDING, top_k
 from graphreid.methods.ffgnn.options import Graph
 
 Nodes = Float[Tensor, "b n d"]
@@ -69,7 +68,8 @@ def reciprocal_in_gallery(graphs: EgoGraphs, rows: NDArray[np.intp], k: int) -> 
     images = graphs.nearest.index[rows]  # [b, K], gallery rows
     # one more than k: an anchor of the gallery is passed over in the lists
     lists = graphs.retrieval_set.neighbors(k + 1, side="gallery")
-    b, n = images.shape[0], images.shape[1] + 1
+    b = images.shape[0]
+    n = images.shape[1] + 1
     out = torch.zeros(b, n, n, dtype=torch.bool)
     out[:, 0, 0] = True
     if n == 1:

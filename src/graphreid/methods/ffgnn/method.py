@@ -19,15 +19,17 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
 from graphreid.methods.ffgnn.graph import Nodes, Square, adjacency, reciprocal_in_gallery
 from graphreid.methods.ffgnn.model import FeatureFusion, FusionObjective, losses, node_features
 from graphreid.methods.ffgnn.options import Graph, Network, Training
 from graphreid.methods.ffgnn.training_set import EgoGraphTrainingSet
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.fitting import fit_network, half_precision
+from graphreid.methods.fitting import (
+    FittedNetwork,
+    fit_network,
+    fitted_network,
+    half_precision,
+)
 from graphreid.options import check_options
-from graphreid.protocols import ONLINE, fingerprint, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
@@ -62,11 +64,11 @@ class FFGNN:
 
     state_: dict[str, Tensor] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: FeatureFusion | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[FeatureFusion] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "ffgnn"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
@@ -88,7 +90,7 @@ class FFGNN:
     @property
     def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
 
     @property
     def unscored_offset(self) -> float:
@@ -122,7 +124,8 @@ class FFGNN:
         Raises:
             ValueError: no identity has two images, or an identity is in both sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = EgoGraphTrainingSet(
             train, labels, graph=self.graph, training=options, resources=resources
         )
@@ -146,7 +149,7 @@ class FFGNN:
         )
         learned = fit.module.fusion.state_dict()
         self.state_ = {key: value.detach().cpu() for key, value in learned.items()}
-        self._kept = None
+        self._fitted = None
         self.record_ = fit.record
         if fit.validation is not None:
             best = max(epoch["score"] for epoch in fit.history)
@@ -164,7 +167,9 @@ class FFGNN:
         """
         retrieval_set = RetrievalSet(query, gallery, resources=resources)
         fuser = self.fuser(retrieval_set)
-        images = retrieval_set.derived((fingerprint(self), "fused"), fuser.of_gallery)
+        # what the gallery keeps follows from the weights, the graph and alpha
+        key = (self._network().key, self.graph, self.network)
+        images = retrieval_set.derived(key, fuser.of_gallery)
         queries = fuser.of_queries()
         inside = retrieval_set.own >= 0
         # one image has one vector, to the last digit
@@ -195,7 +200,7 @@ class FFGNN:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        return self.fuser(single_query(RetrievalSet(query, gallery, resources=resources))).explain()
+        return self.fuser(RetrievalSet(query, gallery, resources=resources)).explain()
 
     def fuser(self, retrieval_set: RetrievalSet) -> "FeatureFuser":
         """The fitted network for some queries and a gallery.
@@ -203,14 +208,16 @@ class FFGNN:
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_cosine(retrieval_set, self.name)
-        need_fitted(self)
-        width = self.state_["maps.0.weight"].shape[0]
-        if self._kept is None:
-            build = lambda: FeatureFusion(width, self.network)  # noqa: E731
-            self._kept = restored(build, self.state_, self.name)
-        need_width(retrieval_set, width, self.name)
-        return FeatureFuser(self, self._kept.to(retrieval_set.resources.device), retrieval_set)
+        network = self._network().for_set(retrieval_set, cosine_only=True)
+        return FeatureFuser(self, network, retrieval_set)
+
+    def _network(self) -> FittedNetwork[FeatureFusion]:
+        if self._fitted is None:
+            self._fitted = fitted_network(self, self._build, "maps.0.weight")
+        return self._fitted
+
+    def _build(self, width: int) -> FeatureFusion:
+        return FeatureFusion(width, self.network)
 
     def _losses(
         self,
@@ -290,7 +297,9 @@ class FeatureFuser:
 
     def _inputs(self, graphs: EgoGraphs, part: slice) -> tuple[Nodes, Square]:
         """X^0 and S of some graphs."""
-        unit, options, reciprocal = graphs.features(part, self.images), self.options, None
+        unit = graphs.features(part, self.images)
+        options = self.options
+        reciprocal = None
         if options.edges == "joint" and options.scope == "gallery":
             rows = np.arange(part.start, part.stop)
             reciprocal = reciprocal_in_gallery(graphs, rows, options.reciprocal).to(unit.device)

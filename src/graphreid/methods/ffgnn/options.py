@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from graphreid.options import Count, Fraction, NonNegative, check_options
+from graphreid.options import Count, Fraction, NonNegative, Seed, check_options
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Training:
     batch: Count = 4
     epochs: Count = 6
     anchors: Count | None = 1000
-    patience: int | None = 4
+    patience: Count | None = 4
     noise: NonNegative = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -62,7 +62,9 @@ class EgoGraphTrainingSet:
     ) -> None:
         self.train, self.labels = drop_junk(train, labels)
         self.target, self.classes = self.labels.classes()
-        self.graph, self.training, self.resources = graph, training, resources
+        self.graph = graph
+        self.training = training
+        self.resources = resources
         self.normal = np.flatnonzero(self.target >= 0)
         self._unit = normalise(self.train.vectors)
 
@@ -70,8 +72,7 @@ class EgoGraphTrainingSet:
         """Begin an epoch: its graphs, by number, in batches."""
         options = self.training
         if options.noise:
-            draw = generator(options.seed, epoch, 0, 5)
-            self._unit = with_noise(self.train, options.noise, draw)
+            self._unit = with_noise(self.train, options.noise, seed=options.seed, epoch=epoch)
         fifth = max(1, round(len(self.normal) / 5))
         count = min(fifth, options.anchors or fifth)
         if options.sampling == "random":
@@ -82,10 +83,12 @@ class EgoGraphTrainingSet:
 
     def graphs(self, batch: NDArray[np.intp]) -> Graphs:
         """Some graphs of the epoch that was begun last."""
-        rows, device = self._rows[batch], self.resources.device
+        rows = self._rows[batch]
+        device = self.resources.device
         unit = torch.from_numpy(self._unit[rows]).to(device)
         target = torch.from_numpy(self.target[rows]).to(device)
-        graph, reciprocal = self.graph, None
+        graph = self.graph
+        reciprocal = None
         by_gallery = graph.edges == "joint" and graph.scope == "gallery"
         if by_gallery and self.training.sampling == "retrieval":
             reciprocal = reciprocal_in_gallery(self._ego_graphs, batch, graph.reciprocal).to(device)
@@ -96,7 +99,8 @@ class EgoGraphTrainingSet:
         [count, n].
         """
         mixed = generator(self.training.seed, epoch, 0, 4).permutation(self.normal)
-        anchors, others = mixed[:count], np.setdiff1d(np.arange(len(self.train)), mixed[:fifth])
+        anchors = mixed[:count]
+        others = np.setdiff1d(np.arange(len(self.train)), mixed[:fifth])
         features = Features(self._unit, self.train.items, zero="keep")
         retrieval_set = RetrievalSet(
             features.take(anchors), Gallery(features.take(others)), resources=self.resources

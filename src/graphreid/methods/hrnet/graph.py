@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from graphreid.graphs.top_k import ROUNDING, top_k
+from graphreid.graphs.ego_graphs import ROUNDING, top_k
 
 Nodes = Float[Tensor, "b n d"]
 Square = Float[Tensor, "b n n"]

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from graphreid.methods.hrnet.model import HybridRelations, Related
 from graphreid.methods.hrnet.options import Losses
-from graphreid.models.losses import identity_loss
 
 
 class RelationObjective(nn.Module):
@@ -64,7 +63,9 @@ def relation_losses(
     parts: dict[str, Float[Tensor, ""]] = {}
     if related.weights is not None:
         logits = classifier(related.images[-1])[0].float()  # [n, classes]
-        parts["individual"] = identity_loss(logits, target, options.smoothing)
+        parts["individual"] = functional.cross_entropy(
+            logits, target, label_smoothing=options.smoothing
+        )
         if options.constraint:
             layers = zip(related.images, related.images[1:], strict=False)
             each = [

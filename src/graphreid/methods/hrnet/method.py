@@ -19,9 +19,13 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.ego_graphs import EgoGraphs, explain_graph, rescored_block
-from graphreid.graphs.explanation import single_query
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.methods.fitting import fit_network, half_precision
+from graphreid.methods.fitting import (
+    FittedNetwork,
+    fit_network,
+    fitted_network,
+    half_precision,
+    need_fitted,
+)
 from graphreid.methods.hrnet.losses import RelationObjective
 from graphreid.methods.hrnet.model import HybridRelations, Related
 from graphreid.methods.hrnet.options import Graphs, Losses, Network, Training
@@ -33,7 +37,6 @@ from graphreid.methods.link_prediction.scoring import (
     link_probability,
 )
 from graphreid.options import NonNegative, check_options
-from graphreid.protocols import ONLINE, need_cosine
 from graphreid.resources import Resources, slices
 from graphreid.types import DistanceBlock, Explanation, Features, Labels
 
@@ -71,11 +74,11 @@ class HRNet:
     state_: dict[str, Tensor] = field(init=False, repr=False)
     calibration_: list[float] = field(init=False, repr=False)
     record_: dict[str, Any] = field(init=False, repr=False, default_factory=dict[str, Any])
-    _kept: HybridRelations | None = field(init=False, repr=False, default=None)
+    _fitted: FittedNetwork[HybridRelations] | None = field(init=False, repr=False, default=None)
 
     name: ClassVar[str] = "hrnet"
     version: ClassVar[int] = 1
-    settings: ClassVar[frozenset[str]] = frozenset({ONLINE})
+    settings: ClassVar[frozenset[str]] = frozenset({"online"})
     takes: ClassVar[str] = "vectors"
     uses_camera: ClassVar[bool] = False
     comparable: ClassVar[bool] = False
@@ -108,7 +111,7 @@ class HRNet:
     @property
     def setting(self) -> Literal["online"]:
         """Always "online": no query has an influence on another."""
-        return ONLINE
+        return "online"
 
     @property
     def unscored_offset(self) -> float:
@@ -145,14 +148,16 @@ class HRNet:
             ValueError: fewer than two identities, none with two images, or an identity is in both
                 sets.
         """
-        resources, options = resources or Resources(), self.training
+        resources = resources or Resources()
+        options = self.training
         training_set = RelationTrainingSet(train, labels, options)
 
         def losses(objective: RelationObjective, rows: NDArray[np.intp]) -> dict[str, Tensor]:
             with half_precision(options.precision, resources.device):
                 return objective(*training_set.take(rows, resources.device))
 
-        epochs, by_cosine = options.epochs, options.schedule == "cosine"
+        epochs = options.epochs
+        by_cosine = options.schedule == "cosine"
         fit = fit_network(
             self,
             build=lambda: self.objective(train.width, training_set.classes),
@@ -171,7 +176,8 @@ class HRNet:
             resources=resources,
             folder=folder,
         )
-        network, held_out = fit.module.relations, fit.validation
+        network = fit.module.relations
+        held_out = fit.validation
         self.learned(network)
         self.record_ = fit.record
         if held_out is not None:
@@ -186,7 +192,7 @@ class HRNet:
         """Take a network that was trained, here or together with an embedder."""
         self.state_ = {key: value.detach().cpu() for key, value in network.state_dict().items()}
         self.calibration_ = [*UNCALIBRATED]
-        self._kept = None
+        self._fitted = None
 
     def distances(
         self, query: Features, gallery: Gallery, *, resources: Resources | None = None
@@ -209,7 +215,7 @@ class HRNet:
         Raises:
             ValueError: not one query, not fitted, or vectors of another width.
         """
-        scorer = self.scorer(single_query(RetrievalSet(query, gallery, resources=resources)))
+        scorer = self.scorer(RetrievalSet(query, gallery, resources=resources))
         return scorer.explain(self.calibration_)
 
     def graph_weights(
@@ -242,8 +248,7 @@ class HRNet:
 
     def objective(self, width: int, classes: int) -> RelationObjective:
         """The two graphs, not trained, and what they are trained by (Eq. 14)."""
-        relations = HybridRelations(width, self.graphs, self.network)
-        return RelationObjective(relations, width, classes, self.losses)
+        return RelationObjective(self._build(width), width, classes, self.losses)
 
     def scorer(self, retrieval_set: RetrievalSet) -> "RelationScorer":
         """The fitted network for some queries and a gallery.
@@ -251,16 +256,15 @@ class HRNet:
         Raises:
             ValueError: not fitted, or vectors of another width than those fitted on.
         """
-        need_cosine(retrieval_set, self.name)
-        need_fitted(self)
-        width = next(
-            value.shape[1] for key, value in self.state_.items() if key.endswith("map.weight")
-        )
-        if self._kept is None:
-            build = lambda: HybridRelations(width, self.graphs, self.network)  # noqa: E731
-            self._kept = restored(build, self.state_, self.name)
-        need_width(retrieval_set, width, self.name)
-        return RelationScorer(self, self._kept.to(retrieval_set.resources.device), retrieval_set)
+        if self._fitted is None:
+            need_fitted(self)
+            any_map = next(name for name in self.state_ if name.endswith("map.weight"))
+            self._fitted = fitted_network(self, self._build, any_map)
+        network = self._fitted.for_set(retrieval_set, cosine_only=True)
+        return RelationScorer(self, network, retrieval_set)
+
+    def _build(self, width: int) -> HybridRelations:
+        return HybridRelations(width, self.graphs, self.network)
 
 
 class Scores(NamedTuple):

@@ -40,7 +40,8 @@ class IndividualRelation(nn.Module):
         self.attention = nn.Linear(width, 2, bias=False)  # the two halves of H_s
         self.map = nn.Linear(width, width, bias=False)  # W_s
         self.k: Nearest = k
-        self.self_in_c, self.over_edges = self_in_c, over_edges
+        self.self_in_c = self_in_c
+        self.over_edges = over_edges
 
     def forward(self, x: Nodes) -> tuple[Nodes, Square]:
         """X', and A o C."""
@@ -72,7 +73,8 @@ class InterGraphPropagation(nn.Module):
             v: the images' own features.
             anchors: a.
         """
-        pair, image = self.of_pair(f).float(), self.of_image(v).float()  # [b, n, 2]
+        pair = self.of_pair(f).float()
+        image = self.of_image(v).float()  # [b, n, 2]
         pair = pair[:, :anchors, None] - pair[:, None]  # [b, a, n, 2], linear in u
         to_anchor = functional.leaky_relu(pair[..., 0] + image[:, :anchors, None, 0], SLOPE)
         to_other = functional.leaky_relu(pair[..., 1] + image[:, None, :, 1], SLOPE)
@@ -108,7 +110,9 @@ class PairwiseRelation(nn.Module):
         self.map = nn.Linear(width, width, bias=False)  # W_p
         self.propagation = InterGraphPropagation(width) if propagate else None
         self.readout = nn.Linear(width, 1)
-        self.alpha, self.beta, self.absolute = alpha, beta, absolute
+        self.alpha = alpha
+        self.beta = beta
+        self.absolute = absolute
         self.edges: Nearest = edges
 
     def forward(
@@ -209,7 +213,10 @@ class HybridRelations(nn.Module):
             f: the images' features, of length sqrt(d).
             anchors: 1 for a query, all in training.
         """
-        images, weights, logits, pairs = [f], None, None, None
+        images = [f]
+        weights = None
+        logits = None
+        pairs = None
         for layer in self.individual:
             x, weights = layer(images[-1])
             images.append(x)

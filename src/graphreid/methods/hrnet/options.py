@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from graphreid.options import AtLeastTwo, Count, Fraction, NonNegative, check_options
+from graphreid.options import AtLeastTwo, Count, Fraction, NonNegative, Seed, check_options
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,11 @@ class Training:
     weight_decay: NonNegative = 5e-4
     schedule: Literal["steps", "cosine"] = "cosine"
     epochs: Count = 15
-    patience: int | None = None
+    patience: Count | None = None
     noise: NonNegative = 0.0
     calibrate: bool = True
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -9,7 +9,6 @@ from torch import Tensor
 from graphreid.gallery import normalise
 from graphreid.graphs.ego_graphs import with_noise
 from graphreid.methods.hrnet.options import Training
-from graphreid.seeding import generator
 from graphreid.training.samplers import hard_identity_batches, pk_batches
 from graphreid.types import Features, Labels, drop_junk
 
@@ -38,15 +37,15 @@ class RelationTrainingSet:
                 "training needs images of at least 2 identities (junk and distractors don't count)"
             )
         self.options = options
-        self._features, self._target = features.take(target >= 0), target[target >= 0]
+        self._features = features.take(target >= 0)
+        self._target = target[target >= 0]
         self._unit = normalise(self._features.vectors)
 
     def batches(self, epoch: int) -> list[NDArray[np.intp]]:
         """Begin an epoch: its batches of images."""
         options = self.options
         if options.noise:
-            draw = generator(options.seed, epoch, 0, 5)
-            self._unit = with_noise(self._features, options.noise, draw)
+            self._unit = with_noise(self._features, options.noise, seed=options.seed, epoch=epoch)
         identities = min(options.identities, self.classes)
         if options.batches == "near":
             return hard_identity_batches(

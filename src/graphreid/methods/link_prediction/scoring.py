@@ -5,9 +5,8 @@ query's identity. The distance is d = d_o + lam (1 - probability), d_o that of t
 (CAGCN, Eq. 5; EC-GCN, Eq. 13).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -15,8 +14,6 @@ from torch import nn
 
 from graphreid.gallery import RetrievalSet
 from graphreid.graphs.explanation import build_explanation, edges_of_matrix, single_query
-from graphreid.methods.fitted import need_fitted, need_width, restored
-from graphreid.protocols import fingerprint
 from graphreid.resources import slices
 from graphreid.types import DistanceBlock, Explanation
 
@@ -61,50 +58,6 @@ class Scorer(Protocol):
     def score(self, queries: slice) -> ScoredGraphs:
         """The graphs of some of the queries."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class FittedNetwork(Generic[N]):
-    """The network of a fitted method.
-
-    Attributes:
-        network: in evaluation mode.
-        width: entries of the embeddings that it was fitted on.
-        key: of its weights; values derived from a gallery are kept under it.
-        method: the method's name.
-    """
-
-    network: N
-    width: int
-    key: Hashable
-    method: str
-
-    def for_set(self, retrieval_set: RetrievalSet) -> N:
-        """The network on the device of the retrieval set.
-
-        Raises:
-            ValueError: vectors of another width than those fitted on.
-        """
-        need_width(retrieval_set, self.width, self.method)
-        return self.network.to(retrieval_set.resources.device)
-
-
-def fitted_network(method: Any, build: Callable[[int], N], input_weight: str) -> FittedNetwork[N]:
-    """The network of a method from what it has learned.
-
-    Args:
-        method: with `name`, and `state_` where it is fitted.
-        build: from the width of the embeddings to a network.
-        input_weight: the name of a weight [h, d] of the network that tells that width.
-
-    Raises:
-        ValueError: not fitted, or fitted with other options of the network.
-    """
-    need_fitted(method)
-    width = int(method.state_[input_weight].shape[-1])
-    network = restored(lambda: build(width), method.state_, method.name)
-    # the key is that of the weights alone: options of the graph do not change what is kept
-    return FittedNetwork(network.eval(), width, (method.name, fingerprint(method)[1]), method.name)
 
 
 def link_probability(

@@ -17,12 +17,11 @@ from torch.nn import functional
 
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.graphs.query_graphs import Candidates
+from graphreid.methods.fitting import FittedNetwork, fitted_network
 from graphreid.methods.link_prediction.scoring import (
-    FittedNetwork,
     ScoredGraphs,
     distance_blocks,
     explain_links,
-    fitted_network,
 )
 from graphreid.methods.link_prediction.training import Batch, LinkTrainingSet, train_links
 from graphreid.methods.sggnn.graph import graph_nodes

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from graphreid.graphs.query_graphs import complete_edges, edge_softmax
-from graphreid.methods.link_prediction.layers import NodeBatchNorm
+from graphreid.graphs.query_graphs import NodeBatchNorm, complete_edges, edge_softmax
 from graphreid.methods.sggnn.options import Network
 
 

@@ -54,7 +54,8 @@ def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) ->
     for step in range(2, steps + 1):
         one_hot = functional.one_hot(label, k).to(points.dtype)
         centers = one_hot.T @ points / one_hot.sum(0)[:, None]
-        before, label = label, _assigned(points, centers)
+        before = label
+        label = _assigned(points, centers)
         if torch.equal(label, before):
             return Clusters(label, centers, step, True)
     return Clusters(label, centers, steps, False)
@@ -62,7 +63,8 @@ def kmeans(points: Points, centers: Float[Tensor, "k d"], *, steps: int = 20) ->
 
 def _assigned(points: Points, centers: Float[Tensor, "k d"]) -> Labels:
     # |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2)
-    squares, lengths = points.square().sum(1), centers.square().sum(1)
+    squares = points.square().sum(1)
+    lengths = centers.square().sum(1)
     nearness = torch.addmm(lengths / -2, points, centers.T)
     # a processor chooses the order of a sum of d terms: values so near to each other may be equal
     # (Higham 2002, 3.5: each is at most d u |x||c| off)
@@ -76,7 +78,8 @@ def _assigned(points: Points, centers: Float[Tensor, "k d"]) -> Labels:
         )
         farthest = int(_first(gap >= gap.max() - 2 * slack.gather(1, own)[:, 0]))
         count[label[farthest]] -= 1
-        label[farthest], count[lost] = lost, 1
+        label[farthest] = lost
+        count[lost] = 1
     return label
 
 

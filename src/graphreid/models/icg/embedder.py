@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from graphreid.datasets.images import Images
 from graphreid.datasets.loading import OnError
-from graphreid.models import extraction
 from graphreid.models.bot import PRESETS as BOT
 from graphreid.models.icg.losses import ICGObjective
 from graphreid.models.icg.model import PartNetwork
@@ -145,8 +144,7 @@ class ICG:
         Raises:
             ValueError: not fitted, or an image that can't be read.
         """
-        vectors = np.concatenate([*self.blocks(images, resources=resources)])
-        return Features(vectors, images.items, images.camera)  # type: ignore[arg-type]  # text is coded there
+        return self.trained.embed(images, flip_average=self.flip_average, resources=resources)
 
     def blocks(
         self,
@@ -161,10 +159,12 @@ class ICG:
         Raises:
             ValueError: not fitted, or an image that can't be read.
         """
-        network, size = self.fitted()
-        extractor = extraction.Extractor(network, flip_average=self.flip_average)
-        yield from extraction.blocks(
-            extractor, images, size, start=start, batch=batch, resources=resources
+        yield from self.trained.blocks(
+            images,
+            flip_average=self.flip_average,
+            start=start,
+            batch=batch,
+            resources=resources,
         )
 
     def fitted(self) -> tuple[PartNetwork, tuple[int, int]]:
@@ -191,7 +191,8 @@ class ICG:
         """
         if not self.parts.clustering:
             return {}
-        count, width = self.parts.parts - 1, self.parts.map_width
+        count = self.parts.parts - 1
+        width = self.parts.map_width
         blocks = vectors[:, -count * width :].reshape(len(vectors), count, width)
         return {"visibility": (blocks != 0).any(2).astype(np.uint8)}
 

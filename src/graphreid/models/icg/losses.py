@@ -89,7 +89,8 @@ class ICGObjective(nn.Module):
         """L of Eq. 20: identity loss after the group's batch norm, triplet and center loss
         before.
         """
-        options, feature = self.losses, made.features[group]
+        options = self.losses
+        feature = made.features[group]
         logits = self.network.logits(group, self.network.after_norm(group, made))
         loss = identity_loss(logits, target, options.smoothing)
         triplet = batch_hard_triplet(feature, target, options.margin)

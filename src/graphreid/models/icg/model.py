@@ -162,7 +162,8 @@ class PartGraph(nn.Module):
         visible.
         """
         m = self.matrix(parts, visible)
-        m_hat, h = normalised_adjacency(m), parts
+        m_hat = normalised_adjacency(m)
+        h = parts
         for layer in self.layers:
             h = functional.leaky_relu(m_hat @ layer(h), SLOPE)  # [b, n, c'], Eq. 11
         any_visible = visible.any(1, keepdim=True)
@@ -252,8 +253,10 @@ class PartNetwork(BNNeck):
         for neck, classifier in zip(necks.values(), classifiers.values(), strict=True):
             neck.bias.requires_grad_(False)  # as BNNeck's
             nn.init.normal_(classifier.weight, std=0.001)
-        self.neck, self.classifier = necks.pop("global"), classifiers.pop("global")
-        self.necks, self.classifiers = nn.ModuleDict(necks), nn.ModuleDict(classifiers)
+        self.neck = necks.pop("global")
+        self.classifier = classifiers.pop("global")
+        self.necks = nn.ModuleDict(necks)
+        self.classifiers = nn.ModuleDict(classifiers)
 
     def feature_map(
         self, pixels: Float[Tensor, "b 3 H W"]
@@ -277,7 +280,8 @@ class PartNetwork(BNNeck):
             even = self.even(f)
             separation = None if self.separate is None else self.separate(even)  # Eq. 16
             confidence = None if self.assign is None else self.assign(even)  # Eq. 6
-            visible, matrix = torch.zeros(len(f), 0, dtype=torch.bool, device=f.device), None
+            visible = torch.zeros(len(f), 0, dtype=torch.bool, device=f.device)
+            matrix = None
             if confidence is not None:
                 p = confidence.softmax(1)  # [b, K, h, w], Eq. 7
                 p_f = p[:, 1:].sum(1, keepdim=True)  # Eq. 8

@@ -120,7 +120,9 @@ class PartLabels:
 
     def _make(self, epoch: int) -> Numbers:
         """Cluster the foreground of one identity after the other; its pixels alone are held."""
-        network, spent, unclustered = self.objective.network, 0.0, 0
+        network = self.objective.network
+        spent = 0.0
+        unclustered = 0
         names = range(int(self.target.max()) + 1)
         identities = [np.flatnonzero(self.target == name) for name in names]
         batches_of = [np.array_split(rows, -(-len(rows) // EXTRACTED)) for rows in identities]

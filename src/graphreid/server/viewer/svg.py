@@ -1,4 +1,4 @@
-"""The viewer's drawings, as SVG that the page holds itself."""
+"""The viewer's drawings as SVG text: the graph of a query, a histogram of scores, a map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from jaxtyping import Float32, Float64, Int64
 
 from graphreid.types import Explanation, Neighbors, positions
 
-BINS, WIDE, HIGH = 48, 640, 220
-NODES, EDGES, NEIGHBORS = 24, 120, 10
-"""Images and edges in a drawn graph, at most; and neighbours of an image that make edges where a
-method makes none.
-"""
+BINS, WIDTH, HEIGHT = 48, 640, 220
+"""Of a histogram: its bins, and units of its drawing."""
+NODES = 24
+EDGES = 120
+"""Images and edges of a drawn graph, at most."""
+NEIGHBORS = 10
+"""Neighbours of an image that are its sources where a method makes no graph."""
 SIDE, SCREEN = 46, 640
 """Units of a thumbnail and of the whole drawing."""
 
@@ -29,7 +31,8 @@ def strongest(explanation: Explanation) -> Explanation:
     source, target = place[explanation.edges].T
     drawn = np.flatnonzero((source >= 0) & (target >= 0) & (source != target))
     heavy = drawn[np.argsort(-explanation.weights[drawn], kind="stable")[:EDGES]]
-    probability, query_weights = explanation.probability, explanation.query_weights
+    probability = explanation.probability
+    query_weights = explanation.query_weights
     return Explanation(
         nodes=explanation.nodes[first],
         edges=place[explanation.edges[heavy]],
@@ -122,9 +125,11 @@ class _NodeText:
     @classmethod
     def of(cls, explanation: Explanation, node: int, item: str) -> "_NodeText":
         """The text of a node."""
-        before, after = explanation.rank_before[node], explanation.rank_after[node]
+        before = explanation.rank_before[node]
+        after = explanation.rank_after[node]
         title = f"{item}: rank {before} before, {after} after"
-        spoke, probability = "", None
+        spoke = ""
+        probability = None
         if explanation.query_weights is not None:
             weight = float(explanation.query_weights[node])
             share = weight / float(explanation.query_weights.max(initial=1e-9))
@@ -139,8 +144,8 @@ class _NodeText:
 def layout(
     n: int, edges: Int64[np.ndarray, "e 2"], weights: Float32[np.ndarray, " e"]
 ) -> Float64[np.ndarray, "n 2"]:
-    """Places in the drawing: on a spiral by rank around the query, drawn together along edges, and
-    apart where too close.
+    """Positions of a graph's nodes in the drawing: on a spiral by rank around the query, moved
+    together along edges, and apart where too close.
     """
     angle = 2.399963 * np.arange(n)  # the golden angle
     radius = 0.19 + 0.25 * np.sqrt((np.arange(n) + 1) / max(n, 1))
@@ -167,8 +172,13 @@ def layout(
 def histogram(
     score: Float32[np.ndarray, " g"], threshold: float | None, first: float | None, name: str
 ) -> str:
-    """Scores of all images, their counts on a logarithmic scale, with the threshold and the first
-    image's score.
+    """A histogram of the scores of all images, with counts on a logarithmic scale.
+
+    Args:
+        score: of each gallery image; infinite ones are left out.
+        threshold: drawn as a line, None where there is none.
+        first: the score of the first image, drawn as a line; None where there is none.
+        name: what a score is called.
     """
     finite = score[np.isfinite(score)].astype(np.float64)
     if not len(finite):
@@ -178,44 +188,45 @@ def histogram(
         low, high = min(low, threshold), max(high, threshold)
     high = high if high > low else low + 1
     count, edges = np.histogram(finite, BINS, (low, high))
-    tall = np.log10(1 + count) / np.log10(1 + count.max())
-    left, floor, step = 8.0, HIGH - 42.0, (WIDE - 16) / BINS
+    height = np.log10(1 + count) / np.log10(1 + count.max())
+    left = 8.0
+    floor = HEIGHT - 42.0
+    step = (WIDTH - 16) / BINS
 
     def across(value: float) -> float:
-        return left + (value - low) / (high - low) * (WIDE - 16)
+        return left + (value - low) / (high - low) * (WIDTH - 16)
 
     parts = [
-        f'<svg class="histogram" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(name)} '
-        f'of all images">'
+        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(name)} of all images">'
     ]
-    for number, many in enumerate(count.tolist()):
-        top = floor - (floor - 40) * float(tall[number])
+    for number, images in enumerate(count.tolist()):
+        top = floor - (floor - 40) * float(height[number])
         parts.append(
             f'<rect x="{left + number * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}" '
             f'height="{floor - top:.1f}">'
-            f"<title>{many:,} images from {edges[number]:.4f} to "
+            f"<title>{images:,} images from {edges[number]:.4f} to "
             f"{edges[number + 1]:.4f}</title></rect>"
         )
-    parts.append(f'<line class="axis" x1="{left}" y1="{floor}" x2="{WIDE - 8}" y2="{floor}"/>')
+    parts.append(f'<line class="axis" x1="{left}" y1="{floor}" x2="{WIDTH - 8}" y2="{floor}"/>')
     for value, anchor in ((low, "start"), (high, "end")):
         parts.append(
             f'<text x="{across(value):.1f}" y="{floor + 18}" '
             f'text-anchor="{anchor}">{value:.3f}</text>'
         )
-    parts.append(f'<text x="{WIDE / 2}" y="{HIGH - 4}" text-anchor="middle">{escape(name)}</text>')
-    for value, kind, says, high_up in (
-        (threshold, "threshold", "threshold", 15),
-        (first, "first", "first", 34),
-    ):
+    parts.append(
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(name)}</text>'
+    )
+    for value, line, label_y in ((threshold, "threshold", 15), (first, "first", 34)):
         if value is not None:
             x = across(value)
-            anchor = "start" if x < WIDE / 2 else "end"
+            anchor = "start" if x < WIDTH / 2 else "end"
             parts.append(
-                f'<line class="{kind}" x1="{x:.1f}" y1="{high_up + 2}" x2="{x:.1f}" y2="{floor}"/>'
+                f'<line class="{line}" x1="{x:.1f}" y1="{label_y + 2}" x2="{x:.1f}" y2="{floor}"/>'
             )
             shift = 4 if anchor == "start" else -4
             parts.append(
-                f'<text x="{x + shift:.1f}" y="{high_up}" text-anchor="{anchor}">{says} '
+                f'<text x="{x + shift:.1f}" y="{label_y}" text-anchor="{anchor}">{line} '
                 f"{value:.4f}</text>"
             )
     return "\n".join([*parts, "</svg>"])
@@ -224,7 +235,13 @@ def histogram(
 def scatter(
     at: Float64[np.ndarray, "n 2"], items: Sequence[str], groups: Sequence[str | None]
 ) -> str:
-    """A map: a dot an image, coloured by its identity; each leads to its page."""
+    """A map: a dot an image, coloured by its identity, linked to its page.
+
+    Args:
+        at: float64 [n, 2], positions in any unit.
+        items: of the images.
+        groups: their identities, None where they have none.
+    """
     low, high = at.min(axis=0), at.max(axis=0)
     place = 14 + (at - low) / np.maximum(high - low, 1e-9) * (SCREEN - 28)
     names = {
@@ -240,25 +257,27 @@ def scatter(
         colour = (
             "var(--muted)" if group is None else f"hsl({names[group] * 137.508 % 360:.0f} 60% 48%)"
         )
-        says = escape(item) + ("" if group is None else f", identity {escape(group)}")
+        title = escape(item) + ("" if group is None else f", identity {escape(group)}")
         parts.append(
             f'<a href="/view?item={quote(item, safe="")}"><circle cx="{x:.1f}" cy="{y:.1f}" '
             f'r="4.5" style="fill:{colour}">'
-            f"<title>{says}</title></circle></a>"
+            f"<title>{title}</title></circle></a>"
         )
     return "\n".join([*parts, "</svg>"])
 
 
-def _node(x: float, y: float, picture: str | None, colour: str, says: str, link: str | None) -> str:
+def _node(
+    x: float, y: float, picture: str | None, colour: str, title: str, link: str | None
+) -> str:
     box = f'x="{x - SIDE / 2:.1f}" y="{y - SIDE / 2:.1f}" width="{SIDE}" height="{SIDE}"'
     fit = 'preserveAspectRatio="xMidYMid slice"'
     image = "" if picture is None else f'<image href="{escape(picture)}" {box} {fit}/>'
     frame = f'<rect class="node" {box} rx="3" style="stroke:{colour}"/>'
-    whole = f'<g><title>{escape(says)}</title><rect class="back" {box}/>{image}{frame}</g>'
+    whole = f'<g><title>{escape(title)}</title><rect class="back" {box}/>{image}{frame}</g>'
     return (
         whole
         if link is None
-        else f'<a href="{escape(link)}" aria-label="{escape(says)}">{whole}</a>'
+        else f'<a href="{escape(link)}" aria-label="{escape(title)}">{whole}</a>'
     )
 
 

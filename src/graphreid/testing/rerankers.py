@@ -1,89 +1,100 @@
-"""What every re-ranker promises, in each of its settings. A new method is listed in METHODS and, if
-slow to fit, in SMALL.
-"""
+"""What every re-ranker promises, in each of its settings."""
 
 import copy
-from collections.abc import Callable
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import numpy as np
 import pytest
 import torch
 
 from graphreid.gallery import Gallery
-from graphreid.methods import METHODS, Cosine
+from graphreid.methods import Cosine
 from graphreid.methods.persistence import load, save
 from graphreid.methods.spec import parse
-from graphreid.options import build
+from graphreid.options import build, options_of, with_options
 from graphreid.protocols import ONLINE, Explains, Reranker
 from graphreid.ranking import rank
 from graphreid.resources import Resources
+from graphreid.testing.data import all_distances, labelled
 from graphreid.types import Features
-from tests.support import all_distances, labelled
-
-SMALL: dict[str, dict[str, Any]] = {
-    "cagcn": {
-        "k1": 8,
-        "k2": 4,
-        "k": 12,
-        "links": 4,
-        "layers": 2,
-        "width": 8,
-        "attention_width": 4,
-        "epochs": 1,
-    },
-    "ec-gcn": {"k1": 8, "k2": 3, "links": 4, "layers": 2, "width": 8, "epochs": 1},
-    "fa-ec-gcn": {
-        "fa_k": 4,
-        "fa_epochs": 2,
-        "k1": 8,
-        "k2": 3,
-        "links": 4,
-        "layers": 2,
-        "width": 8,
-        "epochs": 1,
-    },
-    "fa-gcn": {"k": 4, "epochs": 2},
-    "ffgnn": {"k": 12, "reciprocal": 4, "tau": 5, "epochs": 1},
-    "hrnet": {"nodes": 12, "k": 4, "identities": 4, "images": 3, "epochs": 2},
-    "parts": {"parts": 2, "width": 4, "fixed": 2},
-    "sggnn": {"k": 12, "width": 8, "epochs": 1},
-}
-"""Options that make a method quick enough to be fitted here."""
-
-CASES = [(name, setting) for name, kind in METHODS.items() for setting in sorted(kind.settings)]
-Make = Callable[[], Reranker]
 
 
-def fresh(name: str, setting: str) -> Reranker:
-    options = dict(SMALL.get(name, {}))
-    if len(METHODS[name].settings) > 1:
-        options["setting"] = setting
-    return build(METHODS[name], **options)
+@dataclass(frozen=True)
+class Case:
+    """A re-ranker in one of its settings.
 
-
-_FITTED: dict[tuple[str, str], Reranker] = {}
-
-
-def fitted(name: str, setting: str) -> Reranker:
-    """A method fitted on identities of its own; fitted once, and copied, for methods have no other
-    state.
+    Attributes:
+        kind: its class.
+        setting: "online" or "transductive".
+        options: by flat name; such that a fit is quick.
+        own_base: the ranks before in its explanations are by distances of its own, not by those of
+            the input.
     """
-    if (name, setting) not in _FITTED:
-        _, (train, labels) = labelled(99, images=80)
-        _FITTED[name, setting] = fresh(name, setting).fit(train, labels)
-    return copy.deepcopy(_FITTED[name, setting])
+
+    kind: type[Any]
+    setting: str
+    options: tuple[tuple[str, Any], ...] = ()
+    own_base: bool = False
+
+    def fresh(self) -> Reranker:
+        """The method before a fit."""
+        options = dict(self.options)
+        if len(self.kind.settings) > 1:
+            options["setting"] = self.setting
+        return build(self.kind, **options)
+
+    def fitted(self) -> Reranker:
+        """The method fitted on identities of its own; fitted once, and copied, for methods have no
+        other state.
+        """
+        return copy.deepcopy(_fitted(self))
 
 
-@pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES])
-def case(request: pytest.FixtureRequest) -> tuple[str, str]:
-    return request.param
+@cache
+def _fitted(case: Case) -> Reranker:
+    _, (train, labels) = labelled(99, images=80)
+    return case.fresh().fit(train, labels)
 
 
-@pytest.fixture
-def method(case: tuple[str, str]) -> Reranker:
-    return fitted(*case)
+def reranker_checks(
+    kind: type[Any], options: Mapping[str, Any] | None = None, *, own_base: bool = False
+) -> list[Any]:
+    """Every check of a method in each of its settings, for `pytest.mark.parametrize`:
+
+        @pytest.mark.parametrize("check", reranker_checks(MyMethod, {"k": 5}))
+        def test_my_method(check):
+            check()
+
+    Args:
+        kind: its class.
+        options: by flat name, such that a fit on 80 images takes a second.
+        own_base: see `Case`.
+    """
+    found: list[Any] = []
+    for setting in sorted(kind.settings):
+        case = Case(kind, setting, tuple((options or {}).items()), own_base)
+        checks = {check.__name__: partial(check, case) for check in CASE_CHECKS}
+        checks |= {check.__name__: partial(_of_fitted, check, case) for check in METHOD_CHECKS}
+        found += parameters(f"{kind.name}-{setting}", checks)
+    return found
+
+
+def parameters(name: str, checks: Mapping[str, Callable[[], None]]) -> list[Any]:
+    """Checks as pytest takes them, under names that say what they are of."""
+    return [
+        pytest.param(check, id=f"{name}-{what.removeprefix('check_')}")
+        for what, check in checks.items()
+    ]
+
+
+def _of_fitted(check: Callable[[Reranker], None], case: Case) -> None:
+    check(case.fitted())
 
 
 def data(seed: int = 0) -> tuple[Features, Features]:
@@ -91,15 +102,16 @@ def data(seed: int = 0) -> tuple[Features, Features]:
     return query, gallery
 
 
-def test_declares_what_it_is(case: tuple[str, str], method: Reranker) -> None:
+def check_declares_what_it_is(case: Case) -> None:
+    method = case.fitted()
     assert isinstance(method, Reranker)
-    assert method.setting == case[1]
+    assert method.setting == case.setting
     assert method.settings <= {"online", "transductive"}
     assert method.takes in ("distances", "vectors")
     assert isinstance(method.comparable, bool)
 
 
-def test_order_is_a_permutation_and_distances_ascend(method: Reranker) -> None:
+def check_order_is_a_permutation_and_distances_ascend(method: Reranker) -> None:
     query, gallery = data()
     ranking = rank(method.distances(query, Gallery(gallery)), len(gallery))
     assert (np.sort(ranking.order, axis=1) == np.arange(len(gallery))).all()
@@ -109,7 +121,7 @@ def test_order_is_a_permutation_and_distances_ascend(method: Reranker) -> None:
         assert ((ranking.probability >= 0) & (ranking.probability <= 1)).all()
 
 
-def test_never_returns_itself(method: Reranker) -> None:
+def check_never_returns_itself(method: Reranker) -> None:
     query, gallery = data()
     joined = Features(
         np.concatenate([gallery.vectors, query.vectors]),
@@ -128,7 +140,7 @@ def test_never_returns_itself(method: Reranker) -> None:
         ]
 
 
-def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
+def check_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
     query, gallery = data()
     shuffle = np.random.default_rng(5).permutation(len(gallery))
     plain = all_distances(method, query, Gallery(gallery))
@@ -136,10 +148,8 @@ def test_the_order_of_the_gallery_does_not_matter(method: Reranker) -> None:
     np.testing.assert_allclose(shuffled, plain[:, shuffle], rtol=0, atol=1e-5)
 
 
-def test_online_a_query_gets_the_same_answer_alone_and_in_company(
-    case: tuple[str, str], method: Reranker
-) -> None:
-    if case[1] != ONLINE:
+def check_online_a_query_gets_the_same_answer_alone_and_in_company(method: Reranker) -> None:
+    if method.setting != ONLINE:
         return
     query, gallery = data()
     together = all_distances(method, query, Gallery(gallery))
@@ -149,7 +159,7 @@ def test_online_a_query_gets_the_same_answer_alone_and_in_company(
         np.testing.assert_allclose(alone[0], together[one_query], rtol=0, atol=1e-5)
 
 
-def test_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
+def check_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
     query, gallery = data()
     one = all_distances(method, query, Gallery(gallery))
     rng = np.random.default_rng(1)
@@ -164,22 +174,26 @@ def test_the_camera_has_no_effect_unless_declared(method: Reranker) -> None:
         np.testing.assert_array_equal(one, changed)
 
 
-@pytest.mark.parametrize("cameras", ["none", "one"])
-def test_no_cameras_and_one_camera(method: Reranker, cameras: str) -> None:
+def check_no_cameras(method: Reranker) -> None:
     query, gallery = data()
-    camera = (lambda n: None) if cameras == "none" else (lambda n: np.ones(n, int))  # pyright: ignore[reportUnknownLambdaType]
-    queries = Features(query.vectors, query.items, camera(len(query)))
-    images = Features(gallery.vectors, gallery.items, camera(len(gallery)))
-    if method.uses_camera and cameras == "none":
+    queries = Features(query.vectors, query.items)
+    images = Features(gallery.vectors, gallery.items)
+    if method.uses_camera:
         with pytest.raises(ValueError, match="camera"):
             all_distances(method, queries, Gallery(images))
         return
     assert np.isfinite(all_distances(method, queries, Gallery(images))).all()
 
 
-@pytest.mark.parametrize("seed", [3])
-def test_two_fits_with_one_seed_agree_from_different_random_states(
-    case: tuple[str, str], seed: int
+def check_one_camera(method: Reranker) -> None:
+    query, gallery = data()
+    queries = Features(query.vectors, query.items, np.ones(len(query), int))
+    images = Features(gallery.vectors, gallery.items, np.ones(len(gallery), int))
+    assert np.isfinite(all_distances(method, queries, Gallery(images))).all()
+
+
+def check_two_fits_with_one_seed_agree_from_different_random_states(
+    case: Case,
 ) -> None:
     query, gallery = data()
     _, (train, labels) = labelled(98, images=80)
@@ -188,80 +202,59 @@ def test_two_fits_with_one_seed_agree_from_different_random_states(
         torch.manual_seed(state)
         np.random.seed(state)
         before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
-        answers.append(all_distances(fresh(*case).fit(train, labels), query, Gallery(gallery)))
+        answers.append(all_distances(case.fresh().fit(train, labels), query, Gallery(gallery)))
         assert torch.equal(torch.get_rng_state(), before[0])
         assert (np.random.get_state()[1] == before[1]).all()  # type: ignore[index]
     np.testing.assert_array_equal(answers[0], answers[1])
 
 
-def test_a_second_fit_forgets_the_first(case: tuple[str, str]) -> None:
+def check_a_second_fit_forgets_the_first(case: Case) -> None:
     query, gallery = data()
     _, (first, first_labels) = labelled(97, images=80)
     _, (train, labels) = labelled(96, images=70)
-    again = fresh(*case).fit(first, first_labels).fit(train, labels)
-    once = fresh(*case).fit(train, labels)
+    again = case.fresh().fit(first, first_labels).fit(train, labels)
+    once = case.fresh().fit(train, labels)
     np.testing.assert_array_equal(
         all_distances(again, query, Gallery(gallery)), all_distances(once, query, Gallery(gallery))
     )
 
 
-def test_inputs_are_left_as_they_were(case: tuple[str, str], method: Reranker) -> None:
+def check_inputs_are_left_as_they_were(case: Case) -> None:
+    method = case.fitted()
     query, gallery = data()
     _, (train, labels) = labelled(95, images=80)
     given = [query.vectors, gallery.vectors, train.vectors, labels.identity]
     copies = [array.copy() for array in given]
     all_distances(method, query, Gallery(gallery))
-    fresh(*case).fit(train, labels)
+    case.fresh().fit(train, labels)
     for array, before in zip(given, copies, strict=True):
         np.testing.assert_array_equal(array, before)
 
 
-def test_save_and_load(method: Reranker, tmp_path: Path) -> None:
+def check_save_and_load(method: Reranker) -> None:
     query, gallery = data()
-    file = tmp_path / "method.safetensors"
-    save(method, file)
-    again = load(file)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "method.safetensors"
+        save(method, file)
+        again = load(file)
+        parsed = parse(str(file))
     assert type(again) is type(method)
     np.testing.assert_array_equal(
         all_distances(again, query, Gallery(gallery)),
         all_distances(method, query, Gallery(gallery)),
     )
-    assert parse(str(file)).setting == method.setting
+    assert parsed.setting == method.setting
 
 
-@pytest.mark.parametrize(("queries", "images"), [(1, 1), (3, 1), (1, 2), (1, 60), (4, 5)])
-def test_small_sets_and_k_larger_than_the_gallery(
-    method: Reranker, queries: int, images: int
-) -> None:
-    (query, _), (gallery, _) = labelled(7, queries=queries, images=images)
-    got = all_distances(method, query, Gallery(gallery))
-    assert got.shape == (queries, images)
-    assert np.isfinite(got).all()
+def check_small_sets_and_k_larger_than_the_gallery(method: Reranker) -> None:
+    for queries, images in ((1, 1), (3, 1), (1, 2), (1, 60), (4, 5)):
+        (query, _), (gallery, _) = labelled(7, queries=queries, images=images)
+        got = all_distances(method, query, Gallery(gallery))
+        assert got.shape == (queries, images)
+        assert np.isfinite(got).all(), (queries, images)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "aqe:n={}",
-        "ca-jaccard:k1_inter={}",
-        "ca-jaccard:k1_intra={},setting=online",
-        "diffusion:kd={}",
-        "diffusion:truncation={}",
-        "gnn-reranking:k1={}",
-        "k-reciprocal:k1={}",
-        "k-reciprocal:k1={},setting=online",
-        "random-walk:K={}",
-    ],
-)
-def test_any_number_beyond_the_set_stands_for_all_of_it(text: str) -> None:
-    query, gallery = data()
-    all_of_it = all_distances(parse(text.format(200)), query, Gallery(gallery))
-    np.testing.assert_array_equal(
-        all_distances(parse(text.format(10**20)), query, Gallery(gallery)), all_of_it
-    )
-
-
-def test_duplicates(method: Reranker) -> None:
+def check_duplicates(method: Reranker) -> None:
     query, gallery = data()
     twice = Features(
         np.concatenate([gallery.vectors, gallery.vectors]),
@@ -274,7 +267,7 @@ def test_duplicates(method: Reranker) -> None:
     assert np.isfinite(all_distances(method, query, Gallery(equal))).all()
 
 
-def test_a_zero_vector_that_was_kept(method: Reranker) -> None:
+def check_a_zero_vector_that_was_kept(method: Reranker) -> None:
     query, gallery = data()
     vectors = gallery.vectors.copy()
     vectors[3] = 0
@@ -285,9 +278,8 @@ def test_a_zero_vector_that_was_kept(method: Reranker) -> None:
     ).all()
 
 
-def test_an_explanation_has_the_numbers_of_the_distances(
-    case: tuple[str, str], method: Reranker
-) -> None:
+def check_an_explanation_has_the_numbers_of_the_distances(case: Case) -> None:
+    method = case.fitted()
     if not isinstance(method, Explains):
         return
     query, gallery = data()
@@ -304,7 +296,7 @@ def test_an_explanation_has_the_numbers_of_the_distances(
             explanation.rank_after,
             np.argsort(np.argsort(block.distance[0], kind="stable"))[explanation.nodes] + 1,
         )
-        if case[0] != "fa-ec-gcn":  # which starts from FA-GCN's distances
+        if not case.own_base:
             base = next(iter(Cosine().distances(one_query, snapshot))).distance[0]
             np.testing.assert_array_equal(
                 explanation.rank_before,
@@ -330,41 +322,20 @@ def test_an_explanation_has_the_numbers_of_the_distances(
     assert len(method.explain(only, Gallery(only)).nodes) == 0
 
 
-def test_methods_that_make_a_graph_of_a_query_explain() -> None:
-    explains = {name for name, kind in METHODS.items() if hasattr(kind, "explain")}
-    assert explains == {
-        "cagcn",
-        "ec-gcn",
-        "fa-ec-gcn",
-        "fa-gcn",
-        "ffgnn",
-        "hrnet",
-        "k-reciprocal",
-        "sggnn",
-    }
-
-
-def test_nan_is_refused() -> None:
-    vectors = np.ones((5, 4), np.float32)
-    vectors[2, 1] = np.nan
-    with pytest.raises(ValueError, match="row 2"):
-        Features(vectors)
-
-
-def test_another_width_is_refused(method: Reranker) -> None:
+def check_another_width_is_refused(method: Reranker) -> None:
     query, _ = data()
     with pytest.raises(ValueError, match="wide"):
         all_distances(method, query, Gallery(Features(np.ones((5, 4), np.float32))))
 
 
-def test_one_id_with_two_vectors_is_refused(method: Reranker) -> None:
+def check_one_id_with_two_vectors_is_refused(method: Reranker) -> None:
     query, gallery = data()
     clash = Features(query.vectors, np.array([gallery.items[0], *query.items[1:]]), query.camera)
     with pytest.raises(ValueError, match="one vector among the queries"):
         all_distances(method, clash, Gallery(gallery))
 
 
-def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
+def check_blocks_do_not_change_the_answer(method: Reranker) -> None:
     query, gallery = data()
     plain = all_distances(method, query, Gallery(gallery))
     memory = 6_000
@@ -380,7 +351,53 @@ def test_blocks_do_not_change_the_answer(method: Reranker) -> None:
     np.testing.assert_allclose(small, plain, rtol=0, atol=1e-5)
 
 
-def test_too_little_memory_says_what_is_needed(method: Reranker) -> None:
+def check_too_little_memory_says_what_is_needed(method: Reranker) -> None:
     query, gallery = data()
     with pytest.raises(ValueError, match="at least"):
         all_distances(method, query, Gallery(gallery), Resources(memory=10))
+
+
+def check_a_value_out_of_its_range_is_refused(case: Case) -> None:
+    method = case.fresh()
+    for option in options_of(case.kind):
+        kinds = (option.kind, *get_args(option.kind))
+        numbers = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
+        if not numbers:
+            continue
+        *groups, name = option.paths[0]
+        owner: Any = method
+        for group in groups:
+            owner = getattr(owner, group)
+        for value in map(numbers[0], (-1, 0, 2)):
+            try:
+                with_options(method, **{option.name: value})
+            except ValueError:
+                with pytest.raises(ValueError, match=name):
+                    dataclasses.replace(owner, **{name: value})
+
+
+CASE_CHECKS = (
+    check_declares_what_it_is,
+    check_two_fits_with_one_seed_agree_from_different_random_states,
+    check_a_second_fit_forgets_the_first,
+    check_inputs_are_left_as_they_were,
+    check_an_explanation_has_the_numbers_of_the_distances,
+    check_a_value_out_of_its_range_is_refused,
+)
+METHOD_CHECKS = (
+    check_order_is_a_permutation_and_distances_ascend,
+    check_never_returns_itself,
+    check_online_a_query_gets_the_same_answer_alone_and_in_company,
+    check_the_order_of_the_gallery_does_not_matter,
+    check_the_camera_has_no_effect_unless_declared,
+    check_no_cameras,
+    check_one_camera,
+    check_save_and_load,
+    check_small_sets_and_k_larger_than_the_gallery,
+    check_duplicates,
+    check_a_zero_vector_that_was_kept,
+    check_another_width_is_refused,
+    check_one_id_with_two_vectors_is_refused,
+    check_blocks_do_not_change_the_answer,
+    check_too_little_memory_says_what_is_needed,
+)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from graphreid.graphs.top_k import top_k
+from graphreid.graphs.ego_graphs import top_k
 from graphreid.methods.ffgnn.graph import largest_entries, reciprocal_neighbors
 from graphreid.methods.hrnet.graph import nearest_nodes
 

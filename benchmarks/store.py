@@ -1,10 +1,9 @@
-"""A gallery on disk while it grows: how fast it takes images, how fast it answers, and what a kill
-costs it.
+"""Benchmark of a gallery on disk: how fast it takes and finds images, and what a kill costs it.
 
-python -m benchmarks.living speed      100,000 images of width 512, into
-benchmarks/records/living.json python -m benchmarks.living kill       20 times kill -9 at a random
-moment of adding: what was acknowledged must be there python -m benchmarks.living load       a
-service on this machine, searched while images are added to it
+python -m benchmarks.store speed    100,000 images of width 512; writes records/store.json
+python -m benchmarks.store kill     20 times kill -9 at a random moment: every image whose
+                                    addition was acknowledged must be there
+python -m benchmarks.store load     a service on this machine, searched while images are added
 """
 
 import json
@@ -34,7 +33,7 @@ from graphreid.methods.spec import parse
 from graphreid.options import build
 from graphreid.papers.provenance import code, environment
 from graphreid.resources import Resources
-from graphreid.store import Config, PersistentGallery, online
+from graphreid.store import GalleryConfig, PersistentGallery, online_method
 from graphreid.types import Features, Labels
 
 app = cyclopts.App(help=__doc__)
@@ -44,15 +43,15 @@ ADDER = """
 import sys, numpy as np
 from graphreid.store import PersistentGallery
 from graphreid.types import Features
-living, name = PersistentGallery(sys.argv[1]), sys.argv[2]
+opened, name = PersistentGallery(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 step = 0
 while True:
     items = np.array([f"{name}-{step}-{row}" for row in range(20)])
     vectors = np.random.default_rng(step).standard_normal((20, 64)).astype(np.float32)
-    living.add(Features(vectors, items))
+    opened.add(Features(vectors, items))
     print(f"added {step}", flush=True)
-    if step % 25 == 24: living.keep_lists()
+    if step % 25 == 24: opened.save_index()
     step += 1
 """
 
@@ -80,21 +79,23 @@ def speed(
         "load": load,
     }
     with tempfile.TemporaryDirectory() as folder:
-        living = PersistentGallery.create(Path(folder, "g"), Config(width), resources=resources)
+        opened = PersistentGallery.create(
+            Path(folder, "g"), GalleryConfig(width), resources=resources
+        )
         first = gallery - 1000
         start = time.perf_counter()
         for begin in range(0, first, 10_000):
             rows = slice(begin, min(begin + 10_000, first))
-            living.add(Features(images[0][rows], items[rows]))
+            opened.add(Features(images[0][rows], items[rows]))
         made["add_per_second_in_batches"] = first / (time.perf_counter() - start)
-        made["lists_built_seconds"] = _seconds(living.keep_lists)
-        made["one_by_one"] = _one_by_one(living, images[0], items, first)
-        living.keep_lists()
-        made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(living.folder, resources))
-        made["removed_100_with_lists_seconds"] = _seconds(lambda: _without(living, items[:100]))
+        made["lists_built_seconds"] = _seconds(opened.save_index)
+        made["one_by_one"] = _one_by_one(opened, images[0], items, first)
+        opened.save_index()
+        made["opened_with_lists_seconds"] = _seconds(lambda: _fresh(opened.folder, resources))
+        made["removed_100_with_lists_seconds"] = _seconds(lambda: _without(opened, items[:100]))
         cagcn = _fitted(width, seed, Path(folder, "cagcn.safetensors"))
         made["methods"] = {
-            name: _answers(living, text, query[0], resources)
+            name: _answers(opened, text, query[0], resources)
             for name, text in (
                 ("cosine", "cosine"),
                 ("k-reciprocal", "k-reciprocal"),
@@ -106,7 +107,7 @@ def speed(
         "code": code(),
         "environment": environment(resources),
     }
-    record.write(made, out or RECORDS / "living.json")
+    record.write(made, out or RECORDS / "store.json")
     print(
         json.dumps(
             {key: value for key, value in made.items() if key not in ("code", "environment")},
@@ -120,7 +121,9 @@ def kill(*, times: int = 20, seed: int = 0) -> None:
     """Kill a process at random moments of adding, and look for what it said it had added."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        place = PersistentGallery.create(Path(folder, "g"), Config(64, k=10, margin=5)).folder
+        place = PersistentGallery.create(
+            Path(folder, "g"), GalleryConfig(64, k=10, margin=5)
+        ).folder
         held = 0
         for time_ in range(times):
             command = [sys.executable, "-c", ADDER, str(place), f"run{time_}"]
@@ -171,11 +174,11 @@ def load(
         _vectors(gallery, width, 200, seed, which)[0] for which in ("query", "gallery")
     )
     with tempfile.TemporaryDirectory() as folder:
-        living = PersistentGallery.create(Path(folder, "g"), Config(width))
-        living.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
-        living.keep_lists()
+        opened = PersistentGallery.create(Path(folder, "g"), GalleryConfig(width))
+        opened.add(Features(images, np.array([f"i{row}" for row in range(gallery)])))
+        opened.save_index()
         serve = [sys.executable, "-c", "from graphreid.cli import main; main()", "serve"]
-        command = [*serve, str(living.folder), "--port", "0", "--method", method]
+        command = [*serve, str(opened.folder), "--port", "0", "--method", method]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             address = server.stdout.readline().split(" at ")[1].split()[0]
@@ -264,34 +267,34 @@ def _vectors(
 
 
 def _one_by_one(
-    living: PersistentGallery, vectors: NDArray[np.float32], items: Any, first: int
+    opened: PersistentGallery, vectors: NDArray[np.float32], items: Any, first: int
 ) -> dict[str, Any]:
     """Add images one at a time: until it is acknowledged, and until the lists hold it."""
     added: list[float] = []
     listed: list[float] = []
     for row in range(first, first + 50):
         one = slice(row, row + 1)
-        added.append(_seconds(lambda one=one: living.add(Features(vectors[one], items[one]))))
-        listed.append(_seconds(lambda: living.snapshot().searchable().neighbors(living.config.k)))
+        added.append(_seconds(lambda one=one: opened.add(Features(vectors[one], items[one]))))
+        listed.append(_seconds(lambda: opened.snapshot().searchable().neighbors(opened.config.k)))
     return {"acknowledged": _quantiles(added), "then_listed": _quantiles(listed)}
 
 
 def _answers(
-    living: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources
+    opened: PersistentGallery, text: str, query: NDArray[np.float32], resources: Resources
 ) -> dict[str, str]:
     """Seconds from a vector to all distances of the gallery as it is."""
-    method = online(parse(text), text)
+    method = online_method(parse(text), text)
     times: list[float] = []
     for row in range(len(query)):
         one_query = Features(query[row : row + 1])
         times.append(
-            _seconds(lambda one_query=one_query: _asked(living, method, one_query, resources))
+            _seconds(lambda one_query=one_query: _asked(opened, method, one_query, resources))
         )
     return {"first": f"{times[0]:.3f} s", "then": _quantiles(times[FIRST:])}
 
 
-def _asked(living: PersistentGallery, method: Any, query: Features, resources: Resources) -> None:
-    for _ in method.distances(query, living.snapshot().searchable(), resources=resources):
+def _asked(opened: PersistentGallery, method: Any, query: Features, resources: Resources) -> None:
+    for _ in method.distances(query, opened.snapshot().searchable(), resources=resources):
         pass
 
 
@@ -313,9 +316,9 @@ def _fresh(folder: Path, resources: Resources) -> None:
     PersistentGallery(folder, resources=resources).snapshot().searchable().neighbors(50)
 
 
-def _without(living: PersistentGallery, items: Any) -> None:
-    living.remove(items)
-    living.snapshot().searchable().neighbors(50)
+def _without(opened: PersistentGallery, items: Any) -> None:
+    opened.remove(items)
+    opened.snapshot().searchable().neighbors(50)
 
 
 def _differs(gallery: Gallery) -> bool:
