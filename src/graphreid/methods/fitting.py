@@ -142,11 +142,12 @@ def fit_network(
 def _optimizer(
     module: nn.Module, name: Literal["adam", "adamw", "sgd"], options: TrainingOptions
 ) -> torch.optim.Optimizer:
-    weights, rate, decay = module.parameters(), options.rate, options.weight_decay
+    weights = module.parameters()
+    decay = options.weight_decay
     if name == "sgd":
-        return torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)
+        return torch.optim.SGD(weights, options.rate, momentum=0.9, weight_decay=decay)
     kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-    return kind(weights, rate, weight_decay=decay)
+    return kind(weights, options.rate, weight_decay=decay)
 
 
 def half_precision(precision: Precision, device: torch.device | str) -> torch.autocast:

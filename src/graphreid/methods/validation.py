@@ -79,7 +79,8 @@ class Validation:
     @cached_property
     def relevance(self) -> Relevance:
         """The positives of each query."""
-        query, own = self.labels.take(self.queries), self.retrieval_set.own
+        query = self.labels.take(self.queries)
+        own = self.retrieval_set.own
         return Relevance(query, self.labels, own=own, protocol=MARKET)
 
     def score(self, blocks: Iterable[DistanceBlock]) -> float:

@@ -7,8 +7,8 @@ import torch
 from graphreid.gallery import Gallery, RetrievalSet
 from graphreid.methods.sggnn.method import SGGNN
 from graphreid.options import build
-from graphreid.protocols import Explains, GivesScores, Learned
-from graphreid.types import Features, Labels
+from graphreid.protocols import Explains, GivesScores
+from graphreid.types import Labels
 from tests.references import sggnn as slow
 from tests.support import all_distances, blobs, labelled
 
@@ -130,17 +130,12 @@ def test_an_explanation_holds_the_numbers_of_the_distances():
     assert (given.rank_before == np.arange(1, 13)).all()
 
 
-def test_what_it_says_of_itself():
-    assert isinstance(SGGNN(), Learned)
+def test_lam_is_added_where_nothing_is_scored_and_auto_needs_validation():
     assert isinstance(SGGNN(), Explains)
     assert isinstance(SGGNN(lam=0.4), GivesScores)
-    with pytest.raises(ValueError, match="not fitted"):
-        all_distances(SGGNN(), blobs(0)[0], Gallery(blobs(0)[1]))
+    assert SGGNN(lam=0.4).unscored_offset == 0.4
     with pytest.raises(ValueError, match="lam='auto' is chosen on validation identities"):
         SGGNN(lam="auto").fit(*labelled(1)[1])
-    wide = Features(np.eye(20, dtype=np.float32))
-    with pytest.raises(ValueError, match="20 wide, and sggnn was fitted on 16"):
-        all_distances(known(), wide, Gallery(wide))
 
 
 @pytest.mark.parametrize(

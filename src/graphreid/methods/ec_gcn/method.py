@@ -144,7 +144,8 @@ class ECGCN:
             ValueError: no identity has two images, an identity is in both sets, or lam is "auto"
                 without validation.
         """
-        options, k1 = self.training, self.graph.k1
+        options = self.training
+        k1 = self.graph.k1
         training_set = LinkTrainingSet(
             train,
             labels,

@@ -202,8 +202,8 @@ class SGGNNScorer:
         nodes two weights and an edge.
         """
         n = min(self.options.k, len(self.retrieval_set.gallery))
-        inputs, width = self.network.feature.in_features, self.network.feature.out_features
-        return n * 4 * (3 * inputs + 4 * width) + n * n * 9
+        feature = self.network.feature
+        return n * 4 * (3 * feature.in_features + 4 * feature.out_features) + n * n * 9
 
     def score(self, queries: slice) -> ScoredGraphs:
         """Logits and adjacency of some queries' graphs."""
