@@ -12,5 +12,7 @@ def test_an_unknown_choice_is_refused() -> None:
 
 
 def test_the_former_name_is_the_same_class() -> None:
-    assert graphreid.Rule is graphreid.Protocol
-    assert graphreid.Rule(camera="keep") == PROTOCOLS["no-camera"]
+    with pytest.warns(DeprecationWarning, match="Rule is graphreid.metrics.protocol.Protocol now"):
+        former = graphreid.Rule
+    assert former is graphreid.Protocol
+    assert former(camera="keep") == PROTOCOLS["no-camera"]

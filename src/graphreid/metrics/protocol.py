@@ -76,8 +76,3 @@ LAYUMI = Protocol(ap="trapezoid", denominator="all")
 
 PROTOCOLS = {"market": MARKET, "no-camera": NO_CAMERA, "layumi": LAYUMI}
 """Protocols by name, as `--rule` takes them."""
-
-Rule = Protocol
-"""The former name of `Protocol`."""
-RULES = PROTOCOLS
-"""The former name of `PROTOCOLS`."""
