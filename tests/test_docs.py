@@ -111,6 +111,7 @@ def test_readme_commands_on_images_are_commands() -> None:
 def test_every_method_has_a_page_and_a_line_in_the_readme() -> None:
     for name in METHODS:
         assert (ROOT / "docs" / "methods" / f"{name}.md").is_file(), name
+        assert f"docs/methods/{name}.md" in README, name
 
 
 def test_numbers_are_those_of_the_records() -> None:

@@ -127,6 +127,17 @@ def test_what_is_shared_has_two_users(shared: str) -> None:
         assert len(users) > 1, f"{module} is used by {users or 'nobody'}: move it there"
 
 
+def test_no_method_imports_another() -> None:
+    """What methods share is a function in `graphs` or `methods/link_prediction`, not a method."""
+    shared = {"link_prediction", "fitting", "fitted", "validation", "persistence", "spec"}
+    joins = {"__init__", "chain", "fa_ec_gcn", "persistence", "spec"}
+    for path in (PACKAGE / "methods").rglob("*.py"):
+        own = path.relative_to(PACKAGE / "methods").with_suffix("").parts[0]
+        met = {name.split(".")[1] for name in imported(path) if name.startswith("methods.")}
+        others = met - shared - {own}
+        assert own in joins or not others, f"methods/{own} imports {sorted(others)}"
+
+
 def test_every_place_has_a_layer() -> None:
     places = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in FILES} - {"__init__"}
     assert places <= set(LAYER)
